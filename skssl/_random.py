@@ -1,0 +1,76 @@
+"""Seeds and generators that leave numpy's and torch's global states alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+RandomState = int | np.random.RandomState | np.random.Generator | None
+
+__all__ = ["RandomState", "isolated_torch_rng", "make_generator", "spawn_seeds"]
+
+
+def spawn_seeds(random_state: RandomState, n_seeds: int) -> list[int]:
+    """Derive independent seeds from scikit-learn's ``random_state``.
+
+    Parameters
+    ----------
+    random_state : int, RandomState, Generator or None
+        None takes fresh entropy from the operating system. This differs from
+        scikit-learn, where None reads (and advances) numpy's global state.
+    n_seeds : int
+        How many seeds to make.
+
+    Returns
+    -------
+    list of int
+        Seeds in [0, 2**63).
+
+    Raises
+    ------
+    ValueError
+        If ``random_state`` is of another type.
+
+    Examples
+    --------
+    >>> spawn_seeds(0, 2) == spawn_seeds(0, 2)
+    True
+    """
+    if isinstance(random_state, np.random.RandomState):
+        entropy = random_state.randint(0, 2**31, size=4).tolist()
+    elif isinstance(random_state, np.random.Generator):
+        entropy = random_state.integers(0, 2**31, size=4).tolist()
+    elif random_state is None:
+        entropy = None
+    elif isinstance(random_state, (int, np.integer)) and random_state >= 0:
+        entropy = int(random_state)
+    else:
+        raise ValueError(
+            "random_state must be a non-negative int, a numpy RandomState or "
+            f"Generator, or None, got {random_state!r}."
+        )
+    words = np.random.SeedSequence(entropy).generate_state(n_seeds, np.uint64)
+    return [int(word >> np.uint64(1)) for word in words]
+
+
+def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a torch generator on ``device``, seeded with ``seed``."""
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+@contextmanager
+def isolated_torch_rng(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Seed torch's global generators inside the block and restore them after it.
+
+    Weight initialisation and dropout can only draw from the global generators; this
+    is the one place that touches them.
+    """
+    device = torch.device(device)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.random.default_generator.manual_seed(seed)
+        for cuda_device in devices:
+            with torch.cuda.device(cuda_device):
+                torch.cuda.manual_seed(seed)
+        yield
