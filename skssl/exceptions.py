@@ -1,10 +1,19 @@
 """Errors and warnings of skssl's own."""
 
-__all__ = ["CollapseWarning", "ImageReadError", "NonFiniteLossError", "SmallSetWarning"]
+__all__ = [
+    "CollapseWarning",
+    "ImageNotFoundError",
+    "ImageReadError",
+    "NonFiniteLossError",
+]
 
 
-class ImageReadError(ValueError):
+class ImageReadError(OSError, ValueError):
     """A file could not be read as an image; the message names the file and its row."""
+
+
+class ImageNotFoundError(ImageReadError, FileNotFoundError):
+    """A listed image file does not exist; the message names the file and its row."""
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -13,7 +22,3 @@ class NonFiniteLossError(FloatingPointError):
 
 class CollapseWarning(UserWarning):
     """All images got nearly the same features: the pretraining has collapsed."""
-
-
-class SmallSetWarning(UserWarning):
-    """A setting was reduced because the training set is smaller than it asks for."""

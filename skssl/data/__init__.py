@@ -1,0 +1,26 @@
+"""From files and arrays to uint8 batches on the device."""
+
+from skssl.data.decode import read_header, read_image
+from skssl.data.formats import ImageFormat, Resize
+from skssl.data.loader import DeviceLoader
+from skssl.data.sources import ImageSource, fold_rows, is_table, make_source
+from skssl.data.store import ImageStore, iter_batches, render_row
+from skssl.data.survey import Color, ImageSurvey, survey_images
+
+__all__ = [
+    "Color",
+    "DeviceLoader",
+    "ImageFormat",
+    "ImageSource",
+    "ImageStore",
+    "ImageSurvey",
+    "Resize",
+    "fold_rows",
+    "is_table",
+    "iter_batches",
+    "make_source",
+    "read_header",
+    "read_image",
+    "render_row",
+    "survey_images",
+]

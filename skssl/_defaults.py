@@ -1,0 +1,55 @@
+"""Training settings that follow from the size of the set, when they are not given."""
+
+import torch
+
+_CPU_PIXELS = 128 * 112 * 112  # a batch: ResNet-18 then needs less than 1 GB
+_N_STEPS = 1000
+
+
+def default_batch_size(
+    n_images: int, image_size: tuple[int, int], device: torch.device
+) -> int:
+    """Return the batch size for a set of ``n_images``.
+
+    The largest power of two that is at most n/8, but 16 to 256 (and never above n):
+    an epoch has at least 8 steps where it can. On a CPU a batch holds at most 1.6
+    million pixels (128 images of 112 px, 32 of 224 px), and at least 16 images.
+
+    Examples
+    --------
+    >>> default_batch_size(543, (112, 112), torch.device("cpu"))
+    64
+    """
+    size = min(256, max(16, _power_of_two(n_images / 8)))
+    if device.type == "cpu":
+        most = _CPU_PIXELS / (image_size[0] * image_size[1])
+        size = min(size, max(16, _power_of_two(most)))
+    return min(size, n_images)
+
+
+def default_max_epochs(n_images: int, batch_size: int) -> int:
+    """Return the epochs that make about 1,000 steps, but 10 to 200.
+
+    Examples
+    --------
+    >>> default_max_epochs(543, 64)
+    111
+    """
+    steps_per_epoch = -(-n_images // batch_size)
+    return min(200, max(10, round(_N_STEPS / steps_per_epoch)))
+
+
+def default_warmup_epochs(max_epochs: int) -> int:
+    """Return 5 % of the epochs, rounded, at most 10.
+
+    Examples
+    --------
+    >>> default_warmup_epochs(100)
+    5
+    """
+    return min(10, round(0.05 * max_epochs))
+
+
+def _power_of_two(bound: float) -> int:
+    """Return the largest power of two <= bound, at least 1."""
+    return 1 << max(0, int(bound).bit_length() - 1)

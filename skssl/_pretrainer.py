@@ -1,0 +1,354 @@
+"""SelfSupervisedPretrainer: pretrain a backbone without labels, use it as features."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from skssl._defaults import (
+    default_batch_size,
+    default_max_epochs,
+    default_warmup_epochs,
+)
+from skssl._features import BackboneFeaturesMixin
+from skssl._images import check_groups, draw_rows
+from skssl._random import RandomState, isolated_torch_rng, spawn_seeds
+from skssl._sklearn import Interval, StrOptions, fit_context
+from skssl.data import Color, ImageStore, Resize
+from skssl.engine import (
+    PretextNet,
+    deterministic_kernels,
+    resolve_device,
+    resolve_precision,
+)
+from skssl.nn import build_backbone, get_schedule
+from skssl.pretext import PretextTask, get_pretext
+
+
+class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
+    """Pretrain a backbone on images without labels; transform images to features.
+
+    Parameters
+    ----------
+    pretext : str or PretextTask, default="simclr"
+        The self-supervised objective: a name of ``skssl.pretext.list_pretexts()``, or
+        a task such as ``MoCo(queue_size=512)``, whose parameters are then searchable
+        as ``pretext__queue_size``. Setting such a parameter on a name makes the task.
+    backbone : str, Module or callable, default="resnet18"
+        A torchvision classification network by name, "crnet", a module that maps
+        (n, C, H, W) to (n, d) or (n, d, h, w) (it is copied, never trained in place),
+        or a callable that makes one.
+    weights : str, Path, FrozenEstimator or None, default=None
+        Where training starts: None at random, "imagenet" or a torchvision weights
+        name (downloaded by torchvision), a ``.pth`` or ``.safetensors`` state dict, or
+        ``FrozenEstimator(fitted)`` of another pretrainer, to chain stages.
+    stem : {"auto", "imagenet", "small", "cifar"}, default="auto"
+        First layers of a ResNet: 7 × 7 with stride 2 and max-pooling; "small" has
+        3 × 3 with stride 1 and max-pooling, "cifar" 3 × 3 without pooling. "auto" is
+        "small" for images of at most 64 px without ``weights``.
+    image_size : int or (height, width), optional
+        Pixels that the backbone gets. Default: the images' own size if they all have
+        one, of at most 224 px; else 224.
+    image_shape : (H, W), (H, W, C), "flat" or None, default=None
+        How rows of a 2-D X fold into images: None folds perfect squares, "flat" takes
+        rows as 1 × p images. Ignored for other input.
+    value_range : (low, high) or "auto", default="auto"
+        Values of non-uint8 images that become black and white. "auto" takes the
+        extremes of the training images and clips new ones to them.
+    out_of_range : {"auto", "raise", "clip"}, default="auto"
+        What to do with values outside a given ``value_range``: "clip" uses it as a
+        window, "raise" refuses, "auto" clips integers and DICOM (so that
+        ``(-1000, 400)`` windows Hounsfield units) and refuses float arrays, which
+        outside the range are mostly scaled otherwise than thought.
+    color : {"auto", "gray", "rgb"}, default="auto"
+        Channels: "auto" keeps those of arrays, and makes files RGB if most of the
+        training files are coloured, else gray; the others convert.
+    resize : {"squash", "crop", "pad"}, default="squash"
+        How other aspect ratios are met.
+    fraction : float, default=1.0
+        Share of the images to pretrain on, in (0, 1]; of whole patients if ``groups``
+        is given. With one ``random_state``, larger shares contain the smaller.
+    max_epochs : int, optional
+        Default: as many as make 1,000 steps, but 10 to 200.
+    batch_size : int, optional
+        Images a step, at least 2. Default: the power of two below n/8, but 16 to 256,
+        and on a CPU at most 1.6 million pixels.
+    optimizer : {"sgd", "adam", "adamw", "rmsprop"} or callable, default="adamw"
+        SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
+    lr : float, optional
+        Peak learning rate. Default: 0.03 for SGD, 5e-4 for Adam, 1e-4 for RMSprop,
+        1e-3 for others.
+    weight_decay : float, default=1e-4
+        Not applied to biases and normalisation layers.
+    schedule : {"cosine", "constant"} or callable, default="cosine"
+        Factor on ``lr`` as a function of (progress, warmup), both shares in [0, 1].
+    warmup_epochs : int, optional
+        Epochs of linear warm-up. Default: 5 % of the epochs, at most 10.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Number format of the training; "auto" is bfloat16 autocast where the hardware
+        multiplies it (CUDA, CPUs with AMX or AVX512-BF16). Features are float32.
+    device : str or torch.device, default="auto"
+        "auto" takes a CUDA device if there is one.
+    callbacks : list of skorch callbacks, optional
+        Called with the net; history keys are those of ``history_``.
+    keep_module : bool, default=False
+        Keep heads, copies and queue as ``pretext_module_``.
+    n_jobs : int or None, default=-1
+        Threads that decode images.
+    random_state : int, RandomState, Generator or None, default=None
+        None takes fresh entropy; numpy's and torch's global generators are not used.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    backbone_ : Backbone
+        The pretrained network, in eval mode; maps (n, C, H, W) float in [0, 1] to
+        (n, n_features). ``backbone_.network.state_dict()`` is torchvision's.
+    pretext_ : PretextTask
+        The task with all open choices settled.
+    pretext_module_ : PretextModule
+        With ``keep_module``.
+    history_ : list of dict
+        Per epoch: ``epoch``, ``loss``, ``lr``, ``images_per_second``, ``seconds`` and
+        ``feature_std``, the mean standard deviation of unit-norm features × √d.
+    n_iter_, max_epochs_, batch_size_, warmup_epochs_ : int
+        Epochs run, and the settings used.
+    image_shape_ : (H, W, C)
+        Shape of the training images; H and W are None where sizes vary.
+    image_size_ : (height, width)
+    value_range_ : (low, high) or None
+        None if all training images are uint8.
+    sample_indices_ : ndarray of int
+        Rows of X that pretraining used.
+    device_, precision_ : str
+    n_features_in_ : int
+        Only where X is 2-D.
+
+    Notes
+    -----
+    The same ``random_state`` on the same machine, with the same number of threads,
+    gives the same bits.
+
+    Examples
+    --------
+    >>> from skssl import SelfSupervisedPretrainer
+    >>> from skssl.datasets import make_scan_phantoms
+    >>> scans = make_scan_phantoms(8, image_size=32, random_state=0)
+    >>> ssl = SelfSupervisedPretrainer(max_epochs=1, random_state=0).fit(scans.data)
+    >>> ssl.transform(scans.data[:3]).shape
+    (3, 512)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "pretext": [str, PretextTask],
+        "backbone": [str, nn.Module, callable],
+        "stem": [StrOptions({"auto", "imagenet", "small", "cifar"})],
+        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
+        "image_shape": [tuple, list, StrOptions({"flat"}), None],
+        "value_range": [tuple, list, StrOptions({"auto"})],
+        "out_of_range": [StrOptions({"auto", "raise", "clip"})],
+        "color": [StrOptions({"auto", "gray", "rgb"})],
+        "resize": [StrOptions({"squash", "crop", "pad"})],
+        "fraction": [Interval(Real, 0, 1, closed="right")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 2, None, closed="left"), None],
+        "optimizer": [str, callable],
+        "lr": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "schedule": [str, callable],
+        "warmup_epochs": [Interval(Integral, 0, None, closed="left"), None],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "device": [str, torch.device],
+        "callbacks": [list, None],
+        "keep_module": ["boolean"],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        pretext: str | PretextTask = "simclr",
+        *,
+        backbone: str | nn.Module | Callable[[], nn.Module] = "resnet18",
+        weights: Any = None,
+        stem: str = "auto",
+        image_size: int | Sequence[int] | None = None,
+        image_shape: Sequence[int] | str | None = None,
+        value_range: Sequence[float] | str = "auto",
+        out_of_range: str = "auto",
+        color: Color = "auto",
+        resize: Resize = "squash",
+        fraction: float = 1.0,
+        max_epochs: int | None = None,
+        batch_size: int | None = None,
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
+        lr: float | None = None,
+        weight_decay: float = 1e-4,
+        schedule: str | Callable[..., float] = "cosine",
+        warmup_epochs: int | None = None,
+        precision: str = "auto",
+        device: str | torch.device = "auto",
+        callbacks: list | None = None,
+        keep_module: bool = False,
+        n_jobs: int | None = -1,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self.pretext = pretext
+        self.backbone = backbone
+        self.weights = weights
+        self.stem = stem
+        self.image_size = image_size
+        self.image_shape = image_shape
+        self.value_range = value_range
+        self.out_of_range = out_of_range
+        self.color = color
+        self.resize = resize
+        self.fraction = fraction
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.precision = precision
+        self.device = device
+        self.callbacks = callbacks
+        self.keep_module = keep_module
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:  # noqa: ARG002
+        """Pretrain the backbone.
+
+        Parameters
+        ----------
+        X : paths, arrays, images or rows, n of them
+            A sequence of str or Path; an array (n, H, W) or (n, H, W, C); a tensor
+            (n, C, H, W); a sequence of arrays or PIL images of unequal size; or
+            flattened rows (n, p).
+        y : ignored
+        groups : array-like of shape (n,), optional
+            The patient of each image: ``fraction`` then draws whole patients.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an image, a parameter or ``groups`` is not usable; it is named.
+        NonFiniteLossError
+            If the loss becomes NaN or infinite.
+        KeyboardInterrupt
+            On Ctrl-C, after the weights so far have been kept.
+        """
+        device = resolve_device(self.device)
+        source = self._image_source(X, reset=True)
+        groups = check_groups(groups, len(source))
+        seeds = spawn_seeds(self.random_state, 4)
+        rows = draw_rows(len(source), self.fraction, groups, seeds[0])
+        self._learn_format(source, rows)
+        self._settle_lengths(len(rows), device)
+        with isolated_torch_rng(seeds[1], device), deterministic_kernels(device):
+            # Everything named is looked up before the images are decoded.
+            net = self._build_net(len(rows), device, seeds=(seeds[2], seeds[3]))
+            store = ImageStore.build(
+                source,
+                rows,
+                image_format=self._image_format,
+                size=self._store_size,
+                groups=groups,
+                n_jobs=self.n_jobs,
+            ).to(device)
+            if self.weights is None:
+                net.module_.backbone.set_normalization(*store.pixel_statistics())
+            self.sample_indices_ = rows
+            try:
+                net.partial_fit(store)
+            except KeyboardInterrupt:
+                self._keep(net)
+                raise
+        self._keep(net)
+        return self
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``pretext__*`` on a name makes the task of that name."""
+        pretext = params.get("pretext", self.pretext)
+        nested = any(name.startswith("pretext__") for name in params)
+        if isinstance(pretext, str) and nested:
+            params["pretext"] = get_pretext(pretext)
+        return super().set_params(**params)
+
+    def _settle_lengths(self, n_images: int, device: torch.device) -> None:
+        """Derive batch size, epochs and warm-up where they are not given."""
+        self.batch_size_ = self.batch_size or default_batch_size(
+            n_images, self.image_size_, device
+        )
+        if self.batch_size_ > n_images:
+            if self.fraction < 1:
+                raise ValueError(
+                    f"fraction={self.fraction} leaves {n_images} images, fewer than one "
+                    f"batch of batch_size={self.batch_size}."
+                )
+            self.batch_size_ = n_images
+        self.max_epochs_ = self.max_epochs or default_max_epochs(
+            n_images, self.batch_size_
+        )
+        self.warmup_epochs_ = (
+            default_warmup_epochs(self.max_epochs_)
+            if self.warmup_epochs is None
+            else self.warmup_epochs
+        )
+
+    def _build_net(
+        self, n_images: int, device: torch.device, seeds: tuple[int, int]
+    ) -> PretextNet:
+        """Put backbone, task and training settings together."""
+        n_channels = self._image_format.n_channels
+        self.device_ = str(device)
+        self.precision_ = resolve_precision(self.precision, device)
+        self.pretext_ = get_pretext(self.pretext).resolve(
+            n_images=n_images, n_channels=n_channels, batch_size=self.batch_size_
+        )
+        backbone = build_backbone(
+            self.backbone,
+            in_channels=n_channels,
+            image_size=self.image_size_,
+            weights=self.weights,
+            stem=self.stem,
+        )
+        module = self.pretext_.build(backbone, n_images=n_images)
+        return PretextNet(
+            module.to(device).to(memory_format=torch.channels_last),
+            task=self.pretext_,
+            image_size=self.image_size_,
+            schedule=get_schedule(self.schedule),
+            warmup=min(1.0, self.warmup_epochs_ / self.max_epochs_),
+            precision=self.precision_,
+            seeds=seeds,
+            optimizer=self.optimizer,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            max_epochs=self.max_epochs_,
+            batch_size=self.batch_size_,
+            device=self.device_,
+            callbacks=self.callbacks,
+            show_progress=bool(self.verbose),
+        ).initialize()
+
+    def _keep(self, net: PretextNet) -> None:
+        """Keep the backbone and the figures of a training; drop the rest."""
+        self.backbone_ = net.module_.backbone.eval()
+        self.history_ = net.rows()
+        self.n_iter_ = len(self.history_)
+        if self.keep_module:
+            self.pretext_module_ = net.module_

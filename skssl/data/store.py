@@ -1,0 +1,176 @@
+"""All training images decoded once, as one uint8 tensor."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from skssl.data.formats import ImageFormat
+from skssl.data.sources import ArraySource, ImageSource
+
+# A store larger than this share of the machine's memory lives in a file.
+_RAM_SHARE = 0.4
+_DEVICE_SHARE = 0.3
+_CHUNK = 64  # images a thread takes at a time
+
+
+class ImageStore:
+    """Decoded training images with what belongs to each of them.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n, C, H, W), uint8
+    rows : ndarray of shape (n,), int
+        Which row of X each image is.
+    groups : ndarray of shape (n,) or None
+        The patient of each image.
+    """
+
+    def __init__(
+        self, images: torch.Tensor, rows: np.ndarray, groups: np.ndarray | None = None
+    ):
+        self.images = images
+        self.rows = rows
+        self.groups = groups
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @classmethod
+    def build(
+        cls,
+        source: ImageSource,
+        rows: np.ndarray,
+        *,
+        image_format: ImageFormat,
+        size: tuple[int, int],
+        groups: np.ndarray | None = None,
+        n_jobs: int | None = -1,
+        max_ram: int | None = None,
+    ) -> "ImageStore":
+        """Decode ``rows`` of a source in threads.
+
+        Parameters
+        ----------
+        source : ImageSource
+        rows : ndarray of int
+            The images to keep.
+        image_format : ImageFormat
+        size : (height, width)
+            Stored size in pixels.
+        groups : ndarray of shape (len(source),), optional
+        n_jobs : int or None
+        max_ram : int, optional
+            Bytes above which the store becomes a memory-mapped temporary file
+            (deleted with the store). Default: 40 % of the machine's memory.
+
+        Returns
+        -------
+        ImageStore
+
+        Raises
+        ------
+        ValueError
+            If an image cannot be read or converted; the message names it.
+        """
+        shape = (len(rows), image_format.n_channels, *size)
+        kept = None if groups is None else groups[rows]
+        if _fits_as_it_is(source, rows, shape):
+            # A view: uint8 stacks that need no change are not copied.
+            view = source.images.transpose(0, 3, 1, 2)  # type: ignore[attr-defined]
+            return cls(torch.from_numpy(view), rows, kept)
+        out = _allocate(
+            shape, physical_ram() * _RAM_SHARE if max_ram is None else max_ram
+        )
+
+        def fill(start: int) -> None:
+            for i in range(start, min(start + _CHUNK, len(rows))):
+                out[i] = render_row(source, rows[i], image_format, size)
+
+        Parallel(n_jobs=n_jobs, prefer="threads")(
+            delayed(fill)(start) for start in range(0, len(rows), _CHUNK)
+        )
+        return cls(torch.from_numpy(out), rows, kept)
+
+    def to(self, device: torch.device) -> "ImageStore":
+        """Move the images to the device if they fit in 30 % of its free memory."""
+        if device.type != "cuda":
+            return self
+        free, _ = torch.cuda.mem_get_info(device)
+        if self.images.nbytes > free * _DEVICE_SHARE:
+            return self
+        return ImageStore(self.images.to(device), self.rows, self.groups)
+
+    def pixel_statistics(self, n_images: int = 256) -> tuple[list[float], list[float]]:
+        """Return mean and standard deviation per channel, in units of [0, 1].
+
+        They are taken from ``n_images`` evenly spaced images.
+        """
+        step = max(1, len(self) // n_images)
+        pixels = self.images[::step].float() / 255  # (m, C, H, W)
+        std, mean = torch.std_mean(pixels, dim=(0, 2, 3), correction=0)
+        return mean.tolist(), std.clamp_min(1 / 255).tolist()
+
+
+def render_row(
+    source: ImageSource, row: int, image_format: ImageFormat, size: tuple[int, int]
+) -> np.ndarray:
+    """Read and convert one image; returns uint8 (C, h, w). Errors name the row."""
+    raw = source.read(row, min_side=max(size))
+    try:
+        return image_format.render(raw, size, convert=source.mixes_channels)
+    except ValueError as error:
+        raise ValueError(f"{source.describe(row)}: {error}.") from error
+
+
+def iter_batches(
+    source: ImageSource,
+    *,
+    image_format: ImageFormat,
+    size: tuple[int, int],
+    batch_size: int,
+    n_jobs: int | None = -1,
+) -> Iterator[torch.Tensor]:
+    """Yield all images of a source in order, (b, C, h, w) uint8, a batch in memory."""
+    with Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
+        for start in range(0, len(source), batch_size):
+            rows: Sequence[int] = range(start, min(start + batch_size, len(source)))
+            images = parallel(
+                delayed(render_row)(source, row, image_format, size) for row in rows
+            )
+            yield torch.from_numpy(np.stack(images))
+
+
+def physical_ram() -> float:
+    """Return the bytes of memory of this machine; infinity where that is unknown."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def _fits_as_it_is(
+    source: ImageSource, rows: np.ndarray, shape: tuple[int, ...]
+) -> bool:
+    """Tell whether the store can be the caller's own array."""
+    if not isinstance(source, ArraySource):
+        return False
+    images = source.images  # (n, H, W, C)
+    return (
+        images.dtype == np.uint8
+        and images.flags.writeable  # torch warns about others
+        and min(images.strides) >= 0
+        and (images.shape[0], images.shape[3], *images.shape[1:3]) == shape
+        and np.array_equal(rows, np.arange(len(images)))
+    )
+
+
+def _allocate(shape: tuple[int, ...], max_ram: float) -> np.ndarray:
+    if np.prod(shape, dtype=np.int64) <= max_ram:
+        return np.empty(shape, dtype=np.uint8)
+    with tempfile.TemporaryFile(prefix="skssl-store-") as file:
+        # The mapping keeps the nameless file alive, and its end frees the disk.
+        return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)

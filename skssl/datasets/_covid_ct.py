@@ -1,0 +1,190 @@
+"""COVID-CT: slices of COVID-19 patients and of others, with the official split."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from skssl.datasets._covid_ct_published import (
+    CLASSES,
+    LAYOUT,
+    CovidImage,
+    read_published,
+)
+from skssl.datasets._listing import (
+    SPLITS,
+    MissingPatientWarning,
+    contents,
+    existing_folder,
+    file_bunch,
+    read_table,
+    require_files,
+)
+
+__all__ = ["load_covid_ct"]
+
+_DESCR = """\
+COVID-CT
+--------
+
+{n_images} axial chest CT slices of {n_groups} patients, {n_covid} slices with the
+findings of COVID-19 (target 1) and {n_other} without (target 0), in the official
+split by patient. The images were taken from figures of preprints and from other
+published sets, so that the two classes differ in source as well as in disease, and
+sizes, gray values and file formats vary.
+
+Source: https://github.com/UCSD-AI4H/COVID-CT. License: given there; the images belong
+to the publications that they come from.
+References: Yang et al., "COVID-CT-Dataset: a CT scan dataset about COVID-19",
+arXiv:2003.13865 (2020), doi:10.48550/arXiv.2003.13865; He et al.,
+"Sample-efficient deep learning for COVID-19 diagnosis based on CT scans", medRxiv
+(2020), doi:10.1101/2020.04.13.20063941.
+"""
+
+
+def load_covid_ct(
+    root: str | Path, *, subset: str | Sequence[str] | None = None
+) -> Bunch:
+    """List the COVID-CT images with labels, patients and the official split.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder in one of two layouts. As published: ``Images-processed/CT_COVID`` and
+        ``CT_NonCOVID``, ``Data-split/{COVID,NonCOVID}/{train,val,test}CT_*.txt``, and
+        ``COVID-CT-MetaInfo`` and ``NonCOVID-CT-MetaInfo`` (each ``.csv``, or ``.xlsx``
+        where pandas and openpyxl are installed). Or as a table: ``metadata.csv`` with
+        the columns ``filename``, ``label``, ``split``, ``patient_id``, whose files lie
+        in ``images/`` or beside it.
+    subset : {"train", "val", "test"}, sequence of these or None, default=None
+        Which splits to list; None lists all.
+
+    Returns
+    -------
+    bunch : :class:`~sklearn.utils.Bunch`
+        With these attributes, n being the number of images:
+
+        data : ndarray of shape (n,), object
+            Paths of the files, str, sorted by class and name.
+        target : ndarray of shape (n,), int64
+            1 for COVID, 0 for NonCOVID.
+        target_names : list of str
+            ``["NonCOVID", "COVID"]``.
+        groups : ndarray of shape (n,), str
+            Patients.
+        split : ndarray of shape (n,), str
+            "train", "val" or "test".
+        DESCR : str
+            Source, license and references.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``root`` has neither layout, or a listed image does not exist.
+    ValueError
+        If ``subset``, a label or a split is unknown, a table lacks a column, or an
+        image is listed twice.
+    ImportError
+        If patients are only in an ``.xlsx`` file that cannot be read here.
+
+    Warns
+    -----
+    MissingPatientWarning
+        If the patient of some images is not known. Each such image gets a group of
+        its own, so that a split by groups may divide a patient's images.
+
+    Notes
+    -----
+    The published lists and tables spell some names with ``_`` where the file has
+    ``%``; both are taken as the same, and tables may leave out or change the
+    ending. Patient numbers of the two classes are independent, so that groups carry
+    the class where the table does not tell them apart.
+
+    References
+    ----------
+    .. [1] Yang et al. (2020). "COVID-CT-Dataset: a CT scan dataset about COVID-19."
+       https://doi.org/10.48550/arXiv.2003.13865
+
+    Examples
+    --------
+    >>> from skssl.datasets import load_covid_ct
+    >>> load_covid_ct("covid-ct", subset="training")
+    Traceback (most recent call last):
+    ...
+    ValueError: subset must be 'train', 'val', 'test', several of them or None, got...
+    """
+    wanted = _wanted_splits(subset)
+    folder = existing_folder(root, f"a folder with {LAYOUT}")
+    if (folder / "metadata.csv").is_file():
+        listed = _read_metadata(folder)
+    elif (folder / "Images-processed").is_dir() and (folder / "Data-split").is_dir():
+        listed = read_published(folder)
+    else:
+        raise FileNotFoundError(
+            f"root {str(folder)!r} is not laid out as COVID-CT. Expected {LAYOUT}; "
+            f"found {contents(folder)}."
+        )
+    images = sorted(image for image in listed if image.split in wanted)
+    groups = _groups(images)
+    target = [CLASSES.index(image.label) for image in images]
+    return file_bunch(
+        [image.path for image in images],
+        target,
+        target_names=CLASSES,
+        groups=groups,
+        split=[image.split for image in images],
+        descr=_DESCR.format(
+            n_images=len(images),
+            n_groups=len(set(groups)),
+            n_covid=sum(target),
+            n_other=len(target) - sum(target),
+        ),
+    )
+
+
+def _wanted_splits(subset: str | Sequence[str] | None) -> tuple[str, ...]:
+    if subset is None:
+        return SPLITS
+    wanted = (subset,) if isinstance(subset, str) else tuple(subset)
+    if not wanted or not set(wanted) <= set(SPLITS):
+        raise ValueError(
+            "subset must be 'train', 'val', 'test', several of them or None, got "
+            f"{subset!r}."
+        )
+    return wanted
+
+
+def _groups(images: Sequence[CovidImage]) -> list[str]:
+    """Name the patients; an image whose patient is not known stands alone."""
+    n_unknown = sum(not image.patient for image in images)
+    if n_unknown:
+        warnings.warn(
+            f"The patients of {n_unknown} of {len(images)} COVID-CT images are not "
+            "known; each is a group of its own, so that a split by groups may divide "
+            "a patient. Put COVID-CT-MetaInfo and NonCOVID-CT-MetaInfo into root, or "
+            "fill patient_id in metadata.csv.",
+            MissingPatientWarning,
+            stacklevel=3,
+        )
+    return [image.patient or f"{image.label}/{image.path.name}" for image in images]
+
+
+def _read_metadata(folder: Path) -> list[CovidImage]:
+    """Read the layout whose one table names file, label, split and patient."""
+    table = folder / "metadata.csv"
+    base = folder / "images" if (folder / "images").is_dir() else folder
+    images = []
+    for number, row in enumerate(
+        read_table(table, ("filename", "label", "split", "patient_id")), start=2
+    ):
+        for column, allowed in (("label", CLASSES), ("split", SPLITS)):
+            if row[column] not in allowed:
+                raise ValueError(
+                    f"{table}, line {number}: {column} must be one of {allowed}, got "
+                    f"{row[column]!r}."
+                )
+        path = base / row["filename"]
+        images.append(CovidImage(path, row["label"], row["split"], row["patient_id"]))
+    require_files((image.path for image in images), table)
+    return images

@@ -1,0 +1,128 @@
+"""The folders and lists of COVID-CT as its authors published them."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from skssl.datasets._listing import SPLITS, contents, require_files
+
+__all__ = ["CLASSES", "LAYOUT", "CovidImage", "read_published"]
+
+CLASSES = ("NonCOVID", "COVID")
+LAYOUT = (
+    "either metadata.csv (filename, label, split, patient_id) beside the images, or "
+    "the published folders Images-processed/CT_COVID, Images-processed/CT_NonCOVID "
+    "(unzipped) and Data-split/"
+)
+_META_SUFFIXES = (".csv", ".xlsx")
+_NAME_COLUMNS = {"filename", "imagename", "image"}
+_PATIENT_COLUMNS = {"patientid", "patient"}
+
+
+class CovidImage(NamedTuple):
+    """One row of the set."""
+
+    path: Path
+    label: str
+    split: str
+    patient: str  # empty where it is not known
+
+
+def read_published(folder: Path) -> list[CovidImage]:
+    """Read the layout of the published repository."""
+    images: list[CovidImage] = []
+    for label in CLASSES:
+        image_folder = folder / "Images-processed" / f"CT_{label}"
+        if not image_folder.is_dir():
+            raise FileNotFoundError(
+                f"{image_folder} does not exist. Expected {LAYOUT}; found "
+                f"{contents(image_folder.parent)}."
+            )
+        exact = {path.name: path for path in image_folder.iterdir()}
+        loose = {_name_key(name): path for name, path in exact.items()}
+        patients = _read_patients(folder, label)
+        for split in SPLITS:
+            names = _split_list(folder / "Data-split" / label, split)
+            for line in names.read_text(encoding="utf-8-sig").splitlines():
+                name = line.strip()
+                if not name:
+                    continue
+                path = exact.get(name) or loose.get(_name_key(name))
+                path = path or image_folder / name
+                require_files([path], names)
+                patient = patients.get(_stem_key(path.name), "")
+                images.append(CovidImage(path, label, split, patient))
+    seen: dict[Path, str] = {}
+    for image in images:
+        if image.path in seen:
+            raise ValueError(
+                f"{image.path} is listed twice in {folder / 'Data-split'}: in "
+                f"{seen[image.path]!r} and in {image.split!r}."
+            )
+        seen[image.path] = image.split
+    return images
+
+
+def _split_list(folder: Path, split: str) -> Path:
+    found = sorted(folder.glob(f"{split}CT_*.txt"))
+    if len(found) != 1:
+        raise FileNotFoundError(
+            f"Expected one file {split}CT_*.txt in {folder}, found {len(found)}."
+        )
+    return found[0]
+
+
+def _name_key(name: str) -> str:
+    return name.replace("%", "_")
+
+
+def _stem_key(name: str) -> str:
+    """Key of a name in the patient tables, which are loose about the ending."""
+    path = PurePath(name.strip())
+    stem = path.stem if path.suffix.lower() in {".png", ".jpg", ".jpeg"} else path.name
+    return _name_key(stem).lower()
+
+
+def _read_patients(folder: Path, label: str) -> dict[str, str]:
+    """Map file keys to patients, from the class's table; empty if there is none."""
+    for suffix in _META_SUFFIXES:
+        table = folder / f"{label}-CT-MetaInfo{suffix}"
+        if table.is_file():
+            header, *rows = _csv_rows(table) if suffix == ".csv" else _xlsx_rows(table)
+            name_at = _find_column(header, _NAME_COLUMNS, table)
+            patient_at = _find_column(header, _PATIENT_COLUMNS, table)
+            return {
+                _stem_key(row[name_at]): f"{label}:{row[patient_at].strip()}"
+                for row in rows
+                if len(row) > max(name_at, patient_at) and row[patient_at].strip()
+            }
+    return {}
+
+
+def _find_column(header: Sequence[str], names: set[str], table: Path) -> int:
+    for index, title in enumerate(header):
+        if title.lower().replace(" ", "").replace("_", "") in names:
+            return index
+    raise ValueError(
+        f"{table} needs the columns 'File name' and 'Patient ID'; it has {header}."
+    )
+
+
+def _csv_rows(table: Path) -> list[list[str]]:
+    # captions hold characters of several encodings; names and patients are ASCII
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        return list(csv.reader(file)) or [[]]
+
+
+def _xlsx_rows(table: Path) -> list[list[str]]:
+    try:
+        import pandas as pd
+
+        frame = pd.read_excel(table, dtype=str).fillna("")
+    except ImportError as error:
+        raise ImportError(
+            f"Reading {table} needs pandas and openpyxl. Install them, or save the "
+            f"table as {table.with_suffix('.csv').name} beside it."
+        ) from error
+    return [[str(title) for title in frame.columns], *frame.to_numpy().tolist()]

@@ -1,0 +1,199 @@
+"""Any set of image files that is laid out as one folder a class."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from skssl.datasets._listing import contents, existing_folder, file_bunch
+
+__all__ = ["load_image_folder"]
+
+_EXTENSIONS = ("bmp", "dcm", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp")
+_SPLIT_NAMES = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+_LAYOUT = "one sub-folder a class, or train/, val/, test/ with one each"
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    """Sorted folders, without hidden ones and those that archivers leave."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__"))
+    )
+
+
+def _split_folders(root: Path) -> list[tuple[str | None, Path]]:
+    """Pair each folder that holds class folders with the split it stands for."""
+    folders = _sub_folders(root)
+    names = [_SPLIT_NAMES.get(folder.name.lower()) for folder in folders]
+    if "train" not in names:
+        return [(None, root)]
+    if None in names:
+        odd = folders[names.index(None)].name
+        raise ValueError(
+            f"root {str(root)!r} mixes the split folder train/ with {odd!r}, which is "
+            f"no split. Expected {_LAYOUT}."
+        )
+    return list(zip(names, folders, strict=True))
+
+
+def _image_files(class_folder: Path, extensions: tuple[str, ...]) -> list[Path]:
+    """List all images below a class folder, or below its ``images`` if it has one."""
+    inner = class_folder / "images"
+    folder = inner if inner.is_dir() else class_folder
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in extensions
+        and not path.name.startswith(".")
+        and path.is_file()
+    )
+
+
+def _groups(
+    paths: list[Path], root: Path, groups: str | Callable[[str], object] | None
+) -> list[object] | None:
+    """Name the group of each file."""
+    if groups is None:
+        return None
+    if callable(groups):
+        return [groups(str(path)) for path in paths]
+    if not isinstance(groups, str):
+        raise TypeError(
+            "groups must be None, a callable of a path or a regular expression, got "
+            f"{type(groups).__name__}."
+        )
+    pattern = re.compile(groups)
+    if pattern.groups != 1:
+        raise ValueError(
+            "groups must be a regular expression with exactly one group in "
+            f"parentheses, got {groups!r}, which has {pattern.groups}."
+        )
+    names: list[object] = []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        match = pattern.search(name)
+        if match is None or match[1] is None:
+            raise ValueError(f"groups={groups!r} does not match {name!r}.")
+        names.append(match[1])
+    return names
+
+
+def load_image_folder(
+    root: str | Path,
+    *,
+    extensions: Sequence[str] | None = None,
+    groups: str | Callable[[str], object] | None = None,
+) -> Bunch:
+    r"""List the images of a folder that has one sub-folder a class.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder laid out as ``<class>/**/<image>``, or as ``<split>/<class>/**/<image>``
+        with the splits ``train`` and, if there are any, ``val`` (``valid``,
+        ``validation``) and ``test``. A class folder that holds a folder ``images``
+        gives only what is in that, so that masks beside it stay out. Hidden files and
+        folders are passed over.
+    extensions : sequence of str, default=None
+        Endings of file names that count as images, with or without the dot, in any
+        case. None means bmp, dcm, gif, jpeg, jpg, png, tif, tiff and webp.
+    groups : callable, str or None, default=None
+        Who an image belongs to, most often the patient: a callable that takes the
+        path (str) and returns a group, or a regular expression with one group in
+        parentheses, searched in the path relative to ``root`` (with ``/``).
+
+    Returns
+    -------
+    bunch : :class:`~sklearn.utils.Bunch`
+        With these attributes, n being the number of images:
+
+        data : ndarray of shape (n,), object
+            Paths of the files, str, sorted within each split and class.
+        target : ndarray of shape (n,), int64
+            Index of the class in ``target_names``.
+        target_names : list of str
+            Names of the class folders, sorted.
+        groups : ndarray of shape (n,) or None
+            Groups, or None if ``groups`` is None.
+        split : ndarray of shape (n,), str, or None
+            "train", "val" or "test"; None without split folders.
+        DESCR : str
+            What was listed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``root`` does not exist, has no class folders, or a class has no images.
+    ValueError
+        If split and class folders are mixed, or ``groups`` does not match a file.
+    TypeError
+        If ``groups`` is of another type, or ``extensions`` is a single str.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skssl.datasets import load_image_folder
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     for name in ("ill/p1_a.png", "ill/p1_b.png", "well/p2_a.png"):
+    ...         (Path(root) / name).parent.mkdir(exist_ok=True)
+    ...         Image.new("L", (8, 8)).save(Path(root) / name)
+    ...     scans = load_image_folder(root, groups=r"(p\d+)_")
+    >>> scans.target, scans.target_names
+    (array([0, 0, 1]), ['ill', 'well'])
+    >>> scans.groups.tolist()
+    ['p1', 'p1', 'p2']
+    """
+    if isinstance(extensions, str):
+        raise TypeError(
+            f"extensions must be a sequence such as ['.png'], got {extensions!r}."
+        )
+    endings = tuple(
+        "." + ending.lower().removeprefix(".") for ending in extensions or _EXTENSIONS
+    )
+    folder = existing_folder(root, f"a folder with {_LAYOUT}")
+    splits = _split_folders(folder)
+    names = sorted({sub.name for _, top in splits for sub in _sub_folders(top)})
+    if not names:
+        raise FileNotFoundError(
+            f"root {str(folder)!r} has no class folders. Expected {_LAYOUT}; found "
+            f"{contents(splits[0][1])}."
+        )
+
+    paths: list[Path] = []
+    target: list[int] = []
+    split: list[str] = []
+    for split_name, top in splits:
+        for label, name in enumerate(names):
+            files = _image_files(top / name, endings)
+            paths += files
+            target += [label] * len(files)
+            split += [split_name or ""] * len(files)
+    for label, name in enumerate(names):
+        if label not in target:
+            place = next(top / name for _, top in splits if (top / name).is_dir())
+            raise FileNotFoundError(
+                f"class folder {str(place)!r} has no images. Expected files ending in "
+                f"{', '.join(endings)}; found {contents(place)}."
+            )
+    return file_bunch(
+        paths,
+        target,
+        target_names=names,
+        groups=_groups(paths, folder, groups),
+        split=None if splits[0][0] is None else split,
+        descr=(
+            f"{len(paths)} image files of the classes {', '.join(names)}, listed by "
+            "skssl.datasets.load_image_folder. Source and license: those of the files."
+        ),
+    )

@@ -1,0 +1,108 @@
+"""LUNA16 slices: unlabelled lung CT for pretraining."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skssl.datasets._listing import (
+    contents,
+    existing_folder,
+    file_bunch,
+    read_table,
+    require_files,
+)
+
+__all__ = ["load_luna_slices"]
+
+_LAYOUT = "a folder with metadata.csv (filename, subject_id, slice) and the images"
+
+_DESCR = """\
+LUNA16 slices
+-------------
+
+{n_images} axial slices of {n_subjects} subjects, taken from the low-dose chest CT
+volumes of the LUNA16 challenge, which are those of LIDC-IDRI with slices of at most
+2.5 mm. Unlabelled: target is -1 everywhere, scikit-learn's mark of a missing label.
+Groups: the subject (series identifier).
+
+Source: https://luna16.grand-challenge.org. License: CC BY 3.0 (LIDC-IDRI) and
+CC BY 4.0 (LUNA16).
+References: Setio et al., Medical Image Analysis 42 (2017), 1-13,
+doi:10.1016/j.media.2017.06.015; Armato et al., Medical Physics 38 (2011), 915-931,
+doi:10.1118/1.3528204.
+"""
+
+
+def load_luna_slices(root: str | Path) -> Bunch:
+    """List slices of LUNA16 volumes that were saved as images.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder with ``metadata.csv``, whose columns ``filename``, ``subject_id`` and
+        ``slice`` name each image (relative to ``root``), its subject and the number
+        of the slice in the volume.
+
+    Returns
+    -------
+    bunch : :class:`~sklearn.utils.Bunch`
+        With these attributes, n being the number of images:
+
+        data : ndarray of shape (n,), object
+            Paths of the files, str, in the order of the table.
+        target : ndarray of shape (n,), int64
+            -1 throughout: unlabelled, as in :mod:`sklearn.semi_supervised`.
+        target_names : list
+            Empty.
+        groups : ndarray of shape (n,), str
+            Subjects.
+        split : None
+            The set has no split.
+        slice_index : ndarray of shape (n,), int64
+            Number of each slice in its volume.
+        DESCR : str
+            Source, license and references.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder, its table, or a listed image does not exist.
+    ValueError
+        If the table lacks a column or rows, or a slice number is not an integer.
+
+    References
+    ----------
+    .. [1] Setio et al. (2017). "Validation, comparison, and combination of
+       algorithms for automatic detection of pulmonary nodules in computed tomography
+       images: The LUNA16 challenge." Medical Image Analysis 42, 1-13.
+       https://doi.org/10.1016/j.media.2017.06.015
+
+    Examples
+    --------
+    >>> from skssl.datasets import load_luna_slices
+    >>> load_luna_slices("no-such-folder")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: root 'no-such-folder' does not exist. Expected a folder with...
+    """
+    folder = existing_folder(root, _LAYOUT)
+    table = folder / "metadata.csv"
+    if not table.is_file():
+        raise FileNotFoundError(
+            f"root {str(folder)!r} has no metadata.csv. Expected {_LAYOUT}; found "
+            f"{contents(folder)}."
+        )
+    rows = read_table(table, ("filename", "subject_id", "slice"))
+    paths = [folder / row["filename"] for row in rows]
+    require_files(paths, table)
+    groups = [row["subject_id"] for row in rows]
+    return file_bunch(
+        paths,
+        [-1] * len(paths),
+        target_names=[],
+        groups=groups,
+        split=None,
+        slice_index=np.array([int(row["slice"]) for row in rows]),
+        descr=_DESCR.format(n_images=len(paths), n_subjects=len(set(groups))),
+    )

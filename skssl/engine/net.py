@@ -1,0 +1,208 @@
+"""The training loop: skorch's, without its host syncs, and with views on the device."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from torch import Tensor
+
+from skssl._random import make_generator
+from skssl.data import DeviceLoader, ImageStore
+from skssl.engine.callbacks import CollapseMonitor, EpochLog, ProgressBar
+from skssl.engine.optimizers import OptimizerLike, make_optimizer
+from skssl.engine.precision import autocast
+from skssl.pretext import PretextModule, PretextTask
+
+__all__ = ["PretextNet"]
+
+
+class _CallbackStop(Exception):  # noqa: N818
+    """A callback asked for the end of training, as skorch's EarlyStopping does."""
+
+
+class PretextNet(NeuralNet):
+    """Train a pretext module on an image store.
+
+    Differences from skorch's loop: the loss stays on the device and is read once an
+    epoch; the batches come from a `DeviceLoader`; the learning rate follows a schedule
+    over steps; there is no validation split; Ctrl-C is re-raised once the callbacks
+    have closed.
+
+    Parameters
+    ----------
+    module : PretextModule
+        Trained in place.
+    task : PretextTask
+        A resolved task; makes the views.
+    image_size : (height, width)
+        Size of the views, pixels.
+    schedule : callable
+        Factor on the learning rate at (progress, warmup), both in [0, 1].
+    warmup : float
+        Share of the steps.
+    precision : {"float32", "bfloat16"}
+    seeds : (int, int)
+        Seeds of the order of the images and of the views.
+    optimizer : str or callable
+    lr : float or None
+    weight_decay : float
+    show_progress : bool
+    **options
+        ``max_epochs``, ``batch_size``, ``device``, ``callbacks`` as in skorch.
+    """
+
+    module_: PretextModule
+
+    def __init__(
+        self,
+        module: PretextModule,
+        *,
+        task: PretextTask,
+        image_size: tuple[int, int],
+        schedule: Callable[[float, float], float],
+        warmup: float = 0.0,
+        precision: str = "float32",
+        seeds: tuple[int, int] = (0, 1),
+        optimizer: OptimizerLike = "adamw",
+        lr: float | None = None,
+        weight_decay: float = 1e-4,
+        show_progress: bool = False,
+        **options: Any,
+    ):
+        self.task = task
+        self.image_size = image_size
+        self.schedule = schedule
+        self.warmup = warmup
+        self.precision = precision
+        self.seeds = seeds
+        self.weight_decay = weight_decay
+        self.show_progress = show_progress
+        super().__init__(
+            module,
+            criterion=None,
+            optimizer=optimizer,
+            lr=lr,
+            train_split=None,
+            verbose=0,
+            **options,
+        )
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        callbacks = [("epoch_log", EpochLog()), ("collapse_monitor", CollapseMonitor())]
+        if self.show_progress:
+            callbacks.append(("progress_bar", ProgressBar()))
+        return callbacks
+
+    def initialize_criterion(self) -> "PretextNet":
+        """Do nothing: the pretext module returns its own loss."""
+        self.criterion_ = None
+        return self
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> "PretextNet":  # noqa: ARG002
+        """Build the optimizer, without weight decay on norms and biases."""
+        self.optimizer_ = make_optimizer(
+            self.optimizer, self.module_, lr=self.lr, weight_decay=self.weight_decay
+        )
+        self.base_lrs_ = [group["lr"] for group in self.optimizer_.param_groups]
+        return self
+
+    def check_data(self, X: ImageStore, y: Any = None) -> None:
+        """Do nothing: the store has been checked when it was built."""
+
+    def get_split_datasets(
+        self,
+        X: ImageStore,
+        y: Any = None,  # noqa: ARG002
+        **params: Any,  # noqa: ARG002
+    ) -> tuple[ImageStore, None]:
+        """Return the whole store for training, and nothing for validation."""
+        return X, None
+
+    def get_iterator(self, dataset: ImageStore, training: bool = False) -> DeviceLoader:  # noqa: ARG002
+        """Return the loader, with a generator of its own for the order."""
+        return DeviceLoader(
+            dataset,
+            self.batch_size,
+            make_generator(self.seeds[0]),
+            torch.device(self.device),
+        )
+
+    def fit_loop(self, X: ImageStore, y: Any = None, **params: Any) -> "PretextNet":
+        """Run the epochs; a callback that stops them ends the training in order."""
+        with suppress(_CallbackStop):
+            super().fit_loop(X, y, **params)
+        return self
+
+    def partial_fit(self, X: ImageStore, y: Any = None, **params: Any) -> "PretextNet":
+        """Train; whatever ends the training, callbacks see ``on_train_end``."""
+        if not self.initialized_:
+            self.initialize()
+        self.view_generator_ = make_generator(self.seeds[1], self.device)
+        self.n_steps_ = self.max_epochs * len(self.get_iterator(X, training=True))
+        self.step_ = 0
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            self.fit_loop(X, y, **params)
+        finally:
+            self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Tell the callbacks; their KeyboardInterrupt is a wish to stop, not Ctrl-C."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            raise _CallbackStop from stop
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **params: Any
+    ) -> None:
+        """Train one epoch; the mean loss per image stays on the device."""
+        if iterator is None:
+            return
+        self.module_.train()
+        total = torch.zeros((), device=self.device)
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **params)
+            total += step["loss"] * len(batch[1])
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        self.epoch_images_ = len(iterator.store)
+        self.epoch_loss_ = total / self.epoch_images_
+        self.history.record(f"{prefix}_batch_count", len(iterator))
+
+    def train_step(
+        self,
+        batch: tuple[Tensor, Tensor],
+        **params: Any,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
+        """Do one step: views, loss, gradient, update of weights and copies."""
+        images, index = batch
+        device = torch.device(self.device)
+        # The middle of the step, so that neither the first nor the last has rate 0.
+        factor = self.schedule((self.step_ + 0.5) / self.n_steps_, self.warmup)
+        for group, base_lr in zip(
+            self.optimizer_.param_groups, self.base_lrs_, strict=True
+        ):
+            group["lr"] = base_lr * factor
+        with torch.no_grad():
+            views = self.task.views(images, self.view_generator_, size=self.image_size)
+        self.optimizer_.zero_grad(set_to_none=True)
+        with autocast(self.precision, device):
+            loss = self.module_(views, index)
+        loss.backward()
+        self.optimizer_.step()
+        self.step_ += 1
+        self.module_.after_step(self.step_ / self.n_steps_)
+        return {"loss": loss.detach()}
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return the history as one dictionary of figures for each finished epoch."""
+        return [
+            {key: row[key] for key in ("epoch", *EpochLog.figures)}
+            for row in self.history
+            if "feature_std" in row
+        ]

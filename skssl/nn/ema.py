@@ -1,0 +1,91 @@
+"""A moving-average copy of a network: the momentum encoder."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+__all__ = ["EMACopy"]
+
+
+class EMACopy(nn.Module):
+    r"""Exponential moving average of another module's parameters.
+
+    After each optimiser step, :meth:`update` computes
+
+    .. math:: \theta_k \leftarrow m\,\theta_k + (1 - m)\,\theta_q
+
+    where :math:`\theta_q` are the parameters of the source, :math:`\theta_k` those of
+    this copy and :math:`m` the momentum (eq. 2 of [1]_).
+
+    Parameters
+    ----------
+    source : nn.Module
+        The module to follow; it is deep-copied.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The copy. Its parameters never require a gradient.
+
+    Notes
+    -----
+    The copy follows its parent's train and eval mode, so in training its batch
+    normalisations use the statistics of the batch, as in [1]_. Deviation: buffers, such
+    as the running statistics of batch normalisation, are copied from the source at each
+    update, so that the copy is a consistent network in eval mode too.
+
+    References
+    ----------
+    .. [1] K. He, H. Fan, Y. Wu, S. Xie, R. Girshick. "Momentum Contrast for
+       Unsupervised Visual Representation Learning." CVPR, 2020.
+       DOI 10.1109/CVPR42600.2020.00975.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.nn import EMACopy
+    >>> source = torch.nn.Linear(1, 1, bias=False)
+    >>> _ = torch.nn.init.zeros_(source.weight)
+    >>> target = EMACopy(source)
+    >>> _ = torch.nn.init.ones_(source.weight)
+    >>> target.update(source, momentum=0.75)
+    >>> target.module.weight.item()
+    0.25
+    """
+
+    def __init__(self, source: nn.Module) -> None:
+        super().__init__()
+        self.module = deepcopy(source).requires_grad_(False)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the copy; no gradient is recorded."""
+        with torch.no_grad():
+            return self.module(*args, **kwargs)
+
+    @torch.no_grad()
+    def update(self, source: nn.Module, momentum: float) -> None:
+        """Move the copy towards ``source``.
+
+        Parameters
+        ----------
+        source : nn.Module
+            A module with the same parameters and buffers as the copied one.
+        momentum : float
+            The share of the old value that stays, in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If ``momentum`` is outside [0, 1].
+        """
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must be in [0, 1], got {momentum!r}.")
+        average = get_ema_multi_avg_fn(momentum)
+        targets = list(self.module.parameters())
+        if targets:
+            average(targets, list(source.parameters()), None)
+        for target, buffer in zip(self.module.buffers(), source.buffers(), strict=True):
+            target.copy_(buffer)

@@ -1,0 +1,150 @@
+"""Contrastive losses, as pure functions computed in float32."""
+
+import torch
+from torch.nn import functional
+
+__all__ = ["info_nce", "nt_xent"]
+
+
+def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torch.Tensor:
+    r"""Normalised temperature-scaled cross-entropy, the loss of SimCLR.
+
+    With :math:`s_{ij}` the cosine similarity of two of the 2n projections, an anchor i
+    and the other view j of its image have the loss (eq. 1 of [1]_)
+
+    .. math::
+        \ell_{ij} = -\log \frac{\exp(s_{ij} / \tau)}
+        {\sum_{k \neq i} \exp(s_{ik} / \tau)}
+
+    and the result is its mean over all 2n anchors.
+
+    Parameters
+    ----------
+    z1, z2 : Tensor of shape (n, d)
+        Projections of the two views of n >= 2 images; scaled to unit norm here.
+    temperature : float
+        :math:`\tau > 0`.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        The loss, also inside autocast.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, if n is below 2 or if ``temperature`` is not positive.
+
+    References
+    ----------
+    .. [1] T. Chen, S. Kornblith, M. Norouzi, G. Hinton. "A Simple Framework for
+       Contrastive Learning of Visual Representations." ICML, 2020.
+       DOI 10.48550/arXiv.2002.05709.
+
+    Examples
+    --------
+    Equal vectors tell nothing apart: the loss is log(2n - 1), here log(3).
+
+    >>> import torch
+    >>> from skssl.nn import nt_xent
+    >>> z = torch.ones(2, 4)
+    >>> round(nt_xent(z, z, temperature=0.5).item(), 4)
+    1.0986
+    """
+    _check_pair(z1, z2, "z1", "z2", temperature)
+    if len(z1) < 2:
+        raise ValueError(f"nt_xent needs at least 2 images in z1, got {len(z1)}.")
+    with torch.autocast(z1.device.type, enabled=False):
+        z1 = functional.normalize(z1.float(), dim=1)
+        z2 = functional.normalize(z2.float(), dim=1)
+        z = torch.cat([z1, z2])  # (2n, d)
+        logits = (z / temperature) @ z.T  # (2n, 2n)
+        logits.fill_diagonal_(-torch.inf)
+        positives = (z1 * z2).sum(1) / temperature  # (n,), each for two anchors
+        return logits.logsumexp(1).mean() - positives.mean()
+
+
+def info_nce(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    negatives: torch.Tensor,
+    temperature: float,
+    negative_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Contrast each query's key with a set of shared negatives, the loss of MoCo.
+
+    It is the cross-entropy of the logits :math:`[q \cdot k, q \cdot n_1, \ldots,
+    q \cdot n_K] / \tau` with the first as the target (eq. 1 of [1]_), mean over the
+    queries.
+
+    Parameters
+    ----------
+    q, k : Tensor of shape (n, d)
+        Queries and their keys; scaled to unit norm here. Gradients flow to both, unless
+        ``k`` comes without one, as from :class:`~skssl.nn.EMACopy`.
+    negatives : Tensor of shape (K, d)
+        Unit-norm negatives, as in ``FeatureQueue.features``.
+    temperature : float
+        :math:`\tau > 0`.
+    negative_mask : Tensor of shape (n, K), bool, optional
+        True leaves this negative out for this query.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        The loss, also inside autocast.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or if ``temperature`` is not positive.
+
+    References
+    ----------
+    .. [1] K. He, H. Fan, Y. Wu, S. Xie, R. Girshick. "Momentum Contrast for
+       Unsupervised Visual Representation Learning." CVPR, 2020.
+       DOI 10.1109/CVPR42600.2020.00975.
+
+    Examples
+    --------
+    Three negatives equal to the key: the loss is log(1 + 3).
+
+    >>> import torch
+    >>> from skssl.nn import info_nce
+    >>> q, negatives = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0]] * 3)
+    >>> round(info_nce(q, q, negatives, temperature=0.2).item(), 4)
+    1.3863
+    """
+    _check_pair(q, k, "q", "k", temperature)
+    if negatives.ndim != 2 or negatives.shape[1] != q.shape[1]:
+        raise ValueError(
+            f"negatives must have shape (K, {q.shape[1]}), "
+            f"got {tuple(negatives.shape)}."
+        )
+    mask_shape = (len(q), len(negatives))
+    if negative_mask is not None and negative_mask.shape != mask_shape:
+        raise ValueError(
+            f"negative_mask must have shape {mask_shape}, "
+            f"got {tuple(negative_mask.shape)}."
+        )
+    with torch.autocast(q.device.type, enabled=False):
+        q = functional.normalize(q.float(), dim=1)
+        k = functional.normalize(k.float(), dim=1)
+        positive = (q * k).sum(1, keepdim=True)  # (n, 1)
+        negative = q @ negatives.float().T  # (n, K)
+        if negative_mask is not None:
+            negative = negative.masked_fill(negative_mask, -torch.inf)
+        logits = torch.cat([positive, negative], dim=1) / temperature  # (n, 1 + K)
+        return (logits.logsumexp(1) - logits[:, 0]).mean()
+
+
+def _check_pair(
+    a: torch.Tensor, b: torch.Tensor, a_name: str, b_name: str, temperature: float
+) -> None:
+    if a.ndim != 2 or a.shape != b.shape or len(a) == 0:
+        raise ValueError(
+            f"{a_name} and {b_name} must have the same shape (n, d) with n >= 1, "
+            f"got {tuple(a.shape)} and {tuple(b.shape)}."
+        )
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature!r}.")

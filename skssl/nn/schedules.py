@@ -1,0 +1,124 @@
+"""Learning-rate schedules: factors of the base rate as functions of progress."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from math import cos, pi
+
+__all__ = ["Schedule", "constant", "cosine", "get_schedule"]
+
+Schedule = Callable[[float, float], float]
+
+
+def cosine(progress: float, warmup: float = 0.0) -> float:
+    """Rise linearly from 0 to 1, then fall to 0 along half a cosine.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the training that is done, in [0, 1].
+    warmup : float, default=0.0
+        Share of the training that the rise takes, in [0, 1).
+
+    Returns
+    -------
+    float
+        Factor of the base learning rate, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If ``progress`` or ``warmup`` is out of range.
+
+    References
+    ----------
+    .. [1] I. Loshchilov, F. Hutter. "SGDR: Stochastic Gradient Descent with Warm
+       Restarts." ICLR, 2017. DOI 10.48550/arXiv.1608.03983.
+
+    Examples
+    --------
+    >>> from skssl.nn import cosine
+    >>> [round(cosine(share, warmup=0.2), 3) for share in (0.0, 0.1, 0.2, 0.6, 1.0)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    factor = constant(progress, warmup)
+    if progress <= warmup:
+        return factor
+    return 0.5 * (1 + cos(pi * (progress - warmup) / (1 - warmup)))
+
+
+def constant(progress: float, warmup: float = 0.0) -> float:
+    """Rise linearly from 0 to 1, then stay at 1.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the training that is done, in [0, 1].
+    warmup : float, default=0.0
+        Share of the training that the rise takes, in [0, 1).
+
+    Returns
+    -------
+    float
+        Factor of the base learning rate, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If ``progress`` or ``warmup`` is out of range.
+
+    Examples
+    --------
+    >>> from skssl.nn import constant
+    >>> constant(0.0), constant(0.05, warmup=0.1), constant(0.7, warmup=0.1)
+    (1.0, 0.5, 1.0)
+    """
+    if not 0 <= progress <= 1:
+        raise ValueError(f"progress must be in [0, 1], got {progress!r}.")
+    if not 0 <= warmup < 1:
+        raise ValueError(f"warmup must be in [0, 1), got {warmup!r}.")
+    return progress / warmup if progress < warmup else 1.0
+
+
+_SCHEDULES: dict[str, Schedule] = {"constant": constant, "cosine": cosine}
+
+
+def get_schedule(schedule: str | Schedule) -> Schedule:
+    """Look a schedule up by its name.
+
+    Parameters
+    ----------
+    schedule : {"constant", "cosine"} or callable
+        A callable is returned as it is; it is called with ``(progress, warmup)``.
+
+    Returns
+    -------
+    callable
+        Maps ``(progress, warmup)`` to a factor of the base learning rate.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the message gives the nearest.
+    TypeError
+        If ``schedule`` is neither a string nor callable.
+
+    Examples
+    --------
+    >>> from skssl.nn import get_schedule
+    >>> get_schedule("cosine")(1.0, 0.0)
+    0.0
+    """
+    if callable(schedule):
+        return schedule
+    if not isinstance(schedule, str):
+        raise TypeError(
+            f"schedule must be a name or a callable, got {type(schedule).__name__}."
+        )
+    if schedule not in _SCHEDULES:
+        near = get_close_matches(schedule, _SCHEDULES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"schedule must be one of {sorted(_SCHEDULES)} or a callable, "
+            f"got {schedule!r}.{hint}"
+        )
+    return _SCHEDULES[schedule]

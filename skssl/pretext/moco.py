@@ -1,0 +1,164 @@
+"""MoCo: a query attracts its key and repels a queue of past keys.
+
+He, Fan, Wu, Xie & Girshick 2020; MLP head and views of Chen et al. 2020 (v2).
+"""
+
+from numbers import Integral, Real
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+from skssl._sklearn import Interval
+from skssl.augment import Augmentation
+from skssl.nn import Backbone, EMACopy, FeatureQueue, info_nce, mlp
+from skssl.pretext._base import MethodCard, PretextModule, PretextTask
+
+_MAX_QUEUE = 65536  # the paper's, for 1.28 million images
+
+
+class _MoCoModule(PretextModule):
+    def __init__(self, backbone: Backbone, task: "MoCo", queue_size: int):
+        super().__init__(backbone)
+        self.temperature = task.temperature
+        self.momentum = task.momentum
+        self.exclude_same_image = task.exclude_same_image
+        self.projector = mlp(
+            backbone.n_features,
+            task.hidden_size,
+            task.projection_size,
+            batch_norm=False,
+        )
+        self.target_backbone = EMACopy(self.backbone)
+        self.target_projector = EMACopy(self.projector)
+        self.queue = FeatureQueue(task.projection_size, queue_size)
+
+    def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
+        view_q, view_k = views
+        h = self.encode(view_q, n_first_view=len(view_q))  # (n, d)
+        q = self.projector(h)  # (n, projection_size)
+        k = self.target_projector(self.target_backbone(view_k))  # (n, projection_size)
+        self._keys = (k, index)
+        mask = None
+        if self.exclude_same_image:
+            mask = self.queue.index == index[:, None]  # (n, queue_size)
+        return info_nce(q, k, self.queue.features, self.temperature, negative_mask=mask)
+
+    def after_step(self, progress: float) -> None:  # noqa: ARG002
+        self.target_backbone.update(self.backbone, self.momentum)
+        self.target_projector.update(self.projector, self.momentum)
+        self.queue.push(*self._keys)
+
+
+class MoCo(PretextTask):
+    r"""Contrast each image with a queue of keys from a slowly moving network.
+
+    Parameters
+    ----------
+    temperature : float, default=0.2
+        τ of the loss, above 0.
+    queue_size : int, optional
+        Number of keys K. Default: the largest power of two that is at most the
+        number of training images, and at most 65,536; He, Yang et al. use 512 for
+        425 images.
+    momentum : float, default=0.99
+        m of the moving average, in [0, 1).
+    exclude_same_image : bool, default=True
+        Leave keys of the very image that is asked about out of its negatives. False
+        is the published method, which counts other views of it as negatives.
+    hidden_size : int, default=2048
+        Width of the projector's hidden layer.
+    projection_size : int, default=128
+        Dimension of queries and keys.
+    augmentation : str or Augmentation, default="auto"
+        Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
+        for colour.
+
+    Notes
+    -----
+    With q and k₊ the unit-norm projections of two views by the query network and by
+    the key network, and k the keys in the queue, the loss is the mean of
+
+    .. math:: -\log \frac{\exp(q·k_+ / τ)}
+              {\exp(q·k_+ / τ) + \sum_k \exp(q·k / τ)}
+
+    After each step θ_k ← m·θ_k + (1 - m)·θ_q, and the keys enter the queue, first in,
+    first out. The queue begins with random unit vectors, as in the paper.
+
+    Differences: m is 0.999 in the papers, for hundreds of thousands of steps; small
+    sets see about a thousand, in which such a key network would stay near its random
+    start (**our choice**: 0.99). BatchNorm is not shuffled between devices, since
+    there is one device.
+
+    References
+    ----------
+    .. [1] K. He, H. Fan, Y. Wu, S. Xie, R. Girshick. "Momentum Contrast for
+       Unsupervised Visual Representation Learning", CVPR 2020.
+       :doi:`10.1109/CVPR42600.2020.00975`
+    .. [2] X. Chen, H. Fan, R. Girshick, K. He. "Improved Baselines with Momentum
+       Contrastive Learning", 2020. :doi:`10.48550/arXiv.2003.04297`
+    .. [3] X. He, X. Yang, et al. "Sample-Efficient Deep Learning for COVID-19
+       Diagnosis Based on CT Scans", 2020. :doi:`10.1101/2020.04.13.20063941`
+
+    Examples
+    --------
+    >>> from skssl.pretext import MoCo
+    >>> MoCo(queue_size=512)
+    MoCo(queue_size=512)
+    """
+
+    name = "moco"
+    card = MethodCard(
+        title="MoCo v2",
+        paper="He et al. 2020; Chen et al. 2020",
+        doi="10.1109/CVPR42600.2020.00975",
+        n_views=2,
+        negatives="queue",
+        momentum_encoder=True,
+        advice="Where memory allows only small batches: the queue supplies the "
+        "negatives.",
+    )
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "queue_size": [Interval(Integral, 1, None, closed="left"), None],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "exclude_same_image": ["boolean"],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "projection_size": [Interval(Integral, 1, None, closed="left")],
+        "augmentation": [str, Augmentation],
+    }
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.2,
+        queue_size: int | None = None,
+        momentum: float = 0.99,
+        exclude_same_image: bool = True,
+        hidden_size: int = 2048,
+        projection_size: int = 128,
+        augmentation: str | Augmentation = "auto",
+    ):
+        self.temperature = temperature
+        self.queue_size = queue_size
+        self.momentum = momentum
+        self.exclude_same_image = exclude_same_image
+        self.hidden_size = hidden_size
+        self.projection_size = projection_size
+        self.augmentation = augmentation
+
+    def resolve(self, *, n_images: int, n_channels: int, batch_size: int) -> Self:
+        """Return a copy with the queue size settled; see `PretextTask.resolve`."""
+        task = super().resolve(
+            n_images=n_images, n_channels=n_channels, batch_size=batch_size
+        )
+        if task.queue_size is None:
+            # The largest power of two that is at most n_images.
+            task.queue_size = min(_MAX_QUEUE, 1 << (n_images.bit_length() - 1))
+        return task
+
+    def build(self, backbone: Backbone, *, n_images: int) -> PretextModule:  # noqa: ARG002
+        """Return query and key networks with a queue; see `PretextTask.build`."""
+        if self.queue_size is None:
+            raise ValueError("queue_size is open: call resolve() before build().")
+        return _MoCoModule(backbone, self, self.queue_size)
