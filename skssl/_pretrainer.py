@@ -72,7 +72,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         Share of the images to pretrain on, in (0, 1]; of whole patients if ``groups``
         is given. With one ``random_state``, larger shares contain the smaller.
     max_epochs : int, optional
-        Default: as many as make 1,000 steps, but 10 to 200.
+        Default: as many as make 1,000 steps, but 10 to 200. 0 leaves the network
+        untrained: the control that any pretraining should beat.
     batch_size : int, optional
         Images a step, at least 2. Default: the power of two below n/8, but 16 to 256,
         and on a CPU at most 1.6 million pixels.
@@ -154,7 +155,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         "color": [StrOptions({"auto", "gray", "rgb"})],
         "resize": [StrOptions({"squash", "crop", "pad"})],
         "fraction": [Interval(Real, 0, 1, closed="right")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "max_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
         "optimizer": [str, callable],
         "lr": [Interval(Real, 0, None, closed="neither"), None],
@@ -290,8 +291,10 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
 
     def _settle_lengths(self, n_images: int, device: torch.device) -> None:
         """Derive batch size, epochs and warm-up where they are not given."""
-        self.batch_size_ = self.batch_size or default_batch_size(
-            n_images, self.image_size_, device
+        self.batch_size_ = (
+            default_batch_size(n_images, self.image_size_, device)
+            if self.batch_size is None
+            else self.batch_size
         )
         if self.batch_size_ > n_images:
             if self.fraction < 1:
@@ -300,8 +303,10 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
                     f"batch of batch_size={self.batch_size}."
                 )
             self.batch_size_ = n_images
-        self.max_epochs_ = self.max_epochs or default_max_epochs(
-            n_images, self.batch_size_
+        self.max_epochs_ = (
+            default_max_epochs(n_images, self.batch_size_)
+            if self.max_epochs is None
+            else self.max_epochs
         )
         self.warmup_epochs_ = (
             default_warmup_epochs(self.max_epochs_)
@@ -332,7 +337,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
             task=self.pretext_,
             image_size=self.image_size_,
             schedule=get_schedule(self.schedule),
-            warmup=min(1.0, self.warmup_epochs_ / self.max_epochs_),
+            warmup=min(1.0, self.warmup_epochs_ / max(1, self.max_epochs_)),
             precision=self.precision_,
             seeds=seeds,
             optimizer=self.optimizer,

@@ -9,7 +9,7 @@ from skssl.augment._draw import Selection, draw_mask, draw_uniform, per_image
 
 __all__ = ["add_gaussian_noise", "gaussian_blur", "random_blur", "random_noise"]
 
-# In units of the largest sigma: what lies further out weighs less than 1e-4.
+# In units of the largest sigma: less than 1e-4 of the weight lies further out.
 _CUT_OFF = 4.0
 
 

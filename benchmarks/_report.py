@@ -1,0 +1,46 @@
+"""What every benchmark notes beside its figures: versions, device, date."""
+
+import json
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sklearn
+import torch
+import torchvision
+
+import skssl
+
+
+def environment() -> dict[str, str | int]:
+    """Return versions, the device's name and the date."""
+    cuda = torch.cuda.is_available()
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": torch.cuda.get_device_name() if cuda else _cpu_name(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "skssl": skssl.__version__,
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
+
+
+def save(path: Path | None, results: dict) -> None:
+    """Write results with the environment as JSON, if a path is given."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"environment": environment(), **results}, indent=2)
+    path.write_text(text + "\n")
+    print(f"written to {path}")
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":")[1].strip()
+    return platform.processor() or platform.machine()

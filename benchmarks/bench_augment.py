@@ -1,0 +1,236 @@
+"""Views per second of skssl's batched recipes, torchvision per image, and kornia.
+
+Run ``python benchmarks/bench_augment.py --channels 1``. All contenders take turns
+batch by batch in one process, so that a busy machine slows all of them alike. Each
+makes the same augmentations from the same stored images, as near as it can:
+torchvision and kornia clamp, round and order some steps differently.
+"""
+
+import argparse
+import datetime
+import importlib.util
+import json
+import math
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torchvision.transforms import v2
+
+import skssl
+from skssl._random import isolated_torch_rng, make_generator
+from skssl.augment import Augmentation, get_recipe
+
+Contender = Callable[[], object]
+
+
+def blur_arguments(recipe: Augmentation, size: int) -> dict[str, Any]:
+    """Kernel and sigma range in pixels, as torchvision and kornia take them."""
+    low, high = (fraction * size for fraction in recipe.blur_sigma)
+    return {"kernel_size": 2 * math.ceil(4 * high) + 1, "sigma": (low, high)}
+
+
+def uniform(low: float, high: float) -> float:
+    """One draw from the global generator, which torchvision's transforms use."""
+    return torch.empty(()).uniform_(low, high).item()
+
+
+def torchvision_steps(recipe: Augmentation, size: int, channels: int) -> list[Any]:
+    """The recipe as a list of torchvision's transforms, up to the tensor."""
+    jitter = {"brightness": recipe.brightness, "contrast": recipe.contrast}
+    if channels == 3:
+        jitter |= {"saturation": recipe.saturation, "hue": recipe.hue}
+    power = 1 + recipe.gamma
+    gamma = v2.Lambda(
+        lambda image: v2.functional.adjust_gamma(
+            image, math.exp(uniform(-math.log(power), math.log(power)))
+        )
+    )
+    blur = v2.GaussianBlur(**blur_arguments(recipe, size))
+    steps = {
+        "rotation": v2.RandomRotation(
+            recipe.rotation_deg, interpolation=v2.InterpolationMode.BILINEAR
+        ),
+        "crop": v2.RandomResizedCrop(
+            size, scale=recipe.crop_scale, ratio=recipe.crop_ratio
+        ),
+        "horizontal_flip": v2.RandomHorizontalFlip(recipe.p_horizontal_flip),
+        "vertical_flip": v2.RandomVerticalFlip(recipe.p_vertical_flip),
+        "brightness": v2.RandomApply([v2.ColorJitter(**jitter)], recipe.p_jitter),
+        "gamma": v2.RandomApply([gamma], recipe.p_gamma),
+        "grayscale": v2.RandomGrayscale(recipe.p_grayscale),
+        "blur": v2.RandomApply([blur], recipe.p_blur),
+    }
+    active = recipe.active(channels) | {"crop"}  # also the resize
+    return [step for name, step in steps.items() if name in active]
+
+
+def torchvision_noise(recipe: Augmentation) -> v2.RandomApply:
+    """Noise, which torchvision has for float tensors only."""
+    noise = v2.Lambda(
+        lambda image: v2.functional.gaussian_noise(
+            image, sigma=uniform(0, recipe.noise_std)
+        )
+    )
+    return v2.RandomApply([noise], recipe.p_noise)
+
+
+def kornia_batch(recipe: Augmentation, size: int, channels: int) -> torch.nn.Module:
+    """The recipe as kornia's batched transforms, which draw per image too."""
+    from kornia import augmentation as kornia
+
+    def factors(strength: float) -> tuple[float, float]:
+        return max(0.0, 1 - strength), 1 + strength
+
+    jitter = [
+        kornia.RandomBrightness(factors(recipe.brightness), p=recipe.p_jitter),
+        kornia.RandomContrast(factors(recipe.contrast), p=recipe.p_jitter),
+    ]
+    if channels == 3:
+        strengths = recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue
+        jitter = [kornia.ColorJitter(*strengths, p=recipe.p_jitter)]
+    powers = (1 / (1 + recipe.gamma), 1 + recipe.gamma)
+    steps = {
+        "rotation": [kornia.RandomRotation(recipe.rotation_deg, p=1.0)],
+        "crop": [
+            kornia.RandomResizedCrop(
+                (size, size), scale=recipe.crop_scale, ratio=recipe.crop_ratio
+            )
+        ],
+        "horizontal_flip": [kornia.RandomHorizontalFlip(p=recipe.p_horizontal_flip)],
+        "vertical_flip": [kornia.RandomVerticalFlip(p=recipe.p_vertical_flip)],
+        "brightness": jitter,
+        "gamma": [kornia.RandomGamma(powers, p=recipe.p_gamma)],
+        "grayscale": [kornia.RandomGrayscale(p=recipe.p_grayscale)],
+        "blur": [
+            kornia.RandomGaussianBlur(**blur_arguments(recipe, size), p=recipe.p_blur)
+        ],
+        "noise": [kornia.RandomGaussianNoise(std=recipe.noise_std, p=recipe.p_noise)],
+    }
+    active = recipe.active(channels) | {"crop"}  # also the resize
+    return torch.nn.Sequential(
+        *(step for name, group in steps.items() if name in active for step in group)
+    )
+
+
+def contenders(recipe: Augmentation, args: argparse.Namespace) -> dict[str, Contender]:
+    """Functions that turn the same stored batch into views, by name."""
+    generator = make_generator(args.seed)
+    shape = (args.batch, args.channels, args.store_size, args.store_size)
+    stored = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    on_device = stored.to(args.device)
+    views_generator = make_generator(args.seed, args.device)
+    steps = torchvision_steps(recipe, args.size, args.channels)
+    end = [torchvision_noise(recipe)] if "noise" in recipe.active() else []
+    to_float = v2.ToDtype(torch.float32, scale=True)
+    on_pil = v2.Compose([*steps, v2.ToImage(), to_float, *end])
+    on_tensor = v2.Compose([to_float, *steps, *end])
+    pil_images = [v2.functional.to_pil_image(image) for image in stored]
+    named: dict[str, Contender] = {
+        "skssl": lambda: recipe(
+            on_device, views_generator, size=(args.size, args.size)
+        ),
+        "torchvision, PIL": lambda: torch.stack([on_pil(im) for im in pil_images]),
+        "torchvision, tensors": lambda: torch.stack([on_tensor(im) for im in stored]),
+    }
+    if importlib.util.find_spec("kornia"):
+        batched = kornia_batch(recipe, args.size, args.channels)
+        named["kornia"] = lambda: batched(on_device.float() / 255)
+    return named
+
+
+def measure(
+    named: dict[str, Contender], args: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """Views per second, median and best of the rounds, and the ratio to skssl."""
+    seconds: dict[str, list[float]] = {name: [] for name in named}
+    for round_ in range(args.rounds + 1):
+        for name, make_views in named.items():
+            start = time.perf_counter()
+            make_views()
+            if args.device.startswith("cuda"):
+                torch.cuda.synchronize()
+            if round_ > 0:  # the first round warms up
+                seconds[name].append(time.perf_counter() - start)
+    middle = {name: statistics.median(times) for name, times in seconds.items()}
+    return {
+        name: {
+            "views_per_s": args.batch / middle[name],
+            "best_views_per_s": args.batch / min(times),
+            "skssl_is_times_faster": middle[name] / middle["skssl"],
+        }
+        for name, times in seconds.items()
+    }
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=112, help="side of a view, px")
+    parser.add_argument("--store-size", type=int, help="default: 8/7 of --size")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--channels", type=int, default=1, choices=(1, 3))
+    parser.add_argument("--recipe", help="default: medical_gray, for RGB moco_v2")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="write the results to this file")
+    args = parser.parse_args()
+    args.store_size = args.store_size or round(args.size * 8 / 7)
+    args.recipe = args.recipe or ("medical_gray" if args.channels == 1 else "moco_v2")
+    return args
+
+
+def device_name(device: str) -> str:
+    """The name of the GPU or of the processor, as far as the system tells it."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Measure, print, and write JSON where asked."""
+    args = parse_arguments()
+    torch.set_num_threads(args.threads)
+    with isolated_torch_rng(args.seed, args.device):
+        results = measure(contenders(get_recipe(args.recipe), args), args)
+    print(
+        f"{args.recipe}, {args.channels} channel(s), {args.store_size} to {args.size} "
+        f"px, batch {args.batch}, {args.threads} thread(s), {args.device}"
+    )
+    for name, result in results.items():
+        print(
+            f"{name:22}{result['views_per_s']:9.0f} views/s (median), "
+            f"{result['best_views_per_s']:.0f} (best), skssl is "
+            f"{result['skssl_is_times_faster']:.1f} times as fast"
+        )
+    if "kornia" not in results:
+        print(f"{'kornia':22}not installed")
+    if args.json:
+        settings = {key: value for key, value in vars(args).items() if key != "json"}
+        record = {
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "device_name": device_name(args.device),
+            "versions": {
+                "python": platform.python_version(),
+                "skssl": skssl.__version__,
+                "torch": torch.__version__,
+                "torchvision": torchvision.__version__,
+            },
+            "settings": settings,
+            "results": results,
+        }
+        args.json.write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Fixtures that all tests share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def seed() -> int:
+    return 20200413
+
+
+@pytest.fixture
+def rng(seed) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Return a function from a name to the real images, which skips without them."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    root = Path(os.environ.get("SKSSL_DATA", beside))
+
+    def find(name: str) -> Path:
+        if not (root / name).exists():
+            pytest.skip(
+                f"no real data {name!r} in {root}; set SKSSL_DATA to its folder"
+            )
+        return root / name
+
+    return find

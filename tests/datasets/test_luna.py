@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from skssl.datasets import load_luna_slices
+
+
+def test_slices_are_listed_without_labels(write_images, tmp_path):
+    write_images(tmp_path, "s1_10.jpg", "s1_20.jpg", "s2_5.jpg")
+    rows = (
+        "filename,subject_id,slice\ns1_10.jpg,s1,10\ns1_20.jpg,s1,20\ns2_5.jpg,s2,5\n"
+    )
+    (tmp_path / "metadata.csv").write_text(rows)
+    scans = load_luna_slices(tmp_path)
+    assert scans.data.tolist() == [
+        str(tmp_path / name) for name in ("s1_10.jpg", "s1_20.jpg", "s2_5.jpg")
+    ]
+    np.testing.assert_array_equal(scans.target, [-1, -1, -1])
+    assert scans.groups.tolist() == ["s1", "s1", "s2"]
+    assert scans.slice_index.tolist() == [10, 20, 5]
+    assert scans.target_names == []
+    assert scans.split is None
+    assert "3 axial slices of 2 subjects" in scans.DESCR
+
+
+def test_missing_table_says_what_was_found(write_images, tmp_path):
+    write_images(tmp_path, "1.jpg")
+    with pytest.raises(FileNotFoundError, match=r"no metadata\.csv.*found '1\.jpg'"):
+        load_luna_slices(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "message"),
+    [
+        (
+            "filename,slice\n1.jpg,3\n",
+            ValueError,
+            r"lacks the columns \['subject_id'\]",
+        ),
+        ("filename,subject_id,slice\n", ValueError, "a header and no rows"),
+        ("", ValueError, "lacks the columns"),
+        (
+            "filename,subject_id,slice\n1.jpg,s,3\n2.jpg,s,4\n3.jpg,s,5\n",
+            FileNotFoundError,
+            r"2\.jpg is listed in .*metadata\.csv but .* \(nor do 1 others\)",
+        ),
+    ],
+)
+def test_bad_tables_are_explained(write_images, tmp_path, table, error, message):
+    write_images(tmp_path, "1.jpg")
+    (tmp_path / "metadata.csv").write_text(table)
+    with pytest.raises(error, match=message):
+        load_luna_slices(tmp_path)
+
+
+def test_real_slices_are_two_a_subject(real_data):
+    scans = load_luna_slices(real_data("luna-288"))
+    assert len(scans.data) == 1000
+    subjects, counts = np.unique(scans.groups, return_counts=True)
+    assert len(subjects) == 500
+    assert set(counts) == {2}
