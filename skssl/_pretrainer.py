@@ -24,7 +24,7 @@ from skssl.engine import (
     resolve_device,
     resolve_precision,
 )
-from skssl.nn import build_backbone, get_schedule
+from skssl.nn import Backbone, build_backbone, get_schedule
 from skssl.pretext import PretextTask, get_pretext
 
 
@@ -48,7 +48,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
     stem : {"auto", "imagenet", "small", "cifar"}, default="auto"
         First layers of a ResNet: 7 × 7 with stride 2 and max-pooling; "small" has
         3 × 3 with stride 1 and max-pooling, "cifar" 3 × 3 without pooling. "auto" is
-        "small" for images of at most 64 px without ``weights``.
+        "small" for images below 64 px without ``weights``.
     image_size : int or (height, width), optional
         Pixels that the backbone gets. Default: the images' own size if they all have
         one, of at most 224 px; else 224.
@@ -270,7 +270,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
                 groups=groups,
                 n_jobs=self.n_jobs,
             ).to(device)
-            if self.weights is None:
+            if self.weights is None and not isinstance(self.backbone, Backbone):
                 net.module_.backbone.set_normalization(*store.pixel_statistics())
             self.sample_indices_ = rows
             try:

@@ -158,6 +158,13 @@ def random_saturation(
     -------
     torch.Tensor of shape (n, 3, H, W), float32 in [0, 1]
         Changed images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_saturation(torch.rand(2, 3, 8, 8), generator, strength=0.4).shape
+    torch.Size([2, 3, 8, 8])
     """
     if strength == 0:
         return images
@@ -189,6 +196,13 @@ def random_hue(
     -------
     torch.Tensor of shape (n, 3, H, W), float32 in [0, 1]
         Changed images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_hue(torch.rand(2, 3, 8, 8), generator, strength=0.1).shape
+    torch.Size([2, 3, 8, 8])
     """
     if strength == 0:
         return images
@@ -215,6 +229,13 @@ def random_grayscale(
     -------
     torch.Tensor of shape (n, 3, H, W), float32 in [0, 1]
         Changed images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_grayscale(torch.rand(2, 3, 8, 8), generator, p=0.2).shape
+    torch.Size([2, 3, 8, 8])
     """
     selected = draw_mask(len(images), p, generator)
     return torch.where(per_image(selected), rgb_to_gray(images), images)

@@ -172,6 +172,13 @@ def random_brightness(
     -------
     torch.Tensor of shape (n, C, H, W), float32 in [0, 1]
         Changed images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_brightness(torch.rand(2, 1, 8, 8), generator, strength=0.4).shape
+    torch.Size([2, 1, 8, 8])
     """
     if strength == 0:
         return images
@@ -203,6 +210,13 @@ def random_contrast(
     -------
     torch.Tensor of shape (n, C, H, W), float32 in [0, 1]
         Changed images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_contrast(torch.rand(2, 1, 8, 8), generator, strength=0.4).shape
+    torch.Size([2, 1, 8, 8])
     """
     if strength == 0:
         return images
@@ -234,6 +248,13 @@ def random_gamma(
     -------
     torch.Tensor of shape (n, C, H, W), float32 in [0, 1]
         Changed images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_gamma(torch.rand(2, 1, 8, 8), generator, strength=0.5).shape
+    torch.Size([2, 1, 8, 8])
     """
     if strength == 0:
         return images

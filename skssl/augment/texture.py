@@ -129,6 +129,13 @@ def random_blur(
     -------
     torch.Tensor of shape (n, C, H, W), float32 in [0, 1]
         Changed images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_blur(torch.rand(2, 1, 8, 8), generator, sigma=(0.01, 0.1)).shape
+    torch.Size([2, 1, 8, 8])
     """
     low, high = sigma
     if high == 0:
@@ -167,6 +174,13 @@ def random_noise(
     -------
     torch.Tensor of shape (n, C, H, W), float32 in [0, 1]
         Changed images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> random_noise(torch.rand(2, 1, 8, 8), generator, max_std=0.05).shape
+    torch.Size([2, 1, 8, 8])
     """
     if max_std == 0:
         return images

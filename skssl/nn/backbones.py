@@ -141,7 +141,7 @@ def build_backbone(
         First layers of a ResNet: "imagenet", a 7x7 convolution of stride 2 and a
         max-pool; "small", 3x3 of stride 1 and a max-pool; "cifar", 3x3 of stride 1
         without pooling. "auto" takes "small" for a ResNet asked for by name without
-        weights where neither side of the images is above 64 px, the stem of the fitted
+        weights where both sides of the images are below 64 px, the stem of the fitted
         backbone for a ``FrozenEstimator``, and else leaves the network as it is.
 
     Returns
@@ -202,7 +202,7 @@ def build_backbone(
     elif loaded is not None and loaded.stem is not None:
         change_stem(network, loaded.stem)
     elif named and loaded is None and isinstance(network, models.ResNet):
-        change_stem(network, "small" if max(height, width) <= 64 else "imagenet")
+        change_stem(network, "small" if max(height, width) < 64 else "imagenet")
     if loaded is not None:
         fill(network, loaded, head_prefixes)
     learned = loaded is not None or not named

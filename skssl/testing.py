@@ -1,0 +1,227 @@
+"""Checks that every pretext must pass, for methods of your own too.
+
+In a test file::
+
+    @pytest.mark.parametrize("check", pretext_checks(), ids=lambda c: c.__name__)
+    def test_my_method(check):
+        check(MyMethod(temperature=0.3))
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from torch import Tensor, nn
+
+from skssl import SelfSupervisedPretrainer
+from skssl._random import isolated_torch_rng, make_generator
+from skssl.nn import build_backbone
+from skssl.pretext import MethodCard, PretextModule, PretextTask, get_pretext
+
+__all__ = ["check_pretext", "pretext_checks", "tiny_cnn"]
+
+_N_IMAGES = 12
+_PX = 24
+
+
+def tiny_cnn() -> nn.Module:
+    """Return a small network (1,504 weights for RGB) that trains in milliseconds.
+
+    Examples
+    --------
+    >>> from skssl import SelfSupervisedPretrainer
+    >>> SelfSupervisedPretrainer(backbone=tiny_cnn).get_params()["backbone"].__name__
+    'tiny_cnn'
+    """
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+    )
+
+
+def check_pretext(task: PretextTask | str) -> None:
+    """Run all `pretext_checks` on a task.
+
+    Parameters
+    ----------
+    task : PretextTask or str
+        A task, or the name of a registered one.
+
+    Raises
+    ------
+    AssertionError
+        At the first check that fails; it says what is wrong.
+    """
+    for check in pretext_checks():
+        check(get_pretext(task))
+
+
+def pretext_checks() -> list[Callable[[PretextTask], None]]:
+    """Return the checks, each a function of a task that raises AssertionError."""
+    return [
+        check_is_documented,
+        check_is_cloneable,
+        check_views,
+        check_loss_of_any_batch,
+        check_gradients,
+        check_forward_is_pure,
+        check_state_dict_round_trip,
+        check_leaves_global_rng_alone,
+        check_pretrains,
+    ]
+
+
+def check_is_documented(task: PretextTask) -> None:
+    """A task has a card for the method table and says what its parameters are."""
+    assert isinstance(task.card, MethodCard), "the class needs a card"
+    assert task.card.doi.startswith("10."), "the card needs the DOI of the paper"
+    text = type(task).__doc__ or ""
+    for name in task.get_params(deep=False):
+        assert f"{name} : " in text, f"parameter {name} is not documented"
+
+
+def check_is_cloneable(task: PretextTask) -> None:
+    """The constructor only assigns, and clone makes an equal task."""
+    copy = clone(task)
+    assert repr(copy) == repr(task), "clone changes the parameters"
+    resolved = _resolved(task, n_channels=1)
+    assert resolved is not task, "resolve must copy"
+    assert repr(task) == repr(copy), "resolve changes its task"
+
+
+def check_views(task: PretextTask) -> None:
+    """Views are float32, in size, reproducible, and different for equal images."""
+    for n_channels in (1, 3):
+        resolved = _resolved(task, n_channels)
+        images = _images(1, n_channels).expand(4, -1, -1, -1).contiguous()
+        first, again = (
+            resolved.views(images, make_generator(1), size=(20, 16)) for _ in range(2)
+        )
+        for view, same in zip(first, again, strict=True):
+            assert view.dtype == torch.float32, "views must be float32"
+            assert torch.equal(view, same), "views must depend on the generator only"
+            assert torch.isfinite(view).all(), "views must be finite"
+
+
+def check_loss_of_any_batch(task: PretextTask) -> None:
+    """The loss is a finite float32 scalar for 1 and 3 channels and small batches."""
+    for n_channels in (1, 3):
+        module, resolved = _module(task, n_channels)
+        for batch in (2, 3, 7):
+            loss = _loss(module, resolved, batch)
+            assert loss.shape == (), "the loss must be a scalar"
+            assert loss.dtype == torch.float32, "the loss must be float32"
+            assert torch.isfinite(loss), f"loss {loss} at a batch of {batch}"
+
+
+def check_gradients(task: PretextTask) -> None:
+    """The gradient reaches every backbone parameter, and no frozen one."""
+    module, resolved = _module(task, 1)
+    for step in range(3):  # a queue may need a step before it matters
+        module.zero_grad()
+        _loss(module, resolved, 6, seed=step).backward()
+        module.after_step((step + 1) / 10)
+    for name, weight in module.backbone.named_parameters():
+        grad = weight.grad
+        assert grad is not None, f"no gradient for backbone.{name}"
+        assert grad.abs().sum() > 0, f"the gradient of backbone.{name} is zero"
+    for name, weight in module.named_parameters():
+        if not weight.requires_grad:
+            assert weight.grad is None, f"the target {name} got a gradient"
+
+
+def check_forward_is_pure(task: PretextTask) -> None:
+    """Only `after_step` changes state (but for BatchNorm's running statistics)."""
+    module, resolved = _module(task, 1)
+    first = _loss(module, resolved, 5)
+    before = _state(module)
+    again = _loss(module, resolved, 5)
+    assert torch.equal(first, again), "the same batch gives another loss"
+    for name, value in _state(module).items():
+        assert torch.equal(value, before[name]), f"forward changes {name}"
+
+
+def check_state_dict_round_trip(task: PretextTask) -> None:
+    """A module restored from its state dict goes on with the same loss."""
+    module, resolved = _module(task, 1)
+    for step in range(3):
+        _loss(module, resolved, 5, seed=step).backward()
+        module.after_step((step + 1) / 10)
+    restored, _ = _module(task, 1, seed=99)
+    restored.load_state_dict(module.state_dict())
+    ours, theirs = (_loss(m, resolved, 5, seed=7) for m in (module, restored))
+    assert torch.equal(ours, theirs), "the state dict does not hold the whole state"
+
+
+def check_leaves_global_rng_alone(task: PretextTask) -> None:
+    """Views and loss draw from the generator they are given."""
+    module, resolved = _module(task, 3)
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    _loss(module, resolved, 4)
+    assert torch.equal(state, torch.get_rng_state()), "torch's global generator is used"
+    assert np.array_equal(numpy_state, np.random.get_state()[1]), (  # noqa: NPY002
+        "numpy's global generator is used"
+    )
+
+
+def check_pretrains(task: PretextTask) -> None:
+    """The pretrainer fits with it, moves the weights, and repeats to the bit."""
+    images = _images(_N_IMAGES, 1)[:, 0].numpy()
+    ssl, same, untrained = (
+        SelfSupervisedPretrainer(
+            task, backbone=tiny_cnn, max_epochs=epochs, batch_size=5, random_state=0
+        ).fit(images)
+        for epochs in (2, 2, 0)
+    )
+    assert np.isfinite(ssl.transform(images)).all(), "features must be finite"
+    pairs = zip(
+        ssl.backbone_.parameters(),
+        same.backbone_.parameters(),
+        untrained.backbone_.parameters(),
+        strict=True,
+    )
+    for ours, theirs, start in pairs:
+        assert torch.equal(ours, theirs), "the same seed gives other weights"
+        assert not torch.equal(ours, start), "training leaves weights as they were"
+
+
+def _resolved(task: PretextTask, n_channels: int) -> PretextTask:
+    return task.resolve(n_images=_N_IMAGES, n_channels=n_channels, batch_size=5)
+
+
+def _module(
+    task: PretextTask, n_channels: int, seed: int = 0
+) -> tuple[PretextModule, PretextTask]:
+    resolved = _resolved(task, n_channels)
+    with isolated_torch_rng(seed):
+        backbone = build_backbone(
+            tiny_cnn, in_channels=n_channels, image_size=(_PX, _PX)
+        )
+        return resolved.build(backbone, n_images=_N_IMAGES).train(), resolved
+
+
+def _images(n: int, n_channels: int) -> Tensor:
+    shape = (n, n_channels, _PX, _PX)
+    generator = make_generator(0)
+    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+
+def _loss(
+    module: PretextModule, task: PretextTask, batch: int, seed: int = 0
+) -> Tensor:
+    images = _images(batch, module.backbone.n_channels)
+    views = task.views(images, make_generator(seed), size=(_PX, _PX))
+    return module(views, torch.arange(batch))
+
+
+def _state(module: PretextModule) -> dict[str, Tensor]:
+    return {
+        name: value.clone()
+        for name, value in module.state_dict().items()
+        if "running_" not in name and "num_batches" not in name
+    }

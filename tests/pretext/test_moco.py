@@ -1,0 +1,116 @@
+"""MoCo: loss, queue and moving average against computations by hand."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+
+from skssl._random import isolated_torch_rng
+from skssl.nn import build_backbone
+from skssl.pretext import MoCo
+from skssl.testing import tiny_cnn
+
+
+def make(n_images=6, **parameters):
+    settings = {"hidden_size": 7, "projection_size": 5, "queue_size": 8, **parameters}
+    task = MoCo(**settings).resolve(n_images=n_images, n_channels=1, batch_size=3)
+    with isolated_torch_rng(0):
+        backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
+        return task.build(backbone, n_images=n_images).train()
+
+
+def random_views(n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.rand(n, 1, 16, 16, generator=generator) for _ in range(2))
+
+
+def unit(z):
+    return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+def info_nce_by_loops(q, k, queue, temperature, masked):
+    """Algorithm 1 of He et al. 2020, term by term in float64."""
+    losses = []
+    for i in range(len(q)):
+        positive = np.exp(q[i] @ k[i] / temperature)
+        negatives = sum(
+            np.exp(q[i] @ queue[j] / temperature)
+            for j in range(len(queue))
+            if not masked[i, j]
+        )
+        losses.append(-np.log(positive / (positive + negatives)))
+    return float(np.mean(losses))
+
+
+@pytest.mark.parametrize("exclude", [True, False])
+def test_loss_equals_the_formula(exclude):
+    module = make(temperature=0.2, exclude_same_image=exclude)
+    first = torch.tensor([0, 1, 2])
+    module(random_views(3, 0), first)
+    module.after_step(0.1)  # the queue now holds keys of images 0, 1 and 2
+    index = torch.tensor([2, 3, 0])
+    views = random_views(3, 1)
+    double = deepcopy(module).double()
+    loss = module(views, index)
+    with torch.no_grad():
+        q = unit(double.projector(double.backbone(views[0].double())).numpy())
+        k = double.target_projector(double.target_backbone(views[1].double()))
+    held = module.queue.index.numpy()
+    masked = (held[None] == index.numpy()[:, None]) & exclude
+    assert masked.sum() == (2 if exclude else 0)  # images 2 and 0 are in the queue
+    expected = info_nce_by_loops(
+        q, unit(k.numpy()), module.queue.features.double().numpy(), 0.2, masked
+    )
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_queue_holds_the_latest_keys_first_in_first_out():
+    module = make(queue_size=8)
+    pushed = []
+    for step, n in enumerate((3, 3, 3, 2)):  # 11 keys through 8 places
+        index = torch.arange(n) + 3 * step
+        views = random_views(n, step)
+        with torch.no_grad():
+            k = deepcopy(module).target_projector(
+                deepcopy(module).target_backbone(views[1])
+            )
+        module(views, index)
+        module.after_step(0.1)
+        pushed += list(zip(index.tolist(), unit(k.numpy()), strict=True))
+    held = dict(zip(module.queue.index.tolist(), module.queue.features, strict=True))
+    assert list(sorted(held)) == sorted(i for i, _ in pushed[-8:])
+    for i, key in pushed[-8:]:
+        np.testing.assert_allclose(held[i].numpy(), key, rtol=1e-4, atol=1e-5)
+
+
+def test_target_follows_by_the_moving_average():
+    module = make(momentum=0.9)
+    start = [p.clone() for p in module.target_backbone.parameters()]
+    for q, k in zip(module.backbone.parameters(), start, strict=True):
+        torch.testing.assert_close(q, k)  # begins as a copy
+    with torch.no_grad():
+        for weight in module.backbone.parameters():
+            weight += 1.0
+    module(random_views(3, 0), torch.arange(3))
+    module.after_step(0.5)
+    for old, new in zip(start, module.target_backbone.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.1)  # 0.9 old + 0.1 (old + 1)
+
+
+def test_forward_leaves_the_queue_to_after_step():
+    module = make()
+    before = module.queue.features.clone()
+    module(random_views(3, 0), torch.arange(3))
+    assert torch.equal(before, module.queue.features)
+
+
+@pytest.mark.parametrize(("n_images", "queue_size"), [(425, 256), (512, 512), (2, 2)])
+def test_queue_size_follows_the_set(n_images, queue_size):
+    task = MoCo().resolve(n_images=n_images, n_channels=1, batch_size=2)
+    assert task.queue_size == queue_size
+
+
+def test_bad_momentum_is_named():
+    with pytest.raises(ValueError, match="'momentum' parameter of MoCo"):
+        MoCo(momentum=1.0).resolve(n_images=8, n_channels=1, batch_size=4)
