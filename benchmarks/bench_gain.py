@@ -50,7 +50,7 @@ class Study:
     settings: dict = field(default_factory=dict)
 
 
-def phantoms(args: argparse.Namespace, seed: int) -> Study:
+def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
     """300 patients; 40 labelled slices of 40 patients; half the patients for test."""
     scans = make_scan_phantoms(400, image_size=96, random_state=seed)
     rng = np.random.default_rng(seed)
@@ -279,6 +279,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["simclr", "moco"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--batch", type=int)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     rows = []
@@ -286,9 +287,9 @@ def main() -> None:
         study = STUDIES[args.study](args, seed)
         if args.epochs:
             study.settings["max_epochs"] = args.epochs
-        rows += [
-            {"seed": seed, **row} for row in run_seed(study, args.methods, seed)
-        ]
+        if args.batch:
+            study.settings["batch_size"] = args.batch
+        rows += [{"seed": seed, **row} for row in run_seed(study, args.methods, seed)]
     summarize(rows)
     save(
         args.json,

@@ -40,6 +40,8 @@ class ImageInputMixin:
 
     def _image_source(self, X: Any, *, reset: bool) -> ImageSource:
         """Wrap X; in ``fit`` (``reset``) at least two images are needed."""
+        if reset:
+            self._check_shapes()
         if is_table(X):
             rows = validate_data(
                 self,
@@ -57,6 +59,26 @@ class ImageInputMixin:
                     "Found 1 sample (image) in X, while at least 2 are required."
                 )
         return source
+
+    def _check_shapes(self) -> None:
+        """Check what scikit-learn's constraints cannot: pairs and their order."""
+        low_high = self.value_range
+        if not isinstance(low_high, str) and not (
+            len(low_high) == 2 and low_high[0] < low_high[1]
+        ):
+            raise ValueError(
+                "value_range must be 'auto' or (low, high) with low < high, got "
+                f"{low_high!r}."
+            )
+        for name, lengths in (("image_size", (2,)), ("image_shape", (2, 3))):
+            shape = getattr(self, name)
+            if not isinstance(shape, Sequence) or isinstance(shape, str):
+                continue
+            if len(shape) not in lengths or min(shape) < 1:
+                raise ValueError(
+                    f"{name} must hold {' or '.join(map(str, lengths))} positive "
+                    f"numbers, got {shape!r}."
+                )
 
     def _learn_format(self, source: ImageSource, rows: np.ndarray) -> None:
         """Survey the training images and settle size, channels and value range."""

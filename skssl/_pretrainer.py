@@ -299,8 +299,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         if self.batch_size_ > n_images:
             if self.fraction < 1:
                 raise ValueError(
-                    f"fraction={self.fraction} leaves {n_images} images, fewer than one "
-                    f"batch of batch_size={self.batch_size}."
+                    f"fraction={self.fraction} leaves {n_images} images, fewer than "
+                    f"one batch of batch_size={self.batch_size}."
                 )
             self.batch_size_ = n_images
         self.max_epochs_ = (

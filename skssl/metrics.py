@@ -99,7 +99,9 @@ def bootstrap_interval(
         raise ValueError("the metric is undefined on these rows (one class only?).")
     units = np.arange(len(y_true)) if groups is None else np.asarray(groups)
     _, unit = np.unique(units, return_inverse=True)
-    rows_of = np.split(np.argsort(unit, kind="stable"), np.cumsum(np.bincount(unit))[:-1])
+    rows_of = np.split(
+        np.argsort(unit, kind="stable"), np.cumsum(np.bincount(unit))[:-1]
+    )
     rng = np.random.default_rng(spawn_seeds(random_state, 1)[0])
     values = []
     for _ in range(n_resamples):

@@ -1,5 +1,6 @@
 """The training loop: skorch's, without its host syncs, and with views on the device."""
 
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,15 @@ __all__ = ["PretextNet"]
 
 class _CallbackStop(Exception):  # noqa: N818
     """A callback asked for the end of training, as skorch's EarlyStopping does."""
+
+
+def _is_raised_by_skorch(error: BaseException) -> bool:
+    """Tell a callback's wish to stop from Ctrl-C: who raised it last of all?"""
+    innermost = None
+    for innermost, _ in traceback.walk_tb(error.__traceback__):  # noqa: B007
+        pass
+    module = innermost.f_globals.get("__name__", "") if innermost else ""
+    return module.startswith("skorch.callbacks")
 
 
 class PretextNet(NeuralNet):
@@ -151,11 +161,13 @@ class PretextNet(NeuralNet):
         return self
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Tell the callbacks; their KeyboardInterrupt is a wish to stop, not Ctrl-C."""
+        """Tell the callbacks; skorch's EarlyStopping stops by a KeyboardInterrupt."""
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
-            raise _CallbackStop from stop
+            if _is_raised_by_skorch(stop):
+                raise _CallbackStop from stop
+            raise  # Ctrl-C, while a callback ran
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **params: Any

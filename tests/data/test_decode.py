@@ -1,4 +1,4 @@
-"""Every kind of file becomes the array that a viewer shows, or an error that names it."""
+"""Every kind of file becomes the array that a viewer shows, or a named error."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_large_jpegs_are_decoded_small_but_never_below_twice_the_need(tmp_path):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(ImageNotFoundError, match="no such file: .*none.png"):
+    with pytest.raises(ImageNotFoundError, match=r"no such file: .*none\.png"):
         read_image(tmp_path / "none.png")
     with pytest.raises(FileNotFoundError):
         read_header(tmp_path / "none.png")
@@ -108,7 +108,7 @@ def test_text_named_png_is_named(tmp_path):
     path = tmp_path / "notes.png"
     path.write_text("not an image")
     for read in (read_header, read_image):
-        with pytest.raises(ImageReadError, match="notes.png.* is not an image"):
+        with pytest.raises(ImageReadError, match=r"notes\.png.* is not an image"):
             read(path)
 
 
@@ -116,7 +116,7 @@ def test_truncated_png_is_named(tmp_path, rng):
     noise = rng.integers(0, 256, (64, 64), dtype=np.uint8)
     path = save(tmp_path, Image.fromarray(noise))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ImageReadError, match="image.png.* could not be decoded"):
+    with pytest.raises(ImageReadError, match=r"image\.png.* could not be decoded"):
         read_image(path)
     with pytest.raises(ValueError, match="could not be decoded"):
         read_image(path)

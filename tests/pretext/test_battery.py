@@ -36,9 +36,11 @@ def test_a_broken_method_is_caught(monkeypatch):
     monkeypatch.setattr(
         simclr._SimCLRModule,
         "forward",
-        lambda self, views, index: forward(
-            self, tuple(v.detach() for v in views), index
-        ).detach().requires_grad_(),
+        lambda self, views, index: (
+            forward(self, tuple(v.detach() for v in views), index)
+            .detach()
+            .requires_grad_()
+        ),
     )
     with pytest.raises(AssertionError, match="no gradient for backbone"):
         check_gradients(get_pretext("simclr"))

@@ -79,7 +79,7 @@ def test_queue_holds_the_latest_keys_first_in_first_out():
         module.after_step(0.1)
         pushed += list(zip(index.tolist(), unit(k.numpy()), strict=True))
     held = dict(zip(module.queue.index.tolist(), module.queue.features, strict=True))
-    assert list(sorted(held)) == sorted(i for i, _ in pushed[-8:])
+    assert sorted(held) == sorted(i for i, _ in pushed[-8:])
     for i, key in pushed[-8:]:
         np.testing.assert_allclose(held[i].numpy(), key, rtol=1e-4, atol=1e-5)
 
@@ -91,7 +91,7 @@ def test_target_follows_by_the_moving_average():
         torch.testing.assert_close(q, k)  # begins as a copy
     with torch.no_grad():
         for weight in module.backbone.parameters():
-            weight += 1.0
+            weight.add_(1.0)
     module(random_views(3, 0), torch.arange(3))
     module.after_step(0.5)
     for old, new in zip(start, module.target_backbone.parameters(), strict=True):

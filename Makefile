@@ -1,0 +1,50 @@
+# Every target makes its own .venv when it is missing, and needs Python, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# "make test PYTEST='-m slow'" runs the long ones.
+PYTEST ?= -m "not slow"
+
+.PHONY: demo test lint docs bench clean
+
+$(VENV)/.test: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e ".[test]"
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet -e ".[lint]"
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet -e ".[bench]"
+	touch $@
+
+demo: $(VENV)/.test
+	MPLBACKEND=agg $(BIN)/python examples/plot_10_quickstart.py
+
+test: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	MPLBACKEND=agg $(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/bench_augment.py
+	$(BIN)/python benchmarks/bench_pretrain.py
+
+clean:
+	rm -rf $(VENV) docs/_build docs/auto_examples docs/api/generated docs/user_guide/_generated output

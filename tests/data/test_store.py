@@ -1,0 +1,99 @@
+"""The store holds every row once, in order, as the format renders it."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from skssl.data import ImageFormat, ImageStore, iter_batches, make_source
+from skssl.data.store import _allocate
+
+GRAY = ImageFormat(n_channels=1)
+
+
+def build(X, rows=None, size=(6, 4), **options):
+    source = make_source(X)
+    rows = np.arange(len(source)) if rows is None else np.asarray(rows)
+    return ImageStore.build(source, rows, image_format=GRAY, size=size, **options)
+
+
+@pytest.fixture
+def stack(rng):
+    return rng.integers(0, 256, (150, 6, 4), dtype=np.uint8)
+
+
+def test_all_rows_in_order_from_several_threads(stack):
+    store = build(list(stack), n_jobs=3)
+    np.testing.assert_array_equal(store.images.numpy()[:, 0], stack)
+
+
+def test_uint8_stacks_are_not_copied(stack):
+    store = build(stack)
+    assert np.shares_memory(store.images.numpy(), stack)
+    np.testing.assert_array_equal(store.images.numpy()[:, 0], stack)
+
+
+def test_read_only_stacks_are_copied_without_a_warning(stack):
+    stack.flags.writeable = False
+    store = build(stack)
+    assert not np.shares_memory(store.images.numpy(), stack)
+    np.testing.assert_array_equal(store.images.numpy()[:, 0], stack)
+
+
+def test_rows_and_groups_stay_beside_the_images(stack):
+    groups = np.arange(150) // 3
+    store = build(stack, rows=[5, 2, 149], groups=groups)
+    np.testing.assert_array_equal(store.images.numpy()[:, 0], stack[[5, 2, 149]])
+    assert store.rows.tolist() == [5, 2, 149]
+    assert store.groups.tolist() == [1, 0, 49]
+    assert len(store) == 3
+
+
+def test_large_stores_are_memory_mapped(stack):
+    in_ram, mapped = build(list(stack)), build(list(stack), max_ram=100)
+    assert torch.equal(in_ram.images, mapped.images)
+    assert isinstance(_allocate((2, 3), max_ram=5), np.memmap)
+    assert not isinstance(_allocate((2, 3), max_ram=6), np.memmap)
+
+
+def test_the_store_frees_its_images(stack):
+    store = build(list(stack))
+    watch = weakref.ref(store)
+    del store
+    gc.collect()
+    assert watch() is None
+
+
+def test_a_bad_file_among_many_is_named(tmp_path, stack):
+    paths = []
+    for i, image in enumerate(stack[:70]):
+        paths.append(str(tmp_path / f"{i:02}.png"))
+        Image.fromarray(image).save(paths[-1])
+    damaged = tmp_path / "66.png"
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    with pytest.raises(ValueError, match=r"X\[66\].*66\.png"):
+        build(paths)
+
+
+def test_pixel_statistics_are_per_channel(rng):
+    images = rng.integers(0, 256, (40, 5, 5, 3), dtype=np.uint8)
+    images[..., 2] = 51
+    store = ImageStore(torch.from_numpy(images.transpose(0, 3, 1, 2)), np.arange(40))
+    mean, std = store.pixel_statistics()
+    scaled = images / 255.0
+    np.testing.assert_allclose(mean, scaled.mean(axis=(0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(std[:2], scaled[..., :2].std(axis=(0, 1, 2)), rtol=1e-4)
+    assert std[2] == pytest.approx(1 / 255)  # a constant channel divides by a step
+
+
+def test_batches_cover_a_source_in_order(stack):
+    batches = list(
+        iter_batches(
+            make_source(stack), image_format=GRAY, size=(6, 4), batch_size=64, n_jobs=2
+        )
+    )
+    assert [len(batch) for batch in batches] == [64, 64, 22]
+    np.testing.assert_array_equal(torch.cat(batches).numpy()[:, 0], stack)

@@ -1,0 +1,162 @@
+"""The loop: one host sync an epoch, a schedule over steps, orderly ends."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback, EarlyStopping
+
+from skssl._random import isolated_torch_rng
+from skssl.data import ImageStore
+from skssl.engine import PretextNet, collapse_figure
+from skssl.exceptions import CollapseWarning, NonFiniteLossError
+from skssl.nn import build_backbone, cosine
+from skssl.pretext import SimCLR
+from skssl.testing import tiny_cnn
+
+
+@pytest.fixture
+def store(rng):
+    images = rng.integers(0, 256, (11, 1, 16, 16), dtype=np.uint8)
+    return ImageStore(torch.from_numpy(images), np.arange(11))
+
+
+def make_net(**options):
+    task = SimCLR(hidden_size=8, projection_size=4).resolve(
+        n_images=11, n_channels=1, batch_size=4
+    )
+    with isolated_torch_rng(0):
+        backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
+        module = task.build(backbone, n_images=11)
+    settings = {"max_epochs": 3, "batch_size": 4, "lr": 1e-3, **options}
+    return PretextNet(
+        module, task=task, image_size=(16, 16), schedule=cosine, **settings
+    )
+
+
+class Spy(Callback):
+    """Write down every step."""
+
+    def initialize(self):
+        self.lrs, self.losses, self.index = [], [], []
+
+    def on_batch_end(self, net, batch=None, loss=None, **kwargs):
+        self.lrs.append(net.optimizer_.param_groups[0]["lr"])
+        self.losses.append(loss)
+        self.index.append(batch[1])
+
+
+def test_rate_follows_the_schedule_at_the_middle_of_each_step(store):
+    spy = Spy()
+    make_net(callbacks=[spy], warmup=0.2).fit(store)
+    n_steps = 9  # 3 epochs of 11 images in batches of 4
+    expected = [1e-3 * cosine((step + 0.5) / n_steps, 0.2) for step in range(n_steps)]
+    assert spy.lrs == pytest.approx(expected)
+
+
+def test_epoch_loss_is_the_mean_over_images(store):
+    spy = Spy()
+    net = make_net(callbacks=[spy], max_epochs=1).fit(store)
+    sizes = [len(index) for index in spy.index]
+    expected = np.average([loss.item() for loss in spy.losses], weights=sizes)
+    assert net.rows()[0]["loss"] == pytest.approx(expected, rel=1e-6)
+    assert sorted(torch.cat(spy.index).tolist()) == list(range(11))
+
+
+def test_history_has_a_row_of_figures_an_epoch(store):
+    rows = make_net().fit(store).rows()
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    for row in rows:
+        assert set(row) == {
+            "epoch", "loss", "lr", "images_per_second", "seconds", "feature_std"
+        }  # fmt: skip
+        assert all(type(value) in (int, float) for value in row.values())
+
+
+def test_a_step_never_asks_the_device_for_a_number(store, monkeypatch):
+    """No .item(), .tolist() or bool() between epoch begin and epoch end."""
+    calls = []
+    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "numpy"):
+        original = getattr(torch.Tensor, name)
+
+        def counted(tensor, *args, _name=name, _original=original):
+            calls.append(_name)
+            return _original(tensor, *args)
+
+        monkeypatch.setattr(torch.Tensor, name, counted)
+    # Adam counts its steps in numbers of the host, which are no syncs either.
+    make_net(max_epochs=2, optimizer="sgd").fit(store)
+    assert calls == ["tolist", "tolist"]  # one an epoch, of loss and collapse figure
+
+
+def test_early_stopping_ends_training_in_order(store):
+    stop = EarlyStopping(monitor="loss", patience=1, threshold=1e9, sink=lambda _: None)
+    net = make_net(callbacks=[stop], max_epochs=50, lr=1e-9).fit(store)
+    assert 1 <= len(net.rows()) < 50
+
+
+def test_ctrl_c_is_raised_again_after_the_callbacks_closed(store):
+    class Interrupt(Callback):
+        ended = False
+
+        def on_train_end(self, net, **kwargs):
+            self.ended = True
+
+    callback = Interrupt()
+    net = make_net(callbacks=[callback])
+    step = net.train_step
+
+    def interrupted(batch, **params):
+        if net.step_ == 4:  # in the second epoch
+            raise KeyboardInterrupt
+        return step(batch, **params)
+
+    net.train_step = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(store)
+    assert callback.ended
+    assert len(net.rows()) == 1
+
+
+def test_non_finite_loss_stops_and_says_where(store):
+    net = make_net()
+    step = net.train_step
+
+    def broken(batch, **params):
+        out = step(batch, **params)
+        return {"loss": out["loss"] * (math.nan if net.step_ > 3 else 1.0)}
+
+    net.train_step = broken
+    with pytest.raises(NonFiniteLossError, match=r"nan in epoch 2 .*Try a lower lr"):
+        net.fit(store)
+
+
+def test_collapse_warns(store):
+    net = make_net(max_epochs=1)
+    encode = net.module.encode
+
+    def collapsed(images, **options):
+        h = encode(images, **options)
+        net.module.features = torch.ones_like(net.module.features)
+        return h
+
+    net.module.encode = collapsed
+    with pytest.warns(CollapseWarning, match="collapsed: their spread is 0"):
+        net.fit(store)
+
+
+def test_collapse_figure_by_hand():
+    assert collapse_figure(torch.ones(5, 3)).item() == 0
+    # unit rows (1, 0) and (0, 1): each column has standard deviation 1/2
+    orthogonal = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
+    assert collapse_figure(orthogonal).item() == pytest.approx(0.5 * 2**0.5)
+    sphere = torch.randn(4000, 64, generator=torch.Generator().manual_seed(0))
+    assert collapse_figure(sphere).item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_progress_bar_shows_steps_and_figures(store, capsys):
+    make_net(show_progress=True).fit(store)
+    shown = capsys.readouterr().err
+    assert "9/9" in shown
+    assert "loss=" in shown

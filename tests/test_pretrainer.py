@@ -1,0 +1,337 @@
+"""SelfSupervisedPretrainer as a scikit-learn estimator."""
+
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_validate
+from sklearn.pipeline import Pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+from skssl import SelfSupervisedPretrainer
+from skssl.datasets import make_scan_phantoms
+from skssl.pretext import MoCo, SimCLR
+from skssl.testing import tiny_cnn
+
+
+def make_ssl(pretext="simclr", **options):
+    settings = {"backbone": tiny_cnn, "max_epochs": 1, "random_state": 0, **options}
+    return SelfSupervisedPretrainer(pretext, **settings)
+
+
+@pytest.fixture(scope="module")
+def scans():
+    return make_scan_phantoms(10, images_per_patient=3, image_size=32, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def paths(scans, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scans")
+    names = []
+    for i, scan in enumerate(scans.data):
+        names.append(str(folder / f"{i}.png"))
+        Image.fromarray(scan).save(names[-1])
+    return names
+
+
+def test_scikit_learns_checks_run_in_full():
+    records = check_estimator(
+        make_ssl(image_shape="flat"), on_skip=None, on_fail="raise"
+    )
+    passed = [r["check_name"] for r in records if r["status"] == "passed"]
+    assert len(passed) >= 40
+    # Array API input needs an environment variable before scipy is imported.
+    rest = {r["check_name"] for r in records if r["status"] != "passed"}
+    assert rest <= {"check_array_api_input"}
+
+
+@pytest.mark.slow
+def test_scikit_learns_checks_run_with_the_default_backbone():
+    records = check_estimator(
+        SelfSupervisedPretrainer(image_shape="flat", max_epochs=1), on_skip=None
+    )
+    assert sum(r["status"] == "passed" for r in records) >= 40
+
+
+def test_features_are_float32_and_finite(scans):
+    h = make_ssl().fit(scans.data).transform(scans.data)
+    assert h.dtype == np.float32
+    assert h.shape == (30, 16)
+    assert np.isfinite(h).all()
+
+
+def test_paths_and_arrays_of_the_same_images_give_the_same_bits(scans, paths):
+    from_arrays = make_ssl().fit(scans.data).transform(scans.data)
+    from_paths = make_ssl().fit(paths).transform(paths)
+    from_list = make_ssl().fit(list(scans.data)).transform(pd.Series(paths))
+    np.testing.assert_array_equal(from_arrays, from_paths)
+    np.testing.assert_array_equal(from_arrays, from_list)
+
+
+def test_features_do_not_depend_on_the_company(scans):
+    ssl = make_ssl().fit(scans.data)
+    h = ssl.transform(scans.data)
+    alone = np.concatenate([ssl.transform(scans.data[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(alone, h[:5], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pretext", ["simclr", "moco"])
+def test_the_same_seed_gives_the_same_bits_in_two_processes(pretext):
+    script = f"""
+import numpy as np, hashlib
+from skssl import SelfSupervisedPretrainer
+from skssl.testing import tiny_cnn
+X = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
+h = [SelfSupervisedPretrainer({pretext!r}, backbone=tiny_cnn, max_epochs=2,
+     random_state=1).fit_transform(X).tobytes() for _ in range(2)]
+assert h[0] == h[1]
+print(hashlib.sha256(h[0]).hexdigest())
+"""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert runs[0] == runs[1]
+    assert len(runs[0]) == 65
+
+
+def test_global_generators_are_neither_read_nor_changed(scans):
+    results = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        np.random.seed(global_seed)  # noqa: NPY002
+        before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        results.append(make_ssl().fit_transform(scans.data))
+        make_ssl(random_state=None).fit(scans.data)
+        assert torch.equal(torch.get_rng_state(), before[0])
+        np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    np.testing.assert_array_equal(*results)
+
+
+def test_another_seed_gives_other_features(scans):
+    first, second = (make_ssl(random_state=s).fit_transform(scans.data) for s in (0, 1))
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize("dump", ["pickle", "joblib"])
+def test_a_fitted_estimator_loads_in_another_process(scans, tmp_path, dump):
+    ssl = make_ssl("moco").fit(scans.data)
+    file, images = tmp_path / "ssl.bin", tmp_path / "images.npy"
+    np.save(images, scans.data[:4])
+    if dump == "pickle":
+        file.write_bytes(pickle.dumps(ssl))
+    else:
+        joblib.dump(ssl, file)
+    script = (
+        "import sys, joblib, pickle, numpy as np\n"
+        "kind, file, images, out = sys.argv[1:]\n"
+        "load = joblib.load if kind == 'joblib' else pickle.load\n"
+        "ssl = load(open(file, 'rb'))\n"
+        "np.save(out, ssl.transform(np.load(images)))\n"
+    )
+    out = tmp_path / "h.npy"
+    subprocess.run(
+        [sys.executable, "-c", script, dump, str(file), str(images), str(out)],
+        check=True,
+    )
+    np.testing.assert_array_equal(np.load(out), ssl.transform(scans.data[:4]))
+
+
+def test_no_training_image_is_kept():
+    images = np.zeros((60, 64, 64), dtype=np.uint8)
+    small = len(pickle.dumps(make_ssl().fit(images[:10])))
+    large = len(pickle.dumps(make_ssl().fit(images)))
+    assert large - small < 2000  # row numbers, not 200 kB of pixels
+
+
+def test_keep_module(scans):
+    assert not hasattr(make_ssl().fit(scans.data), "pretext_module_")
+    kept = make_ssl("moco", keep_module=True).fit(scans.data)
+    assert kept.pretext_module_.backbone is kept.backbone_
+    assert kept.pretext_module_.queue.features.shape == (16, 128)
+
+
+def test_fitted_attributes(scans):
+    ssl = make_ssl("moco", max_epochs=3).fit(scans.data)
+    assert ssl.n_iter_ == len(ssl.history_) == 3
+    assert ssl.image_shape_ == (32, 32, 1)
+    assert ssl.image_size_ == (32, 32)
+    assert ssl.value_range_ is None
+    assert ssl.batch_size_ == 16
+    assert ssl.pretext_.queue_size == 16
+    assert ssl.precision_ in {"float32", "bfloat16"}
+    assert not ssl.backbone_.training
+    assert not hasattr(ssl, "n_features_in_")
+    assert ssl.get_feature_names_out()[0] == "selfsupervisedpretrainer0"
+
+
+def test_untrained_control(scans):
+    ssl = make_ssl(max_epochs=0).fit(scans.data)
+    assert ssl.n_iter_ == 0
+    assert ssl.history_ == []
+    assert ssl.transform(scans.data).shape == (30, 16)
+
+
+def test_digits_fold_by_themselves():
+    X, _ = load_digits(return_X_y=True)
+    ssl = make_ssl().fit(X[:60])
+    assert ssl.image_shape_ == (8, 8, 1)
+    assert ssl.n_features_in_ == 64
+    assert ssl.value_range_ == (0.0, 16.0)
+    ssl.fit(X[:60].reshape(60, 8, 8))
+    assert not hasattr(ssl, "n_features_in_")
+
+
+def test_new_values_are_clipped_to_the_learned_range():
+    X = np.linspace(0, 1, 20 * 64).reshape(20, 8, 8)
+    ssl = make_ssl().fit(X)
+    beyond = np.full((1, 8, 8), 7.0)
+    np.testing.assert_array_equal(
+        ssl.transform(beyond), ssl.transform(np.ones((1, 8, 8)))
+    )
+
+
+@pytest.mark.parametrize("channels", [2, 3, 5])
+def test_any_channel_count(channels, rng):
+    X = rng.integers(0, 256, (8, 16, 16, channels), dtype=np.uint8)
+    ssl = make_ssl().fit(X)
+    assert ssl.image_shape_ == (16, 16, channels)
+    tensor = torch.from_numpy(X).permute(0, 3, 1, 2)
+    np.testing.assert_array_equal(ssl.transform(X), ssl.transform(tensor))
+
+
+def test_set_output_pandas(scans, paths):
+    frame = make_ssl().set_output(transform="pandas").fit_transform(paths)
+    assert list(frame.columns[:2]) == [
+        "selfsupervisedpretrainer0",
+        "selfsupervisedpretrainer1",
+    ]
+    series = pd.Series(paths, index=[f"scan {i}" for i in range(30)])
+    indexed = make_ssl().set_output(transform="pandas").fit_transform(series)
+    assert list(indexed.index[:2]) == ["scan 0", "scan 1"]
+
+
+def test_nested_parameters_by_name():
+    ssl = make_ssl("moco").set_params(pretext__temperature=0.7)
+    assert ssl.pretext.temperature == 0.7
+    assert isinstance(ssl.pretext, MoCo)
+    copy = clone(make_ssl(SimCLR(augmentation="simclr")))
+    copy.set_params(pretext__temperature=0.9)
+    assert copy.get_params()["pretext__temperature"] == 0.9
+    with pytest.raises(ValueError, match="Invalid parameter 'temprature'"):
+        make_ssl("moco").set_params(pretext__temprature=1)
+
+
+def make_pipeline(tmp_path, **options):
+    return Pipeline(
+        [("ssl", make_ssl(**options)), ("clf", LogisticRegression(max_iter=50))],
+        memory=str(tmp_path / "cache"),
+    )
+
+
+def test_grid_search_on_paths_with_patient_groups(scans, paths, tmp_path):
+    search = GridSearchCV(
+        make_pipeline(tmp_path),
+        {
+            "ssl__fraction": [0.5, 1.0],
+            "ssl__pretext__temperature": [0.2, 0.5],
+            "clf__C": [0.1, 1.0],
+        },
+        scoring="roc_auc",
+        cv=StratifiedGroupKFold(2),
+        error_score="raise",
+    )
+    search.fit(paths, scans.target, groups=scans.groups)
+    assert len(search.cv_results_["params"]) == 8
+    assert search.predict_proba(paths).shape == (30, 2)
+
+
+def test_cross_validate_in_two_processes(scans, paths, tmp_path):
+    scores = [
+        cross_validate(
+            make_pipeline(tmp_path / str(n_jobs), precision="float32"),
+            np.array(paths),
+            scans.target,
+            groups=scans.groups,
+            cv=StratifiedGroupKFold(2),
+            n_jobs=n_jobs,
+            error_score="raise",
+        )["test_score"]
+        for n_jobs in (1, 2)
+    ]
+    assert np.isfinite(scores).all()
+
+
+def test_groups_are_routed(scans):
+    with config_context(enable_metadata_routing=True):
+        ssl = make_ssl(fraction=0.5).set_fit_request(groups=True)
+        pipe = Pipeline([("ssl", ssl), ("clf", LogisticRegression(max_iter=50))])
+        pipe.fit(scans.data, scans.target, groups=scans.groups)
+    used = pipe["ssl"].sample_indices_
+    for patient in np.unique(scans.groups[used]):
+        assert set(np.flatnonzero(scans.groups == patient)) <= set(used)
+
+
+@pytest.mark.parametrize("by_patient", [True, False])
+def test_fractions_are_nested(scans, by_patient):
+    groups = scans.groups if by_patient else None
+    used = [
+        set(make_ssl(fraction=f).fit(scans.data, groups=groups).sample_indices_)
+        for f in (0.2, 0.5, 0.8, 1.0)
+    ]
+    assert [len(rows) for rows in used] == [6, 15, 24, 30]
+    assert used[0] < used[1] < used[2] < used[3]
+
+
+def test_stages_are_chained_by_a_frozen_estimator(scans):
+    first = make_ssl().fit(scans.data)
+    second = make_ssl(weights=FrozenEstimator(first), max_epochs=0).fit(scans.data)
+    np.testing.assert_array_equal(
+        first.transform(scans.data), second.transform(scans.data)
+    )
+    trained = clone(make_ssl(weights=FrozenEstimator(first))).fit(scans.data)
+    assert not np.allclose(first.transform(scans.data), trained.transform(scans.data))
+
+
+def test_a_module_is_copied(scans):
+    module = tiny_cnn()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    make_ssl(backbone=module).fit(scans.data)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_ctrl_c_keeps_the_weights_so_far(scans):
+    from skorch.callbacks import Callback
+
+    class CtrlC(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                import signal
+
+                signal.raise_signal(signal.SIGINT)
+
+    ssl = make_ssl(max_epochs=50, callbacks=[CtrlC()])
+    with pytest.raises(KeyboardInterrupt):
+        ssl.fit(scans.data)
+    assert ssl.n_iter_ == 2
+    assert ssl.transform(scans.data).shape == (30, 16)
+
+
+def test_transform_before_fit(scans):
+    with pytest.raises(NotFittedError):
+        make_ssl().transform(scans.data)

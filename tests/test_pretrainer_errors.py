@@ -1,0 +1,155 @@
+"""Bad input gets an error that names the parameter, the file or the row."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from skssl import SelfSupervisedPretrainer
+from skssl.exceptions import NonFiniteLossError
+from skssl.pretext import SimCLR
+from skssl.testing import tiny_cnn
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 16, 16), dtype=np.uint8)
+
+
+def make_ssl(pretext="simclr", **options):
+    settings = {"backbone": tiny_cnn, "max_epochs": 1, "random_state": 0, **options}
+    return SelfSupervisedPretrainer(pretext, **settings)
+
+
+def with_value(value, dtype=np.float64):
+    images = IMAGES.astype(dtype)
+    images[7, 3, 2] = value
+    return images
+
+
+@pytest.mark.parametrize(
+    ("X", "options", "message"),
+    [
+        ([], {}, "holds no images"),
+        (np.zeros((0, 5)), {}, r"0 sample\(s\)"),
+        (IMAGES[:1], {}, "1 sample"),
+        (np.zeros((1, 16)), {}, r"1 sample\(s\)"),
+        ([IMAGES[0], np.zeros((4, 4, 3), np.uint8)], {}, r"X\[1\] has 3 channels"),
+        (with_value(np.nan), {}, r"X\[7\].*NaN"),
+        (with_value(np.inf), {}, r"X\[7\].*infinity"),
+        (with_value(300.0), {"value_range": (0, 255)}, r"X\[7\].*value_range"),
+        (np.zeros((9, 15)), {}, "15 features.*image_shape"),
+        (np.zeros((9, 16)), {"image_shape": (5, 5)}, "folds 25"),
+        (IMAGES, {"pretext": "mocco"}, "Did you mean 'moco'"),
+        (IMAGES, {"backbone": "resnet81"}, "resnet18"),
+        (IMAGES, {"pretext": SimCLR(augmentation="moco_v3")}, "moco_v2"),
+        (IMAGES, {"optimizer": "adma"}, "Did you mean 'adam"),
+        (IMAGES, {"schedule": "cosin"}, "cosine"),
+        (IMAGES, {"fraction": 0}, "'fraction' parameter"),
+        (IMAGES, {"fraction": 1.5}, "'fraction' parameter"),
+        (IMAGES, {"fraction": 0.05}, "fraction=0.05 of 12 images leaves 1"),
+        (
+            IMAGES,
+            {"fraction": 0.5, "batch_size": 8},
+            "fraction=0.5 leaves 6 images, fewer than one batch of batch_size=8",
+        ),
+        (IMAGES, {"batch_size": 1}, "'batch_size' parameter"),
+        (IMAGES, {"image_size": 0}, "'image_size' parameter"),
+        (IMAGES, {"lr": -1.0}, "'lr' parameter"),
+        (IMAGES, {"precision": "float16"}, "'precision' parameter"),
+        (IMAGES, {"value_range": (5, 5)}, "value_range"),
+        (IMAGES, {"value_range": (1, 2, 3)}, "value_range"),
+        (IMAGES, {"image_size": (4, 4, 4)}, "image_size"),
+        (IMAGES, {"image_shape": (4,)}, "image_shape"),
+        (IMAGES, {"random_state": "seed"}, "random_state"),
+    ],
+)
+def test_fit_names_what_is_wrong(X, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_ssl(**options).fit(X)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_cuda_where_there_is_none():
+    with pytest.raises(ValueError, match="finds no CUDA device"):
+        make_ssl(device="cuda").fit(IMAGES)
+
+
+@pytest.mark.parametrize("groups", [[1, 2, 3], np.zeros((12, 2))])
+def test_groups_of_a_wrong_shape(groups):
+    with pytest.raises(ValueError, match="groups has shape"):
+        make_ssl().fit(IMAGES, groups=groups)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    names = []
+    for i, image in enumerate(IMAGES):
+        names.append(str(tmp_path / f"{i}.png"))
+        Image.fromarray(image).save(names[-1])
+    return names
+
+
+def test_missing_file(paths):
+    paths[4] = paths[4].replace("4.png", "gone.png")
+    with pytest.raises(FileNotFoundError, match=r"X\[4\]: no such file: .*gone\.png"):
+        make_ssl().fit(paths)
+
+
+@pytest.mark.parametrize("content", [b"some text", b""])
+def test_a_text_file_named_png(paths, tmp_path, content):
+    (tmp_path / "3.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"X\[3\].*3\.png' is not an image"):
+        make_ssl().fit(paths)
+
+
+def test_a_truncated_png(paths, tmp_path):
+    file = tmp_path / "5.png"
+    file.write_bytes(file.read_bytes()[:120])
+    with pytest.raises(ValueError, match=r"X\[5\].*5\.png"):
+        make_ssl().fit(paths)
+
+
+def test_a_bad_file_at_transform_loses_nothing(paths, tmp_path):
+    ssl = make_ssl().fit(paths)
+    before = ssl.transform(paths[:2])
+    (tmp_path / "9.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"X\[9\]"):
+        ssl.transform(paths)
+    np.testing.assert_array_equal(ssl.transform(paths[:2]), before)
+
+
+def test_another_channel_count_at_transform():
+    ssl = make_ssl().fit(IMAGES)
+    colour = np.zeros((2, 16, 16, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"X\[0\].*3 channels where 1 are expected"):
+        ssl.transform(colour)
+    assert make_ssl(color="gray").fit(IMAGES).transform(colour).shape == (2, 16)
+
+
+def test_wide_values_at_transform_after_uint8():
+    ssl = make_ssl().fit(IMAGES)
+    with pytest.raises(ValueError, match=r"X\[0\].*value_range"):
+        ssl.transform(IMAGES[:2].astype(np.float32))
+
+
+def test_integers_are_windowed_where_floats_are_refused():
+    hu = np.linspace(-2000, 2000, 12 * 64).reshape(12, 8, 8)
+    window = {"value_range": (-1000, 400)}
+    make_ssl(**window).fit(hu.astype(np.int16))
+    make_ssl(**window, out_of_range="clip").fit(hu)
+    with pytest.raises(ValueError, match="out_of_range='clip'"):
+        make_ssl(**window).fit(hu)
+    with pytest.raises(ValueError, match="outside value_range"):
+        make_ssl(**window, out_of_range="raise").fit(hu.astype(np.int16))
+
+
+def test_non_finite_loss_stops_and_says_the_epoch():
+    # A learning rate of 1e30 overflows float32 within two epochs.
+    ssl = make_ssl(
+        max_epochs=5, optimizer="sgd", lr=1e30, warmup_epochs=0, batch_size=4
+    )
+    with pytest.raises(NonFiniteLossError, match=r"in epoch \d.*Try a lower lr"):
+        ssl.fit(IMAGES)
+
+
+def test_a_bare_estimator_as_weights_is_refused_with_the_way_out():
+    with pytest.raises(TypeError, match="FrozenEstimator"):
+        make_ssl(weights=make_ssl().fit(IMAGES)).fit(IMAGES)
