@@ -75,8 +75,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         Default: as many as make 1,000 steps, but 10 to 200. 0 leaves the network
         untrained: the control that any pretraining should beat.
     batch_size : int, optional
-        Images a step, at least 2. Default: the power of two below n/8, but 16 to 256,
-        and on a CPU at most 1.6 million pixels.
+        Images a step, at least 2. Default: the power of two below n/16, but 16 to
+        256, and on a CPU at most 0.8 million pixels.
     optimizer : {"sgd", "adam", "adamw", "rmsprop"} or callable, default="adamw"
         SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
     lr : float, optional

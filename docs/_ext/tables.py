@@ -6,13 +6,21 @@ pretext, a new recipe and a new measurement appear by themselves.
 
 import json
 from collections.abc import Iterable
+from inspect import signature
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
+import torch
+
 from skssl import pretext
+from skssl._defaults import (
+    default_batch_size,
+    default_max_epochs,
+    default_warmup_epochs,
+)
 from skssl.augment import RECIPES, Augmentation
-from skssl.pretext import get_pretext, list_pretexts
+from skssl.pretext import MoCo, get_pretext, list_pretexts
 
 NOT_MEASURED = "Not measured yet.\n"
 
@@ -70,7 +78,7 @@ def recipe_table() -> str:
     """Return one column for each recipe, one row for each parameter that any sets."""
     parameters = [
         name
-        for name in Augmentation().get_params()
+        for name in signature(Augmentation).parameters
         if any(name in recipe for recipe in RECIPES.values())
     ]
     rows = [
@@ -81,6 +89,20 @@ def recipe_table() -> str:
         for name in parameters
     ]
     return list_table(("", *(f"``{name}``" for name in RECIPES)), rows)
+
+
+def defaults_table() -> str:
+    """Return the derived settings of sets of some sizes, images of 112 px."""
+    rows = []
+    for device in ("cpu", "cuda"):
+        for n in (100, 500, 2000, 10_000, 100_000):
+            batch = default_batch_size(n, (112, 112), torch.device(device))
+            epochs = default_max_epochs(n, batch)
+            moco = MoCo().resolve(n_images=n, n_channels=1, batch_size=batch)
+            warmup = default_warmup_epochs(epochs)
+            rows.append((device, f"{n:,}", batch, epochs, warmup, moco.queue_size))
+    header = ("Device", "Images", "Batch", "Epochs", "Warm-up epochs", "MoCo's queue")
+    return list_table(header, rows)
 
 
 def gain_tables(results: Path) -> str:
@@ -187,6 +209,7 @@ def write_tables(app: Any) -> None:
         "methods": method_table(),
         "method_sections": method_sections(),
         "recipes": recipe_table(),
+        "defaults": defaults_table(),
         "gains": gain_tables(results),
         "speeds": speed_tables(results),
     }

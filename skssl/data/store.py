@@ -110,8 +110,18 @@ class ImageStore:
         They are taken from ``n_images`` evenly spaced images.
         """
         step = max(1, len(self) // n_images)
-        pixels = self.images[::step].float() / 255  # (m, C, H, W)
-        std, mean = torch.std_mean(pixels, dim=(0, 2, 3), correction=0)
+        sample = self.images[::step]  # (m, C, H, W)
+        # By histogram, which needs no floating-point copy of the pixels.
+        counts = torch.stack(
+            [
+                torch.bincount(sample[:, c].flatten(), minlength=256)
+                for c in range(sample.shape[1])
+            ]
+        ).double()  # (C, 256)
+        share = counts / counts.sum(dim=1, keepdim=True)
+        level = torch.linspace(0, 1, 256, dtype=torch.float64, device=share.device)
+        mean = share @ level  # (C,)
+        std = (share @ level.square() - mean.square()).clamp_min(0).sqrt()
         return mean.tolist(), std.clamp_min(1 / 255).tolist()
 
 

@@ -1,0 +1,68 @@
+"""The examples run as printed, and leave the figure that they announce."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(folder, name, *arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MPLBACKEND": "agg"},
+    ).stdout
+
+
+@pytest.fixture
+def covid_folder(tmp_path, rng):
+    """36 slices of 12 patients, four in each split, in the layout with a table."""
+    rows = []
+    for patient in range(12):
+        label = ("NonCOVID", "COVID")[patient % 2]
+        split = ("train", "val", "test")[patient // 4]
+        for i in range(3):
+            name = f"{label}/{patient}_{i}.png"
+            file = tmp_path / "data" / "images" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 128, (40, 48)) + 100 * (patient % 2)
+            Image.fromarray(pixels.astype(np.uint8)).save(file)
+            rows.append([name, label, split, f"patient {patient}"])
+    with (tmp_path / "data" / "metadata.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["filename", "label", "split", "patient_id"])
+        writer.writerows(rows)
+    return tmp_path / "data"
+
+
+def test_covid_ct(covid_folder, tmp_path):
+    printed = run(
+        tmp_path,
+        "plot_20_covid_ct.py",
+        *("--data", str(covid_folder), "--epochs", "1", "--folds", "2"),
+    )
+    assert "24 slices of 8 patients to choose on, 12 test" in printed
+    assert printed.count("test AUC") == 2
+    assert (tmp_path / "output" / "covid_ct.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_quickstart(tmp_path):
+    printed = run(tmp_path, "plot_10_quickstart.py")
+    figures = {}
+    for line in printed.splitlines():
+        if line.startswith("test AUC"):
+            name, value = line.removeprefix("test AUC, ").split(" features:")
+            figures[name] = float(value.split()[0])
+    assert figures["pretrained"] > figures["untrained"] + 0.1
+    assert (tmp_path / "output" / "quickstart.png").stat().st_size > 10_000
