@@ -47,4 +47,5 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench_pretrain.py
 
 clean:
-	rm -rf $(VENV) docs/_build docs/auto_examples docs/api/generated docs/user_guide/_generated output
+	rm -rf $(VENV) output docs/_build docs/auto_examples docs/api/generated
+	rm -rf docs/user_guide/_generated docs/sg_execution_times.rst examples/output

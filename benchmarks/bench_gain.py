@@ -31,6 +31,7 @@ from skssl import SelfSupervisedPretrainer
 from skssl.data import ImageFormat, iter_batches, make_source, survey_images
 from skssl.datasets import load_covid_ct, load_luna_slices, make_scan_phantoms
 from skssl.metrics import bootstrap_interval
+from skssl.pretext import get_pretext
 
 C_GRID = [0.001, 0.01, 0.1, 1.0]
 
@@ -48,6 +49,7 @@ class Study:
     groups_test: np.ndarray
     metric: str
     settings: dict = field(default_factory=dict)
+    augmentation: str = "auto"
 
 
 def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
@@ -68,7 +70,7 @@ def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
         scans.groups[labelled],
         scans.groups[test],
         "roc_auc",
-        {"image_size": 64, "max_epochs": 40},
+        {"image_size": 64, "max_epochs": 20, "batch_size": 32},
     )
 
 
@@ -88,7 +90,8 @@ def cifar10(args: argparse.Namespace, seed: int) -> Study:
         labelled,
         np.arange(len(X_test)),
         "accuracy",
-        {"max_epochs": 12},
+        {"max_epochs": 6, "batch_size": 64},
+        augmentation="moco_v2",
     )
 
 
@@ -109,7 +112,7 @@ def xray(args: argparse.Namespace, seed: int) -> Study:
         labelled,
         test,
         "roc_auc",
-        {"image_size": 64, "max_epochs": 20},
+        {"image_size": 64, "max_epochs": 8, "batch_size": 64},
     )
 
 
@@ -130,7 +133,7 @@ def covid_ct(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
         scans.groups[train],
         scans.groups[test],
         "roc_auc",
-        {"image_size": 112, "max_epochs": 20},
+        {"image_size": 112, "max_epochs": 20, "batch_size": 32},
     )
 
 
@@ -149,7 +152,8 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
         if method == "untrained":
             settings["max_epochs"] = 0
         pretext = "simclr" if method == "untrained" else method
-        ssl = SelfSupervisedPretrainer(pretext, **settings).fit(study.unlabelled)
+        task = get_pretext(pretext).set_params(augmentation=study.augmentation)
+        ssl = SelfSupervisedPretrainer(task, **settings).fit(study.unlabelled)
         seconds = time.perf_counter() - start
         features = [ssl.transform(X) for X in (study.X, study.X_test)]
         probe = make_pipeline(StandardScaler(), _logistic())
@@ -293,7 +297,16 @@ def main() -> None:
     summarize(rows)
     save(
         args.json,
-        {"study": args.study, "settings": study.settings, "rows": rows},
+        {
+            "study": args.study,
+            "metric": study.metric,
+            "settings": {
+                **study.settings,
+                "augmentation": study.augmentation,
+                "luna": args.luna is not None,
+            },
+            "rows": rows,
+        },
     )
 
 

@@ -74,7 +74,7 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If the lengths differ, or if the metric is undefined on the data themselves.
+        If the lengths differ, or if ``y_true`` holds one class only.
 
     Notes
     -----
@@ -94,9 +94,9 @@ def bootstrap_interval(
     """
     y_true, y_score = np.asarray(y_true), np.asarray(y_score)
     check_consistent_length(y_true, y_score, groups)
+    if len(np.unique(y_true)) < 2:
+        raise ValueError("y_true holds one class only: nothing can be told apart.")
     estimate = float(metric(y_true, y_score))
-    if not np.isfinite(estimate):
-        raise ValueError("the metric is undefined on these rows (one class only?).")
     units = np.arange(len(y_true)) if groups is None else np.asarray(groups)
     _, unit = np.unique(units, return_inverse=True)
     rows_of = np.split(

@@ -160,7 +160,7 @@ class Augmentation(BaseEstimator):
 
         Returns
         -------
-        torch.Tensor of shape (n, C, *size), float32 in [0, 1] up to rounding
+        torch.Tensor of shape (n, C, height, width), float32 in [0, 1] up to rounding
             The views, in the channels-last memory format if C > 1. Where all is off
             they may share memory with ``images``.
 

@@ -142,7 +142,7 @@ def warp_affine(
 
     Returns
     -------
-    torch.Tensor of shape (n, C, *size), float32
+    torch.Tensor of shape (n, C, height, width), float32
         The views.
 
     Notes
@@ -215,7 +215,7 @@ def random_affine_view(
 
     Returns
     -------
-    torch.Tensor of shape (n, C, *size), float32
+    torch.Tensor of shape (n, C, height, width), float32
         The views; ``images`` itself where there is nothing to do.
 
     Examples

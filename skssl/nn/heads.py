@@ -13,6 +13,7 @@ def mlp(
     n_layers: int = 2,
     batch_norm: bool = True,
     bias_out: bool = True,
+    batch_norm_out: bool = False,
 ) -> nn.Sequential:
     """Make a multilayer perceptron, the head of most self-supervised methods.
 
@@ -26,6 +27,8 @@ def mlp(
         Put a batch normalisation between each hidden linear layer and its ReLU.
     bias_out : bool, default=True
         Give the last linear layer a bias. Hidden linear layers always have one.
+    batch_norm_out : bool, default=False
+        End with a batch normalisation without scale and shift.
 
     Returns
     -------
@@ -53,4 +56,6 @@ def mlp(
         layers.append(nn.ReLU(inplace=True))
         n_in = hidden
     layers.append(nn.Linear(n_in, n_out, bias=bias_out))
+    if batch_norm_out:
+        layers.append(nn.BatchNorm1d(n_out, affine=False))
     return nn.Sequential(*layers)

@@ -21,7 +21,11 @@ class _SimCLRModule(PretextModule):
         self.temperature = task.temperature
         # As Gazda et al.: linear with bias, BN, ReLU, linear without bias.
         self.projector = mlp(
-            backbone.n_features, task.hidden_size, task.projection_size, bias_out=False
+            backbone.n_features,
+            task.hidden_size,
+            task.projection_size,
+            bias_out=False,
+            batch_norm_out=task.normalize_output,
         )
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
@@ -42,6 +46,9 @@ class SimCLR(PretextTask):
         Width of the projector's hidden layer.
     projection_size : int, default=128
         Dimension d of the projections z.
+    normalize_output : bool, default=True
+        End the projector with a batch normalisation, as the authors' code of [1]_
+        does. False is the head as the papers print it.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "simclr"
         for colour.
@@ -57,6 +64,10 @@ class SimCLR(PretextTask):
     Both views pass the network as one batch, so that BatchNorm sees both.
     Gazda et al. use τ = 0.5; 0.2 is **our choice**, which separates slices of one
     body region better at the small batches that small sets allow.
+
+    ``normalize_output`` is **our choice** of default, too: at the start, all images of
+    one kind have nearly the same features, and the normalisation subtracts what they
+    share, so that the loss falls from the first steps on.
 
     References
     ----------
@@ -91,6 +102,7 @@ class SimCLR(PretextTask):
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "projection_size": [Interval(Integral, 1, None, closed="left")],
+        "normalize_output": ["boolean"],
         "augmentation": [str, Augmentation],
     }
 
@@ -100,11 +112,13 @@ class SimCLR(PretextTask):
         temperature: float = 0.2,
         hidden_size: int = 2048,
         projection_size: int = 128,
+        normalize_output: bool = True,
         augmentation: str | Augmentation = "auto",
     ):
         self.temperature = temperature
         self.hidden_size = hidden_size
         self.projection_size = projection_size
+        self.normalize_output = normalize_output
         self.augmentation = augmentation
 
     def build(self, backbone: Backbone, *, n_images: int) -> PretextModule:  # noqa: ARG002

@@ -31,6 +31,13 @@ def test_head_of_moco_v2():
     assert n_parameters == 512 * 2048 + 2048 + 2048 * 128 + 128
 
 
+def test_output_can_be_normalised():
+    head = mlp(6, 5, 4, batch_norm_out=True).train()
+    z = head(torch.randn(64, 6, generator=torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(z.mean(dim=0), torch.zeros(4), atol=1e-5, rtol=0)
+    assert head[-1].weight is None
+
+
 @pytest.mark.parametrize(("n_layers", "n_linear"), [(1, 1), (2, 2), (3, 3)])
 def test_number_of_layers_and_output_shape(n_layers, n_linear):
     head = mlp(6, 5, 4, n_layers=n_layers)

@@ -43,12 +43,22 @@ def test_loss_equals_the_formula(module_and_views):
     assert loss.item() == pytest.approx(nt_xent_by_loops(z, 6, 0.3), rel=1e-5)
 
 
-def test_projector_is_that_of_gazda(module_and_views):
-    module, _ = module_and_views
-    d = module.backbone.n_features
-    # linear with bias, BatchNorm (scale, shift), linear without bias
-    expected = d * 7 + 7 + 2 * 7 + 7 * 5
-    assert sum(p.numel() for p in module.projector.parameters()) == expected
+@pytest.mark.parametrize("normalize_output", [True, False])
+def test_projector_is_that_of_gazda(normalize_output):
+    task = SimCLR(
+        hidden_size=7, projection_size=5, normalize_output=normalize_output
+    ).resolve(n_images=6, n_channels=1, batch_size=6)
+    with isolated_torch_rng(0):
+        backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
+        projector = task.build(backbone, n_images=6).projector
+    # linear with bias, BatchNorm (scale, shift), linear without bias; the
+    # normalisation of the output has no parameters
+    expected = backbone.n_features * 7 + 7 + 2 * 7 + 7 * 5
+    assert sum(p.numel() for p in projector.parameters()) == expected
+    last = projector[-1]
+    assert isinstance(
+        last, torch.nn.BatchNorm1d if normalize_output else torch.nn.Linear
+    )
 
 
 def test_default_projector_has_2048_and_128():

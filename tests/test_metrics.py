@@ -1,0 +1,86 @@
+"""Bootstrap intervals: right centre, right width, whole patients."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from skssl.metrics import Interval, bootstrap_interval
+
+
+@pytest.fixture
+def answers(rng):
+    y = rng.integers(0, 2, 200)
+    return y, y + rng.normal(0, 1.2, 200)
+
+
+def test_estimate_is_the_metric(answers):
+    y, scores = answers
+    interval = bootstrap_interval(y, scores, n_resamples=50, random_state=0)
+    assert interval.estimate == roc_auc_score(y, scores)
+    assert interval.low < interval.estimate < interval.high
+
+
+def test_width_is_that_of_scipy(answers):
+    y, scores = answers
+    predictions = (scores > 0.5).astype(int)
+    ours = bootstrap_interval(
+        y, predictions, metric=accuracy_score, n_resamples=4000, random_state=0
+    )
+    correct = (y == predictions).astype(float)
+    scipys = stats.bootstrap(
+        (correct,), np.mean, method="percentile", n_resamples=4000, rng=0
+    ).confidence_interval
+    assert ours.low == pytest.approx(scipys.low, abs=0.01)
+    assert ours.high == pytest.approx(scipys.high, abs=0.01)
+
+
+def test_copies_of_a_row_are_no_new_evidence(answers):
+    """Five equal slices a patient: by patients as wide as one slice each."""
+    y, scores = answers
+    single = bootstrap_interval(y, scores, n_resamples=1000, random_state=0)
+    patients = np.repeat(np.arange(200), 5)
+    five = np.repeat(y, 5), np.repeat(scores, 5)
+    naive = bootstrap_interval(*five, n_resamples=1000, random_state=0)
+    honest = bootstrap_interval(
+        *five, groups=patients, n_resamples=1000, random_state=0
+    )
+    width = single.high - single.low
+    assert honest.high - honest.low == pytest.approx(width, rel=0.1)
+    assert naive.high - naive.low < 0.6 * width  # 1/√5 = 0.45
+
+
+def test_confidence_level_and_seed(answers):
+    options = {"n_resamples": 500, "random_state": 1}
+    wide = bootstrap_interval(*answers, confidence_level=0.99, **options)
+    narrow = bootstrap_interval(*answers, confidence_level=0.8, **options)
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert wide == bootstrap_interval(*answers, confidence_level=0.99, **options)
+
+
+def test_groups_of_any_kind_in_any_order(answers):
+    y, scores = answers
+    names = np.array([f"patient {i % 40}" for i in range(200)])
+    numbers = np.array([i % 40 for i in range(200)])
+    by_name, by_number = (
+        bootstrap_interval(y, scores, groups=g, n_resamples=200, random_state=0)
+        for g in (names, numbers)
+    )
+    assert by_name.low == pytest.approx(by_number.low, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("y", "scores", "groups", "message"),
+    [
+        ([1, 1, 1], [0.1, 0.2, 0.3], None, "one class"),
+        ([0, 1], [0.1, 0.2, 0.3], None, "inconsistent numbers"),
+        ([0, 1], [0.1, 0.2], [1], "inconsistent numbers"),
+    ],
+)
+def test_what_cannot_be_resampled_is_refused(y, scores, groups, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap_interval(y, scores, groups=groups)
+
+
+def test_prints_as_a_report_does():
+    assert str(Interval(0.8126, 0.7514, 0.8701)) == "0.813 [0.751, 0.870]"
