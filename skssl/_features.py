@@ -63,6 +63,16 @@ class BackboneFeaturesMixin(
                 start += len(batch)
         return h
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "backbone_")
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit learned."""
+        for name in list(vars(self)):
+            learned = name.endswith("_") and not name.startswith("_")
+            if learned or name in ("_image_format", "_store_size"):
+                delattr(self, name)
+
     @property
     def _n_features_out(self) -> int:
         return self.backbone_.n_features
@@ -76,10 +86,11 @@ class BackboneFeaturesMixin(
     def __getstate__(self) -> dict[str, Any]:
         """Move the network to the CPU, so that it loads where there is no GPU."""
         state = dict(super().__getstate__())
+        copies: dict[int, Any] = {}  # the kept module shares the backbone
         for name in ("backbone_", "pretext_module_"):
             module = state.get(name)
             if module is not None and any(p.is_cuda for p in module.parameters()):
-                state[name] = copy.deepcopy(module).to("cpu")
+                state[name] = copy.deepcopy(module, copies).to("cpu")
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -92,4 +103,6 @@ class BackboneFeaturesMixin(
         except ValueError:
             device = torch.device("cpu")
         self.device_ = str(device)
-        self.backbone_.to(device)
+        for name in ("backbone_", "pretext_module_"):
+            if hasattr(self, name):
+                getattr(self, name).to(device)

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import validate_data
 
 from skssl.data import (
     Color,
@@ -17,6 +18,7 @@ from skssl.data import (
     is_table,
     make_source,
     survey_images,
+    tensor_to_array,
 )
 
 _DEFAULT_SIDE = 224  # px, the size that the published backbones were made for
@@ -45,39 +47,39 @@ class ImageInputMixin:
         if is_table(X):
             rows = validate_data(
                 self,
-                X.numpy(force=True) if isinstance(X, torch.Tensor) else X,
+                tensor_to_array(X) if isinstance(X, torch.Tensor) else X,
                 reset=reset,
                 ensure_min_samples=2 if reset else 1,
             )
             return make_source(fold_rows(rows, self.image_shape))
         source = make_source(X)
-        if reset:
-            for name in ("n_features_in_", "feature_names_in_"):
-                vars(self).pop(name, None)  # of an earlier fit on a table
-            if len(source) < 2:
-                raise ValueError(
-                    "Found 1 sample (image) in X, while at least 2 are required."
-                )
+        if reset and len(source) < 2:
+            raise ValueError(
+                "Found 1 sample (image) in X, while at least 2 are required."
+            )
         return source
 
     def _check_shapes(self) -> None:
         """Check what scikit-learn's constraints cannot: pairs and their order."""
         low_high = self.value_range
         if not isinstance(low_high, str) and not (
-            len(low_high) == 2 and low_high[0] < low_high[1]
+            len(low_high) == 2
+            and all(isinstance(end, Real) and math.isfinite(end) for end in low_high)
+            and low_high[0] < low_high[1]
         ):
             raise ValueError(
-                "value_range must be 'auto' or (low, high) with low < high, got "
-                f"{low_high!r}."
+                "value_range must be 'auto' or (low, high), finite numbers with "
+                f"low < high, got {low_high!r}."
             )
         for name, lengths in (("image_size", (2,)), ("image_shape", (2, 3))):
             shape = getattr(self, name)
             if not isinstance(shape, Sequence) or isinstance(shape, str):
                 continue
-            if len(shape) not in lengths or min(shape) < 1:
+            whole = all(isinstance(side, Integral) for side in shape)
+            if len(shape) not in lengths or not whole or min(shape) < 1:
                 raise ValueError(
                     f"{name} must hold {' or '.join(map(str, lengths))} positive "
-                    f"numbers, got {shape!r}."
+                    f"whole numbers, got {shape!r}."
                 )
 
     def _learn_format(self, source: ImageSource, rows: np.ndarray) -> None:
@@ -156,13 +158,22 @@ def check_groups(groups: Any, n_images: int) -> np.ndarray | None:
     """
     if groups is None:
         return None
-    groups = check_array(groups, ensure_2d=False, dtype=None, input_name="groups")
+    groups = np.asarray(groups)
     if groups.shape != (n_images,):
         raise ValueError(
             f"groups has shape {groups.shape}, but X has {n_images} images: one group "
             "(patient) an image is needed."
         )
-    return groups
+    if groups.dtype.kind not in "OfmM":
+        return groups
+    names = groups.tolist()
+    # Only NaN and NaT differ from themselves; pandas' NA has no truth value at all.
+    if any(
+        g is None or type(g).__name__ == "NAType" or g != g  # noqa: PLR0124
+        for g in names
+    ):
+        raise ValueError("groups holds missing values: every image needs a patient.")
+    return groups.astype(str) if groups.dtype.kind == "O" else groups
 
 
 def draw_rows(
@@ -176,7 +187,8 @@ def draw_rows(
     fraction : float
         Share in (0, 1].
     groups : ndarray of shape (n_images,) or None
-        If given, whole patients are drawn, as many as fit in the share.
+        If given, whole patients are drawn: the number of them whose images come
+        nearest to the share, and at least one.
     seed : int
 
     Returns
@@ -197,7 +209,8 @@ def draw_rows(
     else:
         _, patient, counts = np.unique(groups, return_inverse=True, return_counts=True)
         order = rng.permutation(len(counts))
-        n_patients = np.searchsorted(counts[order].cumsum(), n_drawn, side="right")
+        totals = np.concatenate([[0], counts[order].cumsum()])
+        n_patients = max(1, int(np.argmin(np.abs(totals - n_drawn))))
         rows = np.flatnonzero(np.isin(patient, order[:n_patients]))
     if len(rows) < 2:
         raise ValueError(

@@ -20,6 +20,7 @@ from skssl._sklearn import Interval, StrOptions, fit_context
 from skssl.data import Color, ImageStore, Resize
 from skssl.engine import (
     PretextNet,
+    choose_memory_format,
     deterministic_kernels,
     resolve_device,
     resolve_precision,
@@ -94,7 +95,9 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
     device : str or torch.device, default="auto"
         "auto" takes a CUDA device if there is one.
     callbacks : list of skorch callbacks, optional
-        Called with the net; history keys are those of ``history_``.
+        Called with the net; its history has the keys of ``history_``, so that early
+        stopping is ``EarlyStopping(monitor="loss")``. Learning rates are the
+        business of ``schedule``.
     keep_module : bool, default=False
         Keep heads, copies and queue as ``pretext_module_``.
     n_jobs : int or None, default=-1
@@ -122,7 +125,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         Shape of the training images; H and W are None where sizes vary.
     image_size_ : (height, width)
     value_range_ : (low, high) or None
-        None if all training images are uint8.
+        None if it was not given and all training images are uint8.
     sample_indices_ : ndarray of int
         Rows of X that pretraining used.
     device_, precision_ : str
@@ -252,6 +255,19 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         KeyboardInterrupt
             On Ctrl-C, after the weights so far have been kept.
         """
+        earlier = dict(vars(self))
+        self._forget()
+        try:
+            self._fit(X, groups)
+        except BaseException:
+            # Ctrl-C kept what it had; after an error an earlier fit is as it was.
+            if not hasattr(self, "backbone_"):
+                self.__dict__ = earlier
+            raise
+        return self
+
+    def _fit(self, X: Any, groups: Any) -> None:
+        """Read, train and keep; the state is cleaned up by `fit`."""
         device = resolve_device(self.device)
         source = self._image_source(X, reset=True)
         groups = check_groups(groups, len(source))
@@ -259,7 +275,11 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         rows = draw_rows(len(source), self.fraction, groups, seeds[0])
         self._learn_format(source, rows)
         self._settle_lengths(len(rows), device)
-        with isolated_torch_rng(seeds[1], device), deterministic_kernels(device):
+        with (
+            isolated_torch_rng(seeds[1], device),
+            deterministic_kernels(device),
+            torch.enable_grad(),
+        ):
             # Everything named is looked up before the images are decoded.
             net = self._build_net(len(rows), device, seeds=(seeds[2], seeds[3]))
             store = ImageStore.build(
@@ -279,15 +299,19 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
                 self._keep(net)
                 raise
         self._keep(net)
-        return self
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``pretext__*`` on a name makes the task of that name."""
         pretext = params.get("pretext", self.pretext)
         nested = any(name.startswith("pretext__") for name in params)
-        if isinstance(pretext, str) and nested:
-            params["pretext"] = get_pretext(pretext)
-        return super().set_params(**params)
+        if not (isinstance(pretext, str) and nested):
+            return super().set_params(**params)
+        before = self.pretext
+        try:
+            return super().set_params(**{**params, "pretext": get_pretext(pretext)})
+        except ValueError:
+            self.pretext = before
+            raise
 
     def _settle_lengths(self, n_images: int, device: torch.device) -> None:
         """Derive batch size, epochs and warm-up where they are not given."""
@@ -333,7 +357,9 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         )
         module = self.pretext_.build(backbone, n_images=n_images)
         return PretextNet(
-            module.to(device).to(memory_format=torch.channels_last),
+            module.to(device).to(
+                memory_format=choose_memory_format(self.image_size_, device)
+            ),
             task=self.pretext_,
             image_size=self.image_size_,
             schedule=get_schedule(self.schedule),
@@ -355,5 +381,6 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         self.backbone_ = net.module_.backbone.eval()
         self.history_ = net.rows()
         self.n_iter_ = len(self.history_)
+        net.module_.forget_step()
         if self.keep_module:
             self.pretext_module_ = net.module_

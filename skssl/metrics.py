@@ -74,11 +74,13 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If the lengths differ, or if ``y_true`` holds one class only.
+        If the lengths differ, if ``y_true`` holds one class only, or if a number is
+        out of range.
 
     Notes
     -----
-    Resamples on which the metric is undefined (one class only) are left out.
+    Resamples that miss a class are left out (for two-dimensional scores), or hold one
+    class only (for others).
 
     References
     ----------
@@ -94,6 +96,11 @@ def bootstrap_interval(
     """
     y_true, y_score = np.asarray(y_true), np.asarray(y_score)
     check_consistent_length(y_true, y_score, groups)
+    if n_resamples < 1 or not 0 < confidence_level < 1:
+        raise ValueError(
+            "n_resamples must be at least 1 and confidence_level in (0, 1), got "
+            f"{n_resamples} and {confidence_level}."
+        )
     if len(np.unique(y_true)) < 2:
         raise ValueError("y_true holds one class only: nothing can be told apart.")
     estimate = float(metric(y_true, y_score))
@@ -102,12 +109,14 @@ def bootstrap_interval(
     rows_of = np.split(
         np.argsort(unit, kind="stable"), np.cumsum(np.bincount(unit))[:-1]
     )
+    # Scores of several classes need all of them in a resample.
+    n_classes = len(np.unique(y_true)) if y_score.ndim == 2 else 2
     rng = np.random.default_rng(spawn_seeds(random_state, 1)[0])
     values = []
     for _ in range(n_resamples):
         drawn = rng.integers(len(rows_of), size=len(rows_of))
         rows = np.concatenate([rows_of[i] for i in drawn])
-        if len(np.unique(y_true[rows])) > 1:
+        if len(np.unique(y_true[rows])) >= n_classes:
             values.append(metric(y_true[rows], y_score[rows]))
     tail = (1 - confidence_level) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail])

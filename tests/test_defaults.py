@@ -1,5 +1,6 @@
 """The documented rules for what is not given."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -78,11 +79,11 @@ def test_store_size(image_size, native, expected):
     assert choose_store_size(image_size, native) == expected
 
 
-def test_rows_of_whole_patients_never_exceed_the_share(rng):
+def test_rows_of_whole_patients_come_near_the_share(rng):
     groups = rng.integers(0, 20, 100)
     for fraction in (0.1, 0.3, 0.7):
         rows = draw_rows(100, fraction, groups, seed=0)
-        assert len(rows) <= fraction * 100
+        assert abs(len(rows) - fraction * 100) <= np.bincount(groups).max() / 2
         kept = set(groups[rows])
         assert set(rows) == set(range(100)) & {
             row for row in range(100) if groups[row] in kept

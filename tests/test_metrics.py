@@ -1,5 +1,7 @@
 """Bootstrap intervals: right centre, right width, whole patients."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -84,3 +86,14 @@ def test_what_cannot_be_resampled_is_refused(y, scores, groups, message):
 
 def test_prints_as_a_report_does():
     assert str(Interval(0.8126, 0.7514, 0.8701)) == "0.813 [0.751, 0.870]"
+
+
+def test_scores_of_several_classes(rng):
+    y = np.repeat([0, 1, 2], 4)
+    scores = np.eye(3)[y] * 0.6 + rng.random((12, 3))
+    scores /= scores.sum(axis=1, keepdims=True)
+    metric = partial(roc_auc_score, multi_class="ovr")
+    interval = bootstrap_interval(
+        y, scores, metric=metric, n_resamples=50, random_state=0
+    )
+    assert 0.5 < interval.low < interval.estimate

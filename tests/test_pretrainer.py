@@ -335,3 +335,79 @@ def test_ctrl_c_keeps_the_weights_so_far(scans):
 def test_transform_before_fit(scans):
     with pytest.raises(NotFittedError):
         make_ssl().transform(scans.data)
+
+
+def test_one_failed_fit_is_no_fit(scans):
+    ssl = make_ssl(backbone="nope")
+    with pytest.raises(ValueError, match="nope"):
+        ssl.fit(scans.data)
+    with pytest.raises(NotFittedError):
+        ssl.transform(scans.data)
+
+
+def test_a_failed_refit_leaves_the_earlier_fit(scans):
+    ssl = make_ssl(keep_module=True).fit(scans.data)
+    before = ssl.transform(scans.data)
+    ssl.set_params(image_size=8, optimizer="nope")
+    with pytest.raises(ValueError, match="nope"):
+        ssl.fit(scans.data)
+    np.testing.assert_array_equal(ssl.transform(scans.data), before)
+    ssl.set_params(optimizer="adamw", keep_module=False).fit(scans.data)
+    assert not hasattr(ssl, "pretext_module_")
+
+
+def test_fits_inside_no_grad(scans):
+    with torch.no_grad():
+        make_ssl().fit(scans.data)
+
+
+def test_warmup_may_take_all_epochs(scans):
+    assert make_ssl(warmup_epochs=5).fit(scans.data).n_iter_ == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_modules_and_tensors_of_other_precision(scans, dtype):
+    tensors = torch.from_numpy(scans.data[:8]).to(dtype) / 255
+    ssl = make_ssl(backbone=tiny_cnn().to(dtype)).fit(tensors)
+    np.testing.assert_array_equal(ssl.transform(tensors), ssl.transform(list(tensors)))
+
+
+def test_a_given_range_serves_rows_that_training_did_not_have(scans):
+    ssl = make_ssl(value_range=(0, 510)).fit(scans.data)
+    twice = scans.data.astype(np.uint16) * 2
+    np.testing.assert_array_equal(ssl.transform(twice), ssl.transform(scans.data))
+
+
+def test_gradient_callbacks_take_effect(scans):
+    from skorch.callbacks import GradientNormClipping
+
+    clipped = make_ssl(
+        optimizer="sgd", callbacks=[GradientNormClipping(1e-12)], weight_decay=0.0
+    ).fit(scans.data)
+    start = make_ssl(max_epochs=0).fit(scans.data)
+    for ours, first in zip(
+        clipped.backbone_.parameters(), start.backbone_.parameters(), strict=True
+    ):
+        torch.testing.assert_close(ours, first, rtol=0, atol=1e-9)
+
+
+def test_a_giant_patient_does_not_empty_the_fraction(scans):
+    groups = np.array(["giant"] * 24 + list("abcdef"))
+    for seed in range(5):
+        ssl = make_ssl(fraction=0.4, random_state=seed)
+        assert len(ssl.fit(scans.data, groups=groups).sample_indices_) >= 2
+
+
+def test_recipes_are_settable_by_name():
+    ssl = make_ssl(SimCLR(augmentation="simclr"))
+    ssl.set_params(pretext__augmentation__p_blur=0.1)
+    assert ssl.pretext.augmentation.p_blur == 0.1
+    with pytest.raises(ValueError, match="name a recipe"):
+        make_ssl().set_params(pretext__augmentation__p_blur=0.1)
+
+
+def test_a_bad_nested_name_changes_nothing():
+    ssl = make_ssl()
+    with pytest.raises(ValueError, match="Invalid parameter"):
+        ssl.set_params(pretext__bogus=1)
+    assert ssl.pretext == "simclr"

@@ -1,6 +1,7 @@
 """Bad input gets an error that names the parameter, the file or the row."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -56,6 +57,9 @@ def with_value(value, dtype=np.float64):
         (IMAGES, {"precision": "float16"}, "'precision' parameter"),
         (IMAGES, {"value_range": (5, 5)}, "value_range"),
         (IMAGES, {"value_range": (1, 2, 3)}, "value_range"),
+        (IMAGES, {"value_range": (0, np.inf)}, "value_range"),
+        (IMAGES, {"value_range": ("a", "b")}, "value_range"),
+        (IMAGES, {"image_size": (8.7, 8)}, "image_size"),
         (IMAGES, {"image_size": (4, 4, 4)}, "image_size"),
         (IMAGES, {"image_shape": (4,)}, "image_shape"),
         (IMAGES, {"random_state": "seed"}, "random_state"),
@@ -76,6 +80,28 @@ def test_cuda_where_there_is_none():
 def test_groups_of_a_wrong_shape(groups):
     with pytest.raises(ValueError, match="groups has shape"):
         make_ssl().fit(IMAGES, groups=groups)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [["a", None] * 6, [1.0, np.nan] * 6, pd.array(["a", pd.NA] * 6, dtype="string")],
+)
+def test_missing_groups(groups):
+    with pytest.raises(ValueError, match="groups holds missing values"):
+        make_ssl().fit(IMAGES, groups=groups)
+
+
+def test_divergence_in_the_very_last_step_is_seen():
+    ssl = make_ssl(schedule=lambda progress, warmup: float("nan"))
+    with pytest.raises(NonFiniteLossError, match="weights NaN or infinite"):
+        ssl.fit(IMAGES)
+
+
+def test_learning_rate_callbacks_are_refused():
+    from skorch.callbacks import LRScheduler
+
+    with pytest.raises(ValueError, match="pass schedule="):
+        make_ssl(callbacks=[LRScheduler("StepLR", step_size=1)]).fit(IMAGES)
 
 
 @pytest.fixture

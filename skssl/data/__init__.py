@@ -3,7 +3,13 @@
 from skssl.data.decode import read_header, read_image
 from skssl.data.formats import ImageFormat, Resize
 from skssl.data.loader import DeviceLoader
-from skssl.data.sources import ImageSource, fold_rows, is_table, make_source
+from skssl.data.sources import (
+    ImageSource,
+    fold_rows,
+    is_table,
+    make_source,
+    tensor_to_array,
+)
 from skssl.data.store import ImageStore, iter_batches, render_row
 from skssl.data.survey import Color, ImageSurvey, survey_images
 
@@ -23,4 +29,5 @@ __all__ = [
     "read_image",
     "render_row",
     "survey_images",
+    "tensor_to_array",
 ]

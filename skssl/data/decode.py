@@ -13,6 +13,8 @@ from skssl.exceptions import ImageNotFoundError, ImageReadError
 
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than 8 bits
 _GRAY_MODES = ("1", "L", "LA", "La", *_WIDE_MODES)
+_EXIF_ORIENTATION = 0x0112
+_EXIF_TURNED = (5, 6, 7, 8)  # orientations that exchange width and height
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
@@ -23,7 +25,7 @@ class ImageHeader:
     Attributes
     ----------
     height, width : int
-        Size in pixels, before any EXIF rotation.
+        Size in pixels, as a viewer shows it.
     n_channels : int or None
         None where only the pixels tell: gray scans are often stored as RGB files.
     eight_bit : bool
@@ -67,9 +69,13 @@ def read_header(path: str | Path) -> ImageHeader:
                 eight_bit=_dicom_is_eight_bit(dataset),
             )
         with Image.open(path) as image:
+            _check_single_page(path, image)
+            size = image.size
+            if image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_TURNED:
+                size = size[::-1]
             return ImageHeader(
-                height=image.height,
-                width=image.width,
+                height=size[1],
+                width=size[0],
                 n_channels=1 if image.mode in _GRAY_MODES else None,
                 eight_bit=image.mode not in _WIDE_MODES,
             )
@@ -107,6 +113,7 @@ def read_image(path: str | Path, *, min_side: int | None = None) -> np.ndarray:
         if _is_dicom(path):
             return _read_dicom(path)
         with Image.open(path) as image:
+            _check_single_page(path, image)
             if min_side is not None:
                 image.draft(None, (2 * min_side, 2 * min_side))
             return pil_to_array(ImageOps.exif_transpose(image))
@@ -135,6 +142,8 @@ def pil_to_array(image: Image.Image) -> np.ndarray:
         return np.asarray(image)
     if image.mode == "1":
         return np.asarray(image.convert("L"))
+    if image.mode == "La":  # alpha is multiplied in already: black shines through
+        return np.asarray(image.getchannel(0))
     if image.has_transparency_data:
         gray = image.mode in _GRAY_MODES
         image = _over_black(image.convert("RGBA"))
@@ -142,6 +151,16 @@ def pil_to_array(image: Image.Image) -> np.ndarray:
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     return np.asarray(image)
+
+
+def _check_single_page(path: str | Path, image: Image.Image) -> None:
+    """Refuse a stack of slices in one TIFF, of which only the first would be read."""
+    n_pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    if n_pages > 1:
+        raise ImageReadError(
+            f"{str(path)!r} holds {n_pages} pages: pass single slices as files or as "
+            "arrays"
+        )
 
 
 def _over_black(image: Image.Image) -> Image.Image:

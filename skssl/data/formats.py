@@ -92,10 +92,12 @@ class ImageFormat:
                 f"value_range=({low:g}, {high:g}): widen the range, or pass "
                 "out_of_range='clip' to use it as a window"
             )
-        # In float64, so that a range as wide as the dtype does not overflow.
-        scale = 255.0 / (high - low) if high > low else 0.0
-        scaled = (image.astype(np.float64) - low) * scale
-        return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+        # Halves in float64, so that a range as wide as the dtype does not overflow.
+        half = np.float64(high) / 2 - np.float64(low) / 2
+        if half == 0:
+            return np.zeros(image.shape, dtype=np.uint8)
+        share = (np.clip(image.astype(np.float64), low, high) / 2 - low / 2) / half
+        return np.rint(255 * share).astype(np.uint8)
 
 
 def finite_range(image: np.ndarray) -> tuple[float, float]:
@@ -119,7 +121,10 @@ def _match_channels(image: np.ndarray, n_channels: int, convert: bool) -> np.nda
         return image.repeat(3, axis=2)
     if convert and (have, n_channels) == (3, 1):
         return np.rint(image @ _LUMA).astype(np.uint8)[:, :, None]
-    raise ValueError(f"it has {have} channels where {n_channels} are expected")
+    raise ValueError(
+        f"it has {have} channels where {n_channels} are expected (color='gray' or "
+        "'rgb' would convert them)"
+    )
 
 
 def _resize(image: np.ndarray, size: tuple[int, int], how: Resize) -> np.ndarray:

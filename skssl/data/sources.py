@@ -77,7 +77,7 @@ class SequenceSource(ImageSource):
         if isinstance(image, Image.Image):
             return pil_to_array(image)
         if isinstance(image, torch.Tensor):
-            image = image.detach().cpu().numpy()
+            image = tensor_to_array(image)
             image = image.transpose(1, 2, 0) if image.ndim == 3 else image
         image = np.asarray(image)
         if (
@@ -226,6 +226,13 @@ def fold_rows(rows: np.ndarray, image_shape: ImageShape) -> np.ndarray:
     return rows.reshape(n, *shape)
 
 
+def tensor_to_array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor's values on the host; bfloat16, which numpy lacks, as float32."""
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    return tensor.numpy(force=True)
+
+
 def _as_items(X: Any) -> Sequence[Any] | None:
     """Return X as a flat sequence, or None if it is a table (2-D, sparse, a scalar)."""
     if isinstance(X, (list, tuple)):
@@ -263,11 +270,8 @@ def _tensor_source(images: torch.Tensor) -> ArraySource:
             f"X is a tensor of shape {tuple(images.shape)}: expected (n, C, H, W) or "
             "(n, H, W)."
         )
-    images = images.detach().cpu()
-    if images.dtype == torch.bfloat16:  # numpy has no such dtype
-        images = images.float()
     stack = images[:, None] if images.ndim == 3 else images  # (n, C, H, W)
-    return _stack_source(stack.permute(0, 2, 3, 1).numpy())
+    return _stack_source(tensor_to_array(stack.permute(0, 2, 3, 1)))
 
 
 def _stack_source(images: np.ndarray) -> ArraySource:

@@ -31,7 +31,8 @@ class ImageSurvey:
         The common size in pixels; None where sizes vary.
     n_channels : int
     value_range : (low, high) or None
-        Least and greatest value of the non-uint8 images; None if all are uint8.
+        The given one; else the least and greatest value of the non-uint8 images, or
+        None if all are uint8.
     """
 
     size: tuple[int, int] | None
@@ -77,14 +78,14 @@ def survey_images(
     wide = [
         row for row, header in zip(rows, headers, strict=True) if not header.eight_bit
     ]
-    if not wide:
+    if not isinstance(value_range, str):
+        found = (float(value_range[0]), float(value_range[1]))
+    elif not wide:
         found = None
-    elif isinstance(value_range, str):
+    else:
         extremes = _threaded(lambda row: _extremes(source, row), wide, n_jobs)
         lows, highs = zip(*extremes, strict=True)
         found = (min(lows), max(highs))
-    else:
-        found = (float(value_range[0]), float(value_range[1]))
     if color == "auto":
         n_channels = _n_channels(source, rows, headers, n_jobs)
     else:

@@ -57,7 +57,7 @@ class EpochLog(Callback):
         seconds = time.perf_counter() - self.start_
         row = {
             "loss": loss,
-            "lr": net.optimizer_.param_groups[0]["lr"],
+            "lr": net.step_lr_,
             "images_per_second": net.epoch_images_ / seconds,
             "seconds": seconds,
             "feature_std": feature_std,

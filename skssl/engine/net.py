@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import LRScheduler
+from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from skssl._random import make_generator
@@ -14,6 +16,7 @@ from skssl.data import DeviceLoader, ImageStore
 from skssl.engine.callbacks import CollapseMonitor, EpochLog, ProgressBar
 from skssl.engine.optimizers import OptimizerLike, make_optimizer
 from skssl.engine.precision import autocast
+from skssl.exceptions import NonFiniteLossError
 from skssl.pretext import PretextModule, PretextTask
 
 __all__ = ["PretextNet"]
@@ -153,12 +156,32 @@ class PretextNet(NeuralNet):
         self.view_generator_ = make_generator(self.seeds[1], self.device)
         self.n_steps_ = self.max_epochs * len(self.get_iterator(X, training=True))
         self.step_ = 0
+        for name, callback in self.callbacks_:
+            if isinstance(callback, LRScheduler):
+                raise ValueError(
+                    f"callbacks: {name} would be overruled by the schedule: pass "
+                    "schedule= a name or a callable instead."
+                )
         self.notify("on_train_begin", X=X, y=y)
         try:
             self.fit_loop(X, y, **params)
+            self._check_weights()
         finally:
             self.notify("on_train_end", X=X, y=y)
         return self
+
+    def _check_weights(self) -> None:
+        """Raise if the last steps, whose loss nobody computes, ruined the weights."""
+        finite = [
+            weight.isfinite().all()
+            for weight in self.module_.backbone.state_dict().values()
+            if weight.is_floating_point()
+        ]
+        if finite and not torch.stack(finite).all():  # sync: once a training
+            raise NonFiniteLossError(
+                "the last steps made the weights NaN or infinite. Try a lower lr, a "
+                "longer warm-up (warmup_epochs), or precision='float32'."
+            )
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Tell the callbacks; skorch's EarlyStopping stops by a KeyboardInterrupt."""
@@ -200,16 +223,23 @@ class PretextNet(NeuralNet):
             self.optimizer_.param_groups, self.base_lrs_, strict=True
         ):
             group["lr"] = base_lr * factor
+        self.step_lr_ = self.optimizer_.param_groups[0]["lr"]
         with torch.no_grad():
             views = self.task.views(images, self.view_generator_, size=self.image_size)
         self.optimizer_.zero_grad(set_to_none=True)
         with autocast(self.precision, device):
             loss = self.module_(views, index)
         loss.backward()
+        self.notify(
+            "on_grad_computed",
+            named_parameters=TeeGenerator(self.get_all_learnable_params()),
+            batch=batch,
+            training=True,
+        )
         self.optimizer_.step()
         self.step_ += 1
         self.module_.after_step(self.step_ / self.n_steps_)
-        return {"loss": loss.detach()}
+        return {"loss": loss.detach(), "y_pred": self.module_.features}
 
     def rows(self) -> list[dict[str, float]]:
         """Return the history as one dictionary of figures for each finished epoch."""

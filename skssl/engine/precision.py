@@ -6,6 +6,7 @@ import torch
 
 __all__ = [
     "autocast",
+    "choose_memory_format",
     "deterministic_kernels",
     "resolve_device",
     "resolve_precision",
@@ -60,6 +61,20 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     flags = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     fast = any(getattr(torch.cpu, flag, bool)() for flag in flags)
     return "bfloat16" if fast and device.type == "cpu" else "float32"
+
+
+def choose_memory_format(
+    image_size: tuple[int, int], device: torch.device
+) -> torch.memory_format:
+    """Return the layout to train in: channels last, but for tiny images on a CPU.
+
+    torch's bfloat16 convolution of stride 2 on channels-last maps of a single pixel
+    leaves part of the weight gradient unwritten on CPUs (seen with torch 2.15), and
+    networks reduce images of less than 32 px to such maps.
+    """
+    if device.type == "cpu" and max(image_size) < 32:
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:

@@ -224,7 +224,7 @@ def _make_or_copy(
     if isinstance(backbone, str):
         return make_network(backbone, image_size, in_channels), backbone
     if isinstance(backbone, Backbone):
-        return deepcopy(backbone.network), backbone.name
+        return deepcopy(backbone.network).float(), backbone.name
     is_factory = callable(backbone) and not isinstance(backbone, nn.Module)
     made = backbone() if is_factory else backbone  # type: ignore[operator]
     if not isinstance(made, nn.Module):
@@ -233,7 +233,8 @@ def _make_or_copy(
             f"nn.Module, got {made!r}."
         )
     # A callable may return the same module each time, so its module is copied too.
-    return deepcopy(made), type(made).__name__
+    # Training is in float32, whatever the module was stored in.
+    return deepcopy(made).float(), type(made).__name__
 
 
 def _inherit_normalization(

@@ -17,7 +17,7 @@ def cosine(progress: float, warmup: float = 0.0) -> float:
     progress : float
         Share of the training that is done, in [0, 1].
     warmup : float, default=0.0
-        Share of the training that the rise takes, in [0, 1).
+        Share of the training that the rise takes, in [0, 1].
 
     Returns
     -------
@@ -54,7 +54,7 @@ def constant(progress: float, warmup: float = 0.0) -> float:
     progress : float
         Share of the training that is done, in [0, 1].
     warmup : float, default=0.0
-        Share of the training that the rise takes, in [0, 1).
+        Share of the training that the rise takes, in [0, 1].
 
     Returns
     -------
@@ -74,8 +74,8 @@ def constant(progress: float, warmup: float = 0.0) -> float:
     """
     if not 0 <= progress <= 1:
         raise ValueError(f"progress must be in [0, 1], got {progress!r}.")
-    if not 0 <= warmup < 1:
-        raise ValueError(f"warmup must be in [0, 1), got {warmup!r}.")
+    if not 0 <= warmup <= 1:
+        raise ValueError(f"warmup must be in [0, 1], got {warmup!r}.")
     return progress / warmup if progress < warmup else 1.0
 
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from torch import Tensor, nn
 
 from skssl._names import unknown_name
-from skssl.augment import Augmentation, resolve_augmentation
+from skssl.augment import Augmentation, get_recipe, resolve_augmentation
 from skssl.nn import Backbone
 
 _REGISTRY: dict[str, type["PretextTask"]] = {}
@@ -83,6 +83,10 @@ class PretextModule(nn.Module, ABC):
         h = self.backbone(images)  # (m, d)
         self.features = h.detach()[:n_first_view].float()
         return h
+
+    def forget_step(self) -> None:
+        """Drop what the last step left for monitors and for `after_step`."""
+        vars(self).pop("features", None)
 
     @abstractmethod
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
@@ -197,6 +201,19 @@ class PretextTask(BaseEstimator, ABC):
         """
         augment: Augmentation = self.augmentation  # type: ignore[assignment]
         return tuple(augment(images, generator, size=size) for _ in range(2))
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``augmentation__*`` on a recipe's name makes that recipe."""
+        recipe = params.get("augmentation", self.augmentation)
+        nested = any(name.startswith("augmentation__") for name in params)
+        if nested and isinstance(recipe, str):
+            if recipe == "auto":
+                raise ValueError(
+                    "augmentation='auto' has no parameters to set: name a recipe "
+                    "first, such as augmentation='medical_gray'."
+                )
+            params["augmentation"] = get_recipe(recipe)
+        return super().set_params(**params)
 
     @abstractmethod
     def build(self, backbone: Backbone, *, n_images: int) -> PretextModule:

@@ -43,6 +43,10 @@ class _MoCoModule(PretextModule):
             mask = self.queue.index == index[:, None]  # (n, queue_size)
         return info_nce(q, k, self.queue.features, self.temperature, negative_mask=mask)
 
+    def forget_step(self) -> None:
+        super().forget_step()
+        vars(self).pop("_keys", None)
+
     def after_step(self, progress: float) -> None:  # noqa: ARG002
         self.target_backbone.update(self.backbone, self.momentum)
         self.target_projector.update(self.projector, self.momentum)

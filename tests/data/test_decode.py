@@ -88,6 +88,18 @@ def test_exif_orientation_is_applied(tmp_path, gray):
     exif[0x0112] = 6  # shown turned by 90 degrees clockwise
     path = save(tmp_path, Image.fromarray(gray), exif=exif)
     np.testing.assert_array_equal(read_image(path), np.rot90(gray, -1))
+    header = read_header(path)
+    assert (header.height, header.width) == (4, 6)
+
+
+def test_stacks_of_pages_are_refused(tmp_path, gray):
+    pages = [Image.fromarray(gray)] * 3
+    path = save(
+        tmp_path, pages[0], "stack.tiff", save_all=True, append_images=pages[1:]
+    )
+    for read in (read_header, read_image):
+        with pytest.raises(ImageReadError, match="3 pages"):
+            read(path)
 
 
 def test_large_jpegs_are_decoded_small_but_never_below_twice_the_need(tmp_path):

@@ -26,10 +26,14 @@ def test_range_is_that_of_the_training_rows():
     assert survey(images).value_range == (-50.0, 90.0)
 
 
-def test_given_range_is_kept_and_uint8_needs_none():
-    floats = np.zeros((2, 3, 3))
-    assert survey(floats, value_range=(-5, 5)).value_range == (-5.0, 5.0)
-    assert survey(floats.astype(np.uint8), value_range=(-5, 5)).value_range is None
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_given_range_is_kept_even_if_no_training_row_needs_it(dtype):
+    images = np.zeros((2, 3, 3), dtype=dtype)
+    assert survey(images, value_range=(-5, 5)).value_range == (-5.0, 5.0)
+
+
+def test_uint8_needs_no_range():
+    assert survey(np.zeros((2, 3, 3), dtype=np.uint8)).value_range is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

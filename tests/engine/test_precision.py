@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from skssl.engine import autocast, resolve_device, resolve_precision
+from skssl.engine import (
+    autocast,
+    choose_memory_format,
+    resolve_device,
+    resolve_precision,
+)
 
 CPU = torch.device("cpu")
 
@@ -52,3 +57,26 @@ def test_autocast_changes_the_format_of_products_only_when_asked():
         assert (x @ x).dtype == torch.bfloat16
     with autocast("float32", CPU):
         assert (x @ x).dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 2), (8, 8), (31, 31)])
+def test_gradients_of_tiny_images_are_whole(size):
+    """A stride-2 convolution of one pixel must write its whole weight gradient."""
+    layout = choose_memory_format(size, CPU)
+    for _ in range(20):
+        junk = [torch.full((16, 8, 3, 3), 1e30) for _ in range(50)]
+        del junk  # what an unwritten gradient would show
+        convolutions = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 8, 3, stride=2, padding=1),
+            torch.nn.Conv2d(8, 16, 3, stride=2, padding=1),
+        ).to(memory_format=layout)
+        with autocast("bfloat16", CPU):
+            loss = convolutions(torch.randn(20, 1, *size)).float().sum()
+        loss.backward()
+        for weight in convolutions.parameters():
+            assert weight.grad.abs().max() < 1e4
+
+
+def test_large_images_are_channels_last():
+    assert choose_memory_format((32, 32), CPU) is torch.channels_last
+    assert choose_memory_format((8, 8), torch.device("cuda")) is torch.channels_last

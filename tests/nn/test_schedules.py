@@ -53,4 +53,4 @@ def test_out_of_range(schedule):
     with pytest.raises(ValueError, match="progress"):
         schedule(1.5, 0.1)
     with pytest.raises(ValueError, match="warmup"):
-        schedule(0.5, 1.0)
+        schedule(0.5, 1.01)
