@@ -1,9 +1,8 @@
 """Named settings of `Augmentation`, from the papers that used them."""
 
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
+from skssl._names import unknown_name
 from skssl.augment.augmentation import Augmentation
 
 __all__ = ["RECIPES", "get_recipe", "resolve_augmentation"]
@@ -156,17 +155,11 @@ def get_recipe(name: str, **changes: Any) -> Augmentation:
                  p_horizontal_flip=0.5)
     """
     if name not in RECIPES:
-        raise ValueError(
-            f"augmentation must be a recipe's name, got {name!r}."
-            f"{_propose(name, RECIPES)}"
-        )
+        raise unknown_name("augmentation", name, RECIPES)
     known = Augmentation().get_params()
     for parameter in changes:
         if parameter not in known:
-            raise ValueError(
-                f"{parameter!r} is no parameter of Augmentation."
-                f"{_propose(parameter, known)}"
-            )
+            raise unknown_name("parameter of Augmentation", parameter, known)
     return Augmentation(**{**RECIPES[name], **changes})
 
 
@@ -214,12 +207,3 @@ def resolve_augmentation(
         )
     augmentation.validate()
     return augmentation
-
-
-def _propose(name: str, known: Iterable[str]) -> str:
-    """End an error message with the nearest known name, or with all of them."""
-    names = sorted(known)
-    nearest = difflib.get_close_matches(str(name), names, n=1)
-    if nearest:
-        return f" Did you mean {nearest[0]!r}?"
-    return f" Known are: {', '.join(names)}."

@@ -1,11 +1,10 @@
 """Make networks by name, and take off or adapt their two ends: head, first layer."""
 
-from difflib import get_close_matches
-
 import torch
 from torch import nn
 from torchvision import models
 
+from skssl._names import unknown_name
 from skssl.nn.crnet import CRNet
 
 __all__ = [
@@ -31,12 +30,7 @@ def make_network(name: str, image_size: tuple[int, int], in_channels: int) -> nn
         return CRNet(in_channels=in_channels, image_size=image_size)
     known = models.list_models(module=models)
     if name not in known:
-        near = get_close_matches(name, [*known, "crnet"], n=3)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ValueError(
-            "backbone must be 'crnet' or the name of a torchvision classification "
-            f"model, got {name!r}.{hint}"
-        )
+        raise unknown_name("backbone", name, [*known, "crnet"])
     options: dict[str, object] = {}
     if name in {"googlenet", "inception_v3"}:
         # Without init_weights torchvision warns, and draws another distribution.

@@ -1,8 +1,9 @@
 """Learning-rate schedules: factors of the base rate as functions of progress."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from math import cos, pi
+
+from skssl._names import unknown_name
 
 __all__ = ["Schedule", "constant", "cosine", "get_schedule"]
 
@@ -115,10 +116,5 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
             f"schedule must be a name or a callable, got {type(schedule).__name__}."
         )
     if schedule not in _SCHEDULES:
-        near = get_close_matches(schedule, _SCHEDULES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"schedule must be one of {sorted(_SCHEDULES)} or a callable, "
-            f"got {schedule!r}.{hint}"
-        )
+        raise unknown_name("schedule", schedule, _SCHEDULES)
     return _SCHEDULES[schedule]

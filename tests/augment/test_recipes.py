@@ -228,9 +228,9 @@ def test_changes_do_not_reach_the_recipe_itself():
 
 
 def test_unknown_names_propose_the_nearest():
-    with pytest.raises(ValueError, match=r"'moco_v3'.*Did you mean 'moco_v[12]'\?"):
+    with pytest.raises(ValueError, match=r"'moco_v3'.*Did you mean 'moco_v[12]'"):
         get_recipe("moco_v3")
-    with pytest.raises(ValueError, match="Known are: contrastive_xray, cross"):
+    with pytest.raises(ValueError, match="Known: contrastive_xray, cross"):
         get_recipe("zzz")
     with pytest.raises(ValueError, match=r"'crop_scal'.*Did you mean 'crop_scale'"):
         get_recipe("simclr", crop_scal=(0.5, 1.0))

@@ -262,7 +262,7 @@ def test_no_randomness_but_that_of_the_global_generator():
 @pytest.mark.parametrize(
     ("backbone", "options", "match"),
     [
-        ("resnet81", {}, "got 'resnet81'. Did you mean 'resnet18'"),
+        ("resnet81", {}, "backbone='resnet81' is unknown. Did you mean 'resnet18'"),
         ("crnett", {}, "Did you mean 'crnet'"),
         ("vit_b_32", {"px": 40}, "multiple of 32 for backbone 'vit_b_32'"),
         ("maxvit_t", {"px": 64}, r"'maxvit_t' cannot be built for image_size=\(64"),
