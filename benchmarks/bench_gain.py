@@ -50,6 +50,7 @@ class Study:
     metric: str
     settings: dict = field(default_factory=dict)
     augmentation: str = "auto"
+    simclr: dict = field(default_factory=dict)
 
 
 def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
@@ -71,6 +72,7 @@ def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
         scans.groups[test],
         "roc_auc",
         {"image_size": 64, "max_epochs": 20, "batch_size": 32},
+        simclr={"normalize_output": True},
     )
 
 
@@ -92,6 +94,7 @@ def cifar10(args: argparse.Namespace, seed: int) -> Study:
         "accuracy",
         {"max_epochs": 6, "batch_size": 64},
         augmentation="moco_v2",
+        simclr={"normalize_output": True},
     )
 
 
@@ -134,6 +137,7 @@ def covid_ct(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
         scans.groups[test],
         "roc_auc",
         {"image_size": 112, "max_epochs": 20, "batch_size": 32},
+        simclr={"normalize_output": True},
     )
 
 
@@ -153,6 +157,8 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
             settings["max_epochs"] = 0
         pretext = "simclr" if method == "untrained" else method
         task = get_pretext(pretext).set_params(augmentation=study.augmentation)
+        if pretext == "simclr":
+            task.set_params(**study.simclr)
         ssl = SelfSupervisedPretrainer(task, **settings).fit(study.unlabelled)
         seconds = time.perf_counter() - start
         features = [ssl.transform(X) for X in (study.X, study.X_test)]
@@ -303,6 +309,7 @@ def main() -> None:
             "settings": {
                 **study.settings,
                 "augmentation": study.augmentation,
+                "simclr": study.simclr,
                 "luna": args.luna is not None,
             },
             "rows": rows,
