@@ -115,7 +115,7 @@ def xray(args: argparse.Namespace, seed: int) -> Study:
         labelled,
         test,
         "roc_auc",
-        {"image_size": 64, "max_epochs": 8, "batch_size": 64},
+        {"image_size": 64, "max_epochs": 20, "batch_size": 64},
     )
 
 
