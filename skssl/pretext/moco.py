@@ -90,12 +90,12 @@ class MoCo(PretextTask):
 
     Difference: BatchNorm is not shuffled between devices, since there is one device.
 
-    MoCo needs steps: within the first thousand from random weights it gained little or
-    nothing in our measurements, where SimCLR gained much. A smaller m does not help:
-    the keys in the queue then differ from the new ones by their age alone, which is
-    easier to tell than the images are, and the network learns that (the loss first
-    falls, then rises to log(1 + K) as the learning rate goes to 0). Start it from
-    pretrained weights, as He, Yang et al. do, or give it several thousand steps.
+    Within the first thousand steps from random weights MoCo gained little or nothing
+    in our measurements, where SimCLR gained much. A smaller m did not help: the keys in
+    the queue then differ from the new ones by their age alone, which is easier to tell
+    than the images are, and the network learns that (the loss first falls, then rises
+    to log(1 + K) as the learning rate goes to 0). The papers train for far longer, or,
+    as He, Yang et al., from pretrained weights.
 
     References
     ----------
@@ -122,8 +122,8 @@ class MoCo(PretextTask):
         n_views=2,
         negatives="queue",
         momentum_encoder=True,
-        advice="From pretrained weights, or for several thousand steps; within the "
-        "first thousand from random weights it gains little. Small batches do.",
+        advice="For long trainings, or from pretrained weights; within the first "
+        "thousand steps from random weights it gained little. Small batches do.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
