@@ -7,11 +7,8 @@ torchvision and kornia clamp, round and order some steps differently.
 """
 
 import argparse
-import datetime
 import importlib.util
-import json
 import math
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -19,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
+from _report import save
 from torchvision.transforms import v2
 
-import skssl
 from skssl._random import isolated_torch_rng, make_generator
 from skssl.augment import Augmentation, get_recipe
 
@@ -187,16 +183,6 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def device_name(device: str) -> str:
-    """The name of the GPU or of the processor, as far as the system tells it."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    cpu_info = Path("/proc/cpuinfo")
-    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
-    models = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return models[0] if models else platform.processor() or platform.machine()
-
-
 def main() -> None:
     """Measure, print, and write JSON where asked."""
     args = parse_arguments()
@@ -215,21 +201,8 @@ def main() -> None:
         )
     if "kornia" not in results:
         print(f"{'kornia':22}not installed")
-    if args.json:
-        settings = {key: value for key, value in vars(args).items() if key != "json"}
-        record = {
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "device_name": device_name(args.device),
-            "versions": {
-                "python": platform.python_version(),
-                "skssl": skssl.__version__,
-                "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
-            },
-            "settings": settings,
-            "results": results,
-        }
-        args.json.write_text(json.dumps(record, indent=2) + "\n")
+    settings = {key: value for key, value in vars(args).items() if key != "json"}
+    save(args.json, {"settings": settings, "results": results})
 
 
 if __name__ == "__main__":
