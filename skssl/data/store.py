@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from joblib import Parallel, delayed
 
 from skssl.data.formats import ImageFormat
 from skssl.data.sources import ArraySource, ImageSource
+from skssl.data.threads import map_rows
 
 # A store larger than this share of the machine's memory lives in a file.
 _RAM_SHARE = 0.4
@@ -145,13 +146,13 @@ def iter_batches(
     n_jobs: int | None = -1,
 ) -> Iterator[torch.Tensor]:
     """Yield all images of a source in order, (b, C, h, w) uint8, a batch in memory."""
-    with Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
-        for start in range(0, len(source), batch_size):
-            rows: Sequence[int] = range(start, min(start + batch_size, len(source)))
-            images = parallel(
-                delayed(render_row)(source, row, image_format, size) for row in rows
-            )
-            yield torch.from_numpy(np.stack(images))
+
+    def render(row: int) -> np.ndarray:
+        return render_row(source, row, image_format, size)
+
+    for start in range(0, len(source), batch_size):
+        rows = range(start, min(start + batch_size, len(source)))
+        yield torch.from_numpy(np.stack(map_rows(render, rows, n_jobs)))
 
 
 def physical_ram() -> float:

@@ -1,18 +1,17 @@
 """What the training images are like: sizes, channels and the range of their values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from skssl.data.decode import ImageHeader
 from skssl.data.formats import finite_range
 from skssl.data.sources import ImageSource
+from skssl.data.threads import map_rows
 
 Color = Literal["auto", "gray", "rgb"]
-Result = TypeVar("Result")
 
 # How many RGB files are decoded to see whether they hold colour or gray scans.
 _N_COLOR_PROBES = 64
@@ -73,7 +72,7 @@ def survey_images(
         For unreadable files, arrays of mixed channel counts, NaN and infinity; the
         message names the row.
     """
-    headers = _threaded(source.header, rows, n_jobs)
+    headers = map_rows(source.header, rows, n_jobs)
     sizes = {(header.height, header.width) for header in headers}
     wide = [
         row for row, header in zip(rows, headers, strict=True) if not header.eight_bit
@@ -83,7 +82,7 @@ def survey_images(
     elif not wide:
         found = None
     else:
-        extremes = _threaded(lambda row: _extremes(source, row), wide, n_jobs)
+        extremes = map_rows(lambda row: _extremes(source, row), wide, n_jobs)
         lows, highs = zip(*extremes, strict=True)
         found = (min(lows), max(highs))
     if color == "auto":
@@ -95,12 +94,6 @@ def survey_images(
         n_channels=n_channels,
         value_range=found,
     )
-
-
-def _threaded(
-    look: Callable[[int], Result], rows: Sequence[int] | np.ndarray, n_jobs: int | None
-) -> list[Result]:
-    return Parallel(n_jobs=n_jobs, prefer="threads")(delayed(look)(row) for row in rows)
 
 
 def _extremes(source: ImageSource, row: int) -> tuple[float, float]:
@@ -130,7 +123,7 @@ def _n_channels(
     unsure = [row for row, count in zip(rows, counts, strict=True) if count is None]
     n_probes = min(_N_COLOR_PROBES, len(unsure))
     probes = [unsure[i] for i in np.linspace(0, len(unsure) - 1, n_probes, dtype=int)]
-    coloured = np.mean(_threaded(lambda row: _is_coloured(source, row), probes, n_jobs))
+    coloured = np.mean(map_rows(lambda row: _is_coloured(source, row), probes, n_jobs))
     return 3 if coloured * len(unsure) > len(rows) / 2 else 1
 
 
