@@ -50,12 +50,12 @@ class BareStep:
 
     def __init__(self, args: argparse.Namespace, precision: str):
         self.device = resolve_device("auto")
-        self.precision = resolve_precision(precision, self.device)
         self.batch = args.batch
         task = get_pretext(args.pretext).resolve(
             n_images=args.n_images, n_channels=1, batch_size=args.batch
         )
         size = (args.size, args.size)
+        self.precision = resolve_precision(precision, self.device, size)
         with isolated_torch_rng(0):
             backbone = build_backbone(args.backbone, in_channels=1, image_size=size)
             module = task.build(backbone, n_images=args.n_images).train()
@@ -66,7 +66,7 @@ class BareStep:
         self.module = module.to(self.device).to(memory_format=torch.channels_last)
         self.index = torch.arange(args.batch, device=self.device)
         self.optimizer = make_optimizer(
-            "adamw", self.module, lr=1e-4, weight_decay=1e-4
+            task.default_optimizer, self.module, lr=1e-4, weight_decay=1e-4
         )
 
     def __call__(self, n_steps: int) -> float:

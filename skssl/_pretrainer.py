@@ -20,7 +20,6 @@ from skssl._sklearn import Interval, StrOptions, fit_context
 from skssl.data import Color, ImageStore, Resize
 from skssl.engine import (
     PretextNet,
-    choose_memory_format,
     deterministic_kernels,
     resolve_device,
     resolve_precision,
@@ -78,11 +77,12 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
     batch_size : int, optional
         Images a step, at least 2. Default: the power of two below n/16, but 16 to
         256, and on a CPU at most 0.8 million pixels.
-    optimizer : {"sgd", "adam", "adamw", "rmsprop"} or callable, default="adamw"
+    optimizer : {"auto", "sgd", "adam", "adamw", "rmsprop"} or callable, default="auto"
+        "auto" is what the pretext trains well with: AdamW for SimCLR, SGD for MoCo.
         SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
     lr : float, optional
-        Peak learning rate. Default: 0.03 for SGD, 5e-4 for Adam, 1e-4 for RMSprop,
-        1e-3 for others.
+        Peak learning rate. Default: the pretext's with ``optimizer="auto"``, else 0.03
+        for SGD, 5e-4 for Adam, 1e-4 for RMSprop, 1e-3 for others.
     weight_decay : float, default=1e-4
         Not applied to biases and normalisation layers.
     schedule : {"cosine", "constant"} or callable, default="cosine"
@@ -91,7 +91,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         Epochs of linear warm-up. Default: 5 % of the epochs, at most 10.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Number format of the training; "auto" is bfloat16 autocast where the hardware
-        multiplies it (CUDA, CPUs with AMX or AVX512-BF16). Features are float32.
+        multiplies it: CUDA, and CPUs with AMX or AVX512-BF16, there for images of 32
+        px or more. Features are float32.
     device : str or torch.device, default="auto"
         "auto" takes a CUDA device if there is one.
     callbacks : list of skorch callbacks, optional
@@ -189,7 +190,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         fraction: float = 1.0,
         max_epochs: int | None = None,
         batch_size: int | None = None,
-        optimizer: str | Callable[..., torch.optim.Optimizer] = "adamw",
+        optimizer: str | Callable[..., torch.optim.Optimizer] = "auto",
         lr: float | None = None,
         weight_decay: float = 1e-4,
         schedule: str | Callable[..., float] = "cosine",
@@ -344,7 +345,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         """Put backbone, task and training settings together."""
         n_channels = self._image_format.n_channels
         self.device_ = str(device)
-        self.precision_ = resolve_precision(self.precision, device)
+        self.precision_ = resolve_precision(self.precision, device, self.image_size_)
         self.pretext_ = get_pretext(self.pretext).resolve(
             n_images=n_images, n_channels=n_channels, batch_size=self.batch_size_
         )
@@ -356,18 +357,20 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
             stem=self.stem,
         )
         module = self.pretext_.build(backbone, n_images=n_images)
+        optimizer, lr = self.optimizer, self.lr
+        if optimizer == "auto":
+            optimizer = self.pretext_.default_optimizer
+            lr = self.pretext_.default_lr if lr is None else lr
         return PretextNet(
-            module.to(device).to(
-                memory_format=choose_memory_format(self.image_size_, device)
-            ),
+            module.to(device).to(memory_format=torch.channels_last),
             task=self.pretext_,
             image_size=self.image_size_,
             schedule=get_schedule(self.schedule),
             warmup=min(1.0, self.warmup_epochs_ / max(1, self.max_epochs_)),
             precision=self.precision_,
             seeds=seeds,
-            optimizer=self.optimizer,
-            lr=self.lr,
+            optimizer=optimizer,
+            lr=lr,
             weight_decay=self.weight_decay,
             max_epochs=self.max_epochs_,
             batch_size=self.batch_size_,

@@ -6,11 +6,12 @@ import torch
 
 __all__ = [
     "autocast",
-    "choose_memory_format",
     "deterministic_kernels",
     "resolve_device",
     "resolve_precision",
 ]
+
+_SMALLEST_CPU_BFLOAT16 = 32  # px; see resolve_precision
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -47,12 +48,29 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return torch.device("cuda", index)
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
+def resolve_precision(
+    precision: str, device: torch.device, image_size: tuple[int, int]
+) -> str:
     """Return "bfloat16" or "float32".
 
     "auto" is bfloat16 (autocast) where the hardware multiplies it: on CUDA devices of
-    compute capability 8 and above, and on CPUs with AMX or AVX512-BF16.
+    compute capability 8 and above, and, for images of 32 px and more, on CPUs with AMX
+    or AVX512-BF16.
+
+    Raises
+    ------
+    ValueError
+        If bfloat16 is asked for on a CPU for smaller images. Networks reduce these to a
+        single pixel before their last convolution of stride 2, and torch's CPU kernel
+        then leaves part of its weight gradient unwritten (seen with torch 2.15).
     """
+    tiny = device.type == "cpu" and max(image_size) < _SMALLEST_CPU_BFLOAT16
+    if precision == "bfloat16" and tiny:
+        raise ValueError(
+            "precision='bfloat16' gives wrong gradients on CPUs for images below "
+            f"{_SMALLEST_CPU_BFLOAT16} px, here image_size={tuple(image_size)}: use "
+            "'auto' or 'float32'."
+        )
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -60,21 +78,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     # torch has no public test for these two yet; where it loses them, float32 is safe.
     flags = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     fast = any(getattr(torch.cpu, flag, bool)() for flag in flags)
-    return "bfloat16" if fast and device.type == "cpu" else "float32"
-
-
-def choose_memory_format(
-    image_size: tuple[int, int], device: torch.device
-) -> torch.memory_format:
-    """Return the layout to train in: channels last, but for tiny images on a CPU.
-
-    torch's bfloat16 convolution of stride 2 on channels-last maps of a single pixel
-    leaves part of the weight gradient unwritten on CPUs (seen with torch 2.15), and
-    networks reduce images of less than 32 px to such maps.
-    """
-    if device.type == "cpu" and max(image_size) < 32:
-        return torch.contiguous_format
-    return torch.channels_last
+    return "bfloat16" if fast and device.type == "cpu" and not tiny else "float32"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:

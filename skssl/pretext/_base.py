@@ -130,6 +130,10 @@ class PretextTask(BaseEstimator, ABC):
         What the documentation says about it.
     default_augmentation : str
         The recipe that ``augmentation="auto"`` means for colour images.
+    default_optimizer : str
+        What ``optimizer="auto"`` means.
+    default_lr : float or None
+        Peak learning rate that goes with it; None is the optimizer's own default.
     forbidden_augmentations : frozenset of str
         Augmentations that would undo the task, such as "horizontal_flip".
     """
@@ -137,6 +141,8 @@ class PretextTask(BaseEstimator, ABC):
     name: ClassVar[str]
     card: ClassVar[MethodCard]
     default_augmentation: ClassVar[str] = "moco_v2"
+    default_optimizer: ClassVar[str] = "adamw"
+    default_lr: ClassVar[float | None] = None
     forbidden_augmentations: ClassVar[frozenset[str]] = frozenset()
     augmentation: str | Augmentation = "auto"
 

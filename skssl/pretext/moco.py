@@ -6,7 +6,9 @@ He, Fan, Wu, Xie & Girshick 2020; MLP head and views of Chen et al. 2020 (v2).
 from numbers import Integral, Real
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
@@ -21,6 +23,7 @@ class _MoCoModule(PretextModule):
         super().__init__(backbone)
         self.temperature = task.temperature
         self.momentum = task.momentum
+        self.in_batch_negatives = task.in_batch_negatives
         self.exclude_same_image = task.exclude_same_image
         self.projector = mlp(
             backbone.n_features,
@@ -38,10 +41,21 @@ class _MoCoModule(PretextModule):
         q = self.projector(h)  # (n, projection_size)
         k = self.target_projector(self.target_backbone(view_k))  # (n, projection_size)
         self._keys = (k, index)
-        mask = None
+        negatives, mask = self.queue.features, self._is_of_same_image(index)
+        if self.in_batch_negatives:
+            others = functional.normalize(k.float(), dim=1)  # (n, projection_size)
+            negatives = torch.cat([others, negatives])  # (n + K, projection_size)
+            own = torch.eye(len(k), dtype=torch.bool, device=k.device)  # (n, n)
+            mask = torch.cat([own, mask], dim=1)  # (n, n + K)
+        return info_nce(q, k, negatives, self.temperature, negative_mask=mask)
+
+    def _is_of_same_image(self, index: Tensor) -> Tensor:
+        """Tell which keys of the queue to leave out for which queries, (n, K)."""
         if self.exclude_same_image:
-            mask = self.queue.index == index[:, None]  # (n, queue_size)
-        return info_nce(q, k, self.queue.features, self.temperature, negative_mask=mask)
+            return self.queue.index == index[:, None]
+        return torch.zeros(
+            len(index), len(self.queue.index), dtype=torch.bool, device=index.device
+        )
 
     def forget_step(self) -> None:
         super().forget_step()
@@ -64,8 +78,12 @@ class MoCo(PretextTask):
         Number of keys K. Default: the largest power of two that is at most the
         number of training images, and at most 65,536; He, Yang et al. use 512 for
         425 images.
-    momentum : float, default=0.999
-        m of the moving average, in [0, 1).
+    momentum : float, default=0.99
+        m of the moving average, in [0, 1). The papers' 0.999 is for long trainings:
+        in 1,000 steps the key network would cover two thirds of its way.
+    in_batch_negatives : bool, default=True
+        Count the keys of the batch's other images as negatives, too. False is the
+        published method; see the notes.
     exclude_same_image : bool, default=True
         Leave keys of the very image that is asked about out of its negatives. False
         is the published method, which counts other views of it as negatives.
@@ -80,7 +98,7 @@ class MoCo(PretextTask):
     Notes
     -----
     With q and k₊ the unit-norm projections of two views by the query network and by
-    the key network, and k the keys in the queue, the loss is the mean of
+    the key network, and k the negatives, the loss is the mean of
 
     .. math:: -\log \frac{\exp(q·k_+ / τ)}
               {\exp(q·k_+ / τ) + \sum_k \exp(q·k / τ)}
@@ -88,15 +106,15 @@ class MoCo(PretextTask):
     After each step θ_k ← m·θ_k + (1 - m)·θ_q, and the keys enter the queue, first in,
     first out. The queue begins with random unit vectors, as in the paper.
 
-    Difference: BatchNorm is not shuffled between devices, since there is one device.
+    Differences: the authors shuffle images between devices, so that BatchNorm's
+    statistics do not tell a query which key is of its batch, and so its own. A single
+    device cannot. ``in_batch_negatives`` answers the same shortcut otherwise: the keys
+    of the other images share these statistics, and the newest weights, with the
+    positive, and have to be told from it by their content.
 
-    Within the first thousand steps from random weights MoCo gained little or nothing
-    in our measurements, where SimCLR gained much. A smaller m did not help: the keys in
-    the queue then differ from the new ones by their age alone, which is easier to tell
-    than the images are, and the network learns that (the loss first falls, then rises
-    to log(1 + K) as the learning rate goes to 0). A slower query network does: with
-    ``optimizer="sgd", lr=0.01, batch_size=32`` and m = 0.99 the loss falls to the end.
-    The papers train for far longer, or, as He, Yang et al., from pretrained weights.
+    The optimizer matters: with ``optimizer="auto"`` it is SGD at a rate of 0.02. A
+    faster one, such as AdamW at 0.001, moves the network so much that queued keys
+    differ from new ones by their age alone; the network then learns to tell that.
 
     References
     ----------
@@ -116,6 +134,8 @@ class MoCo(PretextTask):
     """
 
     name = "moco"
+    default_optimizer = "sgd"
+    default_lr = 0.02
     card = MethodCard(
         title="MoCo v2",
         paper="He et al. 2020; Chen et al. 2020",
@@ -131,6 +151,7 @@ class MoCo(PretextTask):
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "queue_size": [Interval(Integral, 1, None, closed="left"), None],
         "momentum": [Interval(Real, 0, 1, closed="left")],
+        "in_batch_negatives": ["boolean"],
         "exclude_same_image": ["boolean"],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "projection_size": [Interval(Integral, 1, None, closed="left")],
@@ -142,7 +163,8 @@ class MoCo(PretextTask):
         *,
         temperature: float = 0.2,
         queue_size: int | None = None,
-        momentum: float = 0.999,
+        momentum: float = 0.99,
+        in_batch_negatives: bool = True,
         exclude_same_image: bool = True,
         hidden_size: int = 2048,
         projection_size: int = 128,
@@ -151,6 +173,7 @@ class MoCo(PretextTask):
         self.temperature = temperature
         self.queue_size = queue_size
         self.momentum = momentum
+        self.in_batch_negatives = in_batch_negatives
         self.exclude_same_image = exclude_same_image
         self.hidden_size = hidden_size
         self.projection_size = projection_size

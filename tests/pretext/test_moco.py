@@ -14,6 +14,7 @@ from skssl.testing import tiny_cnn
 
 def make(n_images=6, **parameters):
     settings = {"hidden_size": 7, "projection_size": 5, "queue_size": 8, **parameters}
+    settings.setdefault("in_batch_negatives", False)  # the published method
     task = MoCo(**settings).resolve(n_images=n_images, n_channels=1, batch_size=3)
     with isolated_torch_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
@@ -62,6 +63,25 @@ def test_loss_equals_the_formula(exclude):
     expected = info_nce_by_loops(
         q, unit(k.numpy()), module.queue.features.double().numpy(), 0.2, masked
     )
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("exclude", [True, False])
+def test_other_keys_of_the_batch_join_the_negatives(exclude):
+    module = make(in_batch_negatives=True, exclude_same_image=exclude)
+    module(random_views(3, 0), torch.tensor([0, 1, 2]))
+    module.after_step(0.1)
+    index, views = torch.tensor([2, 3, 0]), random_views(3, 1)
+    loss = module(views, index)
+    with torch.no_grad():
+        q = unit(module.projector(module.backbone(views[0])).numpy())
+        k = unit(module.target_projector(module.target_backbone(views[1])).numpy())
+    held = module.queue.index.numpy()
+    masked = np.hstack(
+        [np.eye(3, dtype=bool), (held[None] == index.numpy()[:, None]) & exclude]
+    )
+    negatives = np.vstack([k, module.queue.features.numpy()])
+    expected = info_nce_by_loops(q, k, negatives, 0.2, masked)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
