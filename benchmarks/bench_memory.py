@@ -19,7 +19,7 @@ from skssl.datasets import make_scan_phantoms
 
 def peak_gb() -> float:
     """Return the peak resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def main() -> None:

@@ -76,7 +76,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         untrained: the control that any pretraining should beat.
     batch_size : int, optional
         Images a step, at least 2. Default: the power of two below n/16, but 16 to
-        256, and on a CPU at most 0.8 million pixels.
+        256, and on a CPU at most 0.6 million pixels.
     optimizer : {"auto", "sgd", "adam", "adamw", "rmsprop"} or callable, default="auto"
         "auto" is what the pretext trains well with: AdamW for SimCLR, SGD for MoCo.
         SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
