@@ -50,18 +50,22 @@ class Study:
     metric: str
     settings: dict = field(default_factory=dict)
     augmentation: str = "auto"
-    simclr: dict = field(default_factory=dict)
+    # What single methods get beside: parameters of the pretrainer and, as pretext__*,
+    # of the task.
+    methods: dict[str, dict] = field(default_factory=dict)
 
 
 def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
-    """300 patients; 40 labelled slices of 40 patients; half the patients for test."""
+    """280 patients, of 40 of whom one slice, drawn at random, is labelled; 120 test."""
     scans = make_scan_phantoms(400, image_size=96, random_state=seed)
     rng = np.random.default_rng(seed)
     patients = rng.permutation(np.unique(scans.groups))
     train = np.flatnonzero(np.isin(scans.groups, patients[:280]))
     test = np.flatnonzero(np.isin(scans.groups, patients[280:]))
-    first = np.unique(scans.groups[train], return_index=True)[1]
-    labelled = train[_balanced(scans.target[train[first]], first, 40, rng)]
+    # One slice of each patient: the first rows of a shuffled list.
+    shuffled = rng.permutation(train)
+    one_each = shuffled[np.unique(scans.groups[shuffled], return_index=True)[1]]
+    labelled = _draw(one_each, 40, rng, y=scans.target)
     return Study(
         scans.data[train],
         scans.data[labelled],
@@ -72,7 +76,7 @@ def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
         scans.groups[test],
         "roc_auc",
         {"image_size": 64, "max_epochs": 20, "batch_size": 32},
-        simclr={"normalize_output": True},
+        methods={"simclr": {"pretext__normalize_output": True}, "moco": {}},
     )
 
 
@@ -94,7 +98,16 @@ def cifar10(args: argparse.Namespace, seed: int) -> Study:
         "accuracy",
         {"max_epochs": 6, "batch_size": 64},
         augmentation="moco_v2",
-        simclr={"normalize_output": True},
+        methods={
+            "simclr": {"pretext__normalize_output": True},
+            "moco": {
+                "max_epochs": 16,
+                "optimizer": "adamw",
+                "lr": 5e-4,
+                "pretext__batch_norm": True,
+                "pretext__queue_size": 512,
+            },
+        },
     )
 
 
@@ -105,7 +118,7 @@ def xray(args: argparse.Namespace, seed: int) -> Study:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(X))
     pretext, test = order[:4000], order[4000:5000]
-    labelled = _balanced(y[pretext], pretext, 100, rng, balanced=False)
+    labelled = _draw(pretext, 100, rng)
     return Study(
         X[pretext],
         X[labelled],
@@ -115,7 +128,7 @@ def xray(args: argparse.Namespace, seed: int) -> Study:
         labelled,
         test,
         "roc_auc",
-        {"image_size": 64, "max_epochs": 20, "batch_size": 64},
+        {"image_size": 64, "max_epochs": 15, "batch_size": 64},
     )
 
 
@@ -137,7 +150,7 @@ def covid_ct(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
         scans.groups[test],
         "roc_auc",
         {"image_size": 112, "max_epochs": 20, "batch_size": 32},
-        simclr={"normalize_output": True},
+        methods={"simclr": {"pretext__normalize_output": True}},
     )
 
 
@@ -152,14 +165,14 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
     rows.append({"features": "raw pixels (PCA)", **evaluate(probe, pixels, study)})
     for method in ["untrained", *methods]:
         start = time.perf_counter()
-        settings = {**study.settings, "random_state": seed}
+        settings = {"pretext": method} | study.settings | study.methods.get(method, {})
         if method == "untrained":
-            settings["max_epochs"] = 0
-        pretext = "simclr" if method == "untrained" else method
-        task = get_pretext(pretext).set_params(augmentation=study.augmentation)
-        if pretext == "simclr":
-            task.set_params(**study.simclr)
-        ssl = SelfSupervisedPretrainer(task, **settings).fit(study.unlabelled)
+            settings = {"pretext": "simclr", **study.settings, "max_epochs": 0}
+        settings["pretext"] = get_pretext(settings["pretext"]).set_params(
+            augmentation=study.augmentation
+        )
+        ssl = SelfSupervisedPretrainer(random_state=seed).set_params(**settings)
+        ssl.fit(study.unlabelled)
         seconds = time.perf_counter() - start
         features = [ssl.transform(X) for X in (study.X, study.X_test)]
         probe = make_pipeline(StandardScaler(), _logistic())
@@ -168,7 +181,7 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
         if method != "untrained":
             row["loss"] = [round(epoch["loss"], 4) for epoch in ssl.history_]
             row["feature_std"] = round(ssl.history_[-1]["feature_std"], 3)
-            row["batch_size"] = ssl.batch_size_
+            row["epochs"], row["batch_size"] = ssl.n_iter_, ssl.batch_size_
         rows.append(row)
         print(_line(seed, row), flush=True)
     return rows
@@ -224,20 +237,15 @@ def _logistic() -> LogisticRegression:
     return LogisticRegression(class_weight="balanced", max_iter=2000)
 
 
-def _balanced(
-    y: np.ndarray,
-    rows: np.ndarray,
-    n: int,
-    rng: np.random.Generator,
-    *,
-    balanced: bool = True,
+def _draw(
+    rows: np.ndarray, n: int, rng: np.random.Generator, y: np.ndarray | None = None
 ) -> np.ndarray:
-    """Draw n of ``rows``, as many of each class or as they come."""
-    if not balanced:
+    """Draw n of ``rows``: as they come, or, given y, as many of each class."""
+    if y is None:
         return rng.permutation(rows)[:n]
     classes = np.unique(y)
     return np.concatenate(
-        [rng.permutation(rows[y == c])[: n // len(classes)] for c in classes]
+        [rng.permutation(rows[y[rows] == c])[: n // len(classes)] for c in classes]
     )
 
 
@@ -295,10 +303,9 @@ def main() -> None:
     rows = []
     for seed in args.seeds:
         study = STUDIES[args.study](args, seed)
-        if args.epochs:
-            study.settings["max_epochs"] = args.epochs
-        if args.batch:
-            study.settings["batch_size"] = args.batch
+        given = {"max_epochs": args.epochs, "batch_size": args.batch}
+        for settings in (study.settings, *study.methods.values()):
+            settings |= {name: value for name, value in given.items() if value}
         rows += [{"seed": seed, **row} for row in run_seed(study, args.methods, seed)]
     summarize(rows)
     save(
@@ -309,7 +316,7 @@ def main() -> None:
             "settings": {
                 **study.settings,
                 "augmentation": study.augmentation,
-                "simclr": study.simclr,
+                "methods": study.methods,
                 "luna": args.luna is not None,
             },
             "rows": rows,

@@ -34,10 +34,12 @@ train = np.flatnonzero(scans.split == "train")
 test = np.flatnonzero(scans.split == "test")
 
 # %%
-# The labels: the first slice of 20 healthy and of 20 diseased training patients.
+# The labels: one slice, drawn at random, of 20 healthy and of 20 diseased training
+# patients. (The first slice of each would be the highest: another population.)
 
-_, first = np.unique(scans.groups[train], return_index=True)
-first = train[first]
+shuffled = np.random.default_rng(0).permutation(train)
+_, first = np.unique(scans.groups[shuffled], return_index=True)
+first = shuffled[first]
 labelled = np.concatenate([first[scans.target[first] == k][:20] for k in (0, 1)])
 print(f"{len(train)} slices for pretraining, {len(labelled)} of them labelled")
 

@@ -65,6 +65,21 @@ def test_scikit_learns_checks_run_with_the_default_backbone():
     assert sum(r["status"] == "passed" for r in records) >= 40
 
 
+@pytest.mark.parametrize(
+    ("pretext", "parameters", "lr"),
+    [
+        ("simclr", {}, 1e-3),
+        ("moco", {}, 0.02 * 8 / 64),
+        ("moco", {"lr": 0.5}, 0.5),
+        ("moco", {"optimizer": "adamw"}, 1e-3),
+    ],
+)
+def test_optimizer_auto_is_the_pretexts_own(scans, pretext, parameters, lr):
+    ssl = make_ssl(pretext=pretext, schedule="constant", **parameters)
+    ssl.set_params(batch_size=8, max_epochs=1, warmup_epochs=0).fit(scans.data)
+    assert ssl.history_[0]["lr"] == pytest.approx(lr)
+
+
 def test_features_are_float32_and_finite(scans):
     h = make_ssl().fit(scans.data).transform(scans.data)
     assert h.dtype == np.float32

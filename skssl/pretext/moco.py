@@ -29,7 +29,8 @@ class _MoCoModule(PretextModule):
             backbone.n_features,
             task.hidden_size,
             task.projection_size,
-            batch_norm=False,
+            batch_norm=task.batch_norm,
+            batch_norm_out=task.batch_norm,
         )
         self.target_backbone = EMACopy(self.backbone)
         self.target_projector = EMACopy(self.projector)
@@ -87,6 +88,9 @@ class MoCo(PretextTask):
     exclude_same_image : bool, default=True
         Leave keys of the very image that is asked about out of its negatives. False
         is the published method, which counts other views of it as negatives.
+    batch_norm : bool, default=False
+        Normalise in the projector, after its hidden layer and, without scale and
+        shift, at its end, as version 3 does [4]_. False is version 2's projector.
     hidden_size : int, default=2048
         Width of the projector's hidden layer.
     projection_size : int, default=128
@@ -125,6 +129,8 @@ class MoCo(PretextTask):
        Contrastive Learning", 2020. :doi:`10.48550/arXiv.2003.04297`
     .. [3] X. He, X. Yang, et al. "Sample-Efficient Deep Learning for COVID-19
        Diagnosis Based on CT Scans", 2020. :doi:`10.1101/2020.04.13.20063941`
+    .. [4] X. Chen, S. Xie, K. He. "An Empirical Study of Training Self-Supervised
+       Vision Transformers", ICCV 2021. :doi:`10.1109/ICCV48922.2021.00950`
 
     Examples
     --------
@@ -135,7 +141,6 @@ class MoCo(PretextTask):
 
     name = "moco"
     default_optimizer = "sgd"
-    default_lr = 0.02
     card = MethodCard(
         title="MoCo v2",
         paper="He et al. 2020; Chen et al. 2020",
@@ -153,6 +158,7 @@ class MoCo(PretextTask):
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "in_batch_negatives": ["boolean"],
         "exclude_same_image": ["boolean"],
+        "batch_norm": ["boolean"],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "projection_size": [Interval(Integral, 1, None, closed="left")],
         "augmentation": [str, Augmentation],
@@ -166,6 +172,7 @@ class MoCo(PretextTask):
         momentum: float = 0.99,
         in_batch_negatives: bool = True,
         exclude_same_image: bool = True,
+        batch_norm: bool = False,
         hidden_size: int = 2048,
         projection_size: int = 128,
         augmentation: str | Augmentation = "auto",
@@ -175,6 +182,7 @@ class MoCo(PretextTask):
         self.momentum = momentum
         self.in_batch_negatives = in_batch_negatives
         self.exclude_same_image = exclude_same_image
+        self.batch_norm = batch_norm
         self.hidden_size = hidden_size
         self.projection_size = projection_size
         self.augmentation = augmentation
@@ -188,6 +196,10 @@ class MoCo(PretextTask):
             # The largest power of two that is at most n_images.
             task.queue_size = min(_MAX_QUEUE, 1 << (n_images.bit_length() - 1))
         return task
+
+    def default_lr(self, batch_size: int) -> float:
+        """Return 0.02 for batches of 64, and in proportion for others."""
+        return 0.02 * batch_size / 64
 
     def build(self, backbone: Backbone, *, n_images: int) -> PretextModule:  # noqa: ARG002
         """Return query and key networks with a queue; see `PretextTask.build`."""

@@ -85,6 +85,15 @@ def test_other_keys_of_the_batch_join_the_negatives(exclude):
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_projector_is_that_of_the_version_asked_for():
+    kinds = [type(layer).__name__ for layer in make().projector]
+    assert kinds == ["Linear", "ReLU", "Linear"]
+    projector = make(batch_norm=True).projector
+    kinds = [type(layer).__name__ for layer in projector]
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Linear", "BatchNorm1d"]
+    assert not projector[-1].affine
+
+
 def test_queue_holds_the_latest_keys_first_in_first_out():
     module = make(queue_size=8)
     pushed = []
@@ -129,6 +138,11 @@ def test_forward_leaves_the_queue_to_after_step():
 def test_queue_size_follows_the_set(n_images, queue_size):
     task = MoCo().resolve(n_images=n_images, n_channels=1, batch_size=2)
     assert task.queue_size == queue_size
+
+
+@pytest.mark.parametrize(("batch_size", "lr"), [(64, 0.02), (16, 0.005)])
+def test_learning_rate_follows_the_batch(batch_size, lr):
+    assert MoCo().default_lr(batch_size) == pytest.approx(lr)
 
 
 def test_bad_momentum_is_named():
