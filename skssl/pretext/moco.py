@@ -15,8 +15,6 @@ from skssl.augment import Augmentation
 from skssl.nn import Backbone, EMACopy, FeatureQueue, info_nce, mlp
 from skssl.pretext._base import MethodCard, PretextModule, PretextTask
 
-_MAX_QUEUE = 65536  # the paper's, for 1.28 million images
-
 
 class _MoCoModule(PretextModule):
     def __init__(self, backbone: Backbone, task: "MoCo", queue_size: int):
@@ -76,9 +74,9 @@ class MoCo(PretextTask):
     temperature : float, default=0.2
         τ of the loss, above 0.
     queue_size : int, optional
-        Number of keys K. Default: the largest power of two that is at most the
-        number of training images, and at most 65,536; He, Yang et al. use 512 for
-        425 images.
+        Number of keys K. Default: four batches, but at most one key an image. He, Yang et
+        al. use 512 for 425 images. The longer the queue, the slower the network must
+        move (see the notes).
     momentum : float, default=0.99
         m of the moving average, in [0, 1). The papers' 0.999 is for long trainings:
         in 1,000 steps the key network would cover two thirds of its way.
@@ -193,8 +191,7 @@ class MoCo(PretextTask):
             n_images=n_images, n_channels=n_channels, batch_size=batch_size
         )
         if task.queue_size is None:
-            # The largest power of two that is at most n_images.
-            task.queue_size = min(_MAX_QUEUE, 1 << (n_images.bit_length() - 1))
+            task.queue_size = min(4 * batch_size, n_images)
         return task
 
     def default_lr(self, batch_size: int) -> float:

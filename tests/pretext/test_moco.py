@@ -134,9 +134,11 @@ def test_forward_leaves_the_queue_to_after_step():
     assert torch.equal(before, module.queue.features)
 
 
-@pytest.mark.parametrize(("n_images", "queue_size"), [(425, 256), (512, 512), (2, 2)])
-def test_queue_size_follows_the_set(n_images, queue_size):
-    task = MoCo().resolve(n_images=n_images, n_channels=1, batch_size=2)
+@pytest.mark.parametrize(
+    ("n_images", "batch_size", "queue_size"), [(425, 32, 128), (100, 32, 100), (2, 2, 2)]
+)
+def test_queue_size_follows_the_set_and_the_batch(n_images, batch_size, queue_size):
+    task = MoCo().resolve(n_images=n_images, n_channels=1, batch_size=batch_size)
     assert task.queue_size == queue_size
 
 
