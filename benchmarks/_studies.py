@@ -51,7 +51,10 @@ def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
         scans.groups[test],
         "roc_auc",
         {"image_size": 64, "max_epochs": 20, "batch_size": 32},
-        methods={"simclr": {"pretext__normalize_output": True}, "moco": {}},
+        methods={
+            "simclr": {"pretext__normalize_output": True},
+            "moco": {"max_epochs": 60},
+        },
     )
 
 

@@ -360,7 +360,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         optimizer, lr = self.optimizer, self.lr
         if optimizer == "auto":
             optimizer = self.pretext_.default_optimizer
-            lr = self.pretext_.default_lr(self.batch_size_) if lr is None else lr
+            lr = self.pretext_.default_lr if lr is None else lr
         return PretextNet(
             module.to(device).to(memory_format=torch.channels_last),
             task=self.pretext_,

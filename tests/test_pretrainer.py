@@ -69,7 +69,7 @@ def test_scikit_learns_checks_run_with_the_default_backbone():
     ("pretext", "parameters", "lr"),
     [
         ("simclr", {}, 1e-3),
-        ("moco", {}, 0.02 * 8 / 64),
+        ("moco", {}, 0.02),
         ("moco", {"lr": 0.5}, 0.5),
         ("moco", {"optimizer": "adamw"}, 1e-3),
     ],

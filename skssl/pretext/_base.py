@@ -132,6 +132,8 @@ class PretextTask(BaseEstimator, ABC):
         The recipe that ``augmentation="auto"`` means for colour images.
     default_optimizer : str
         What ``optimizer="auto"`` means.
+    default_lr : float or None
+        Peak learning rate that goes with it; None is the optimizer's own default.
     forbidden_augmentations : frozenset of str
         Augmentations that would undo the task, such as "horizontal_flip".
     """
@@ -140,6 +142,7 @@ class PretextTask(BaseEstimator, ABC):
     card: ClassVar[MethodCard]
     default_augmentation: ClassVar[str] = "moco_v2"
     default_optimizer: ClassVar[str] = "adamw"
+    default_lr: ClassVar[float | None] = None
     forbidden_augmentations: ClassVar[frozenset[str]] = frozenset()
     augmentation: str | Augmentation = "auto"
 
@@ -182,13 +185,6 @@ class PretextTask(BaseEstimator, ABC):
                 f"{type(self).__name__} asks of the network; switch it off."
             )
         return task
-
-    def default_lr(self, batch_size: int) -> float | None:  # noqa: ARG002
-        """Return the peak learning rate that goes with `default_optimizer`.
-
-        None leaves it to the optimizer's own default.
-        """
-        return None
 
     def views(
         self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]

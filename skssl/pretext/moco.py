@@ -139,6 +139,7 @@ class MoCo(PretextTask):
 
     name = "moco"
     default_optimizer = "sgd"
+    default_lr = 0.02
     card = MethodCard(
         title="MoCo v2",
         paper="He et al. 2020; Chen et al. 2020",
@@ -193,10 +194,6 @@ class MoCo(PretextTask):
         if task.queue_size is None:
             task.queue_size = min(4 * batch_size, n_images)
         return task
-
-    def default_lr(self, batch_size: int) -> float:
-        """Return 0.02 for batches of 64, and in proportion for others."""
-        return 0.02 * batch_size / 64
 
     def build(self, backbone: Backbone, *, n_images: int) -> PretextModule:  # noqa: ARG002
         """Return query and key networks with a queue; see `PretextTask.build`."""

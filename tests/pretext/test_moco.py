@@ -135,16 +135,12 @@ def test_forward_leaves_the_queue_to_after_step():
 
 
 @pytest.mark.parametrize(
-    ("n_images", "batch_size", "queue_size"), [(425, 32, 128), (100, 32, 100), (2, 2, 2)]
+    ("n_images", "batch_size", "queue_size"),
+    [(425, 32, 128), (100, 32, 100), (2, 2, 2)],
 )
 def test_queue_size_follows_the_set_and_the_batch(n_images, batch_size, queue_size):
     task = MoCo().resolve(n_images=n_images, n_channels=1, batch_size=batch_size)
     assert task.queue_size == queue_size
-
-
-@pytest.mark.parametrize(("batch_size", "lr"), [(64, 0.02), (16, 0.005)])
-def test_learning_rate_follows_the_batch(batch_size, lr):
-    assert MoCo().default_lr(batch_size) == pytest.approx(lr)
 
 
 def test_bad_momentum_is_named():
