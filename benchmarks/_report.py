@@ -2,6 +2,7 @@
 
 import json
 import platform
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +26,11 @@ def environment() -> dict[str, str | int]:
         "torchvision": torchvision.__version__,
         "scikit-learn": sklearn.__version__,
     }
+
+
+def peak_ram_gb() -> float:
+    """Return the peak resident memory of this process so far, 10⁹ bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def save(path: Path | None, results: dict) -> None:

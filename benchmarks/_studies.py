@@ -25,8 +25,7 @@ class Study:
     metric: str
     settings: dict = field(default_factory=dict)
     augmentation: str = "auto"
-    # What single methods get beside: parameters of the pretrainer and, as pretext__*,
-    # of the task.
+    # Settings of single methods: of the pretrainer, and of the task as pretext__*.
     methods: dict[str, dict] = field(default_factory=dict)
 
 

@@ -7,19 +7,13 @@ steps, so that ``--images 300`` shows what lies beyond the store in a minute.
 """
 
 import argparse
-import resource
 import time
 from pathlib import Path
 
-from _report import save
+from _report import peak_ram_gb, save
 
 from skssl import SelfSupervisedPretrainer
 from skssl.datasets import make_scan_phantoms
-
-
-def peak_gb() -> float:
-    """Return the peak resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def main() -> None:
@@ -34,7 +28,7 @@ def main() -> None:
     scans = make_scan_phantoms(
         args.images // 2, images_per_patient=2, image_size=args.size, random_state=0
     )
-    before = peak_gb()
+    before = peak_ram_gb()
     start = time.perf_counter()
     ssl = SelfSupervisedPretrainer(
         args.pretext, backbone=args.backbone, max_epochs=1, random_state=0
@@ -46,8 +40,8 @@ def main() -> None:
         "batch_size": ssl.batch_size_,
         "store_gb": store_gb,
         "peak_before_fit_gb": before,
-        "peak_gb": peak_gb(),
-        "beyond_store_gb": peak_gb() - store_gb,
+        "peak_gb": peak_ram_gb(),
+        "beyond_store_gb": peak_ram_gb() - store_gb,
         "seconds": time.perf_counter() - start,
         "images_per_second": ssl.history_[0]["images_per_second"],
     }

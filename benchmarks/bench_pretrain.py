@@ -9,7 +9,6 @@ process, so that a busy machine slows all of them alike; ratios are of medians.
 
 import argparse
 import importlib.util
-import resource
 import statistics
 import tempfile
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _report import environment, save
+from _report import environment, peak_ram_gb, save
 from PIL import Image
 
 from skssl import SelfSupervisedPretrainer
@@ -146,7 +145,7 @@ def rounds(args: argparse.Namespace, paths: list[str]) -> Iterator[dict[str, flo
     for _ in range(args.rounds):
         speeds = {name: step(n_steps) for name, step in steps.items()}
         speeds["skssl"], speeds["seconds outside epochs"] = skssl_epochs(args, paths)
-        speeds["peak RAM, GB"] = _peak_ram_gb()
+        speeds["peak RAM, GB"] = peak_ram_gb()
         if with_lightly and args.backbone == "resnet18":
             speeds["lightly"] = lightly_epochs(args, paths)
         yield speeds
@@ -155,10 +154,6 @@ def rounds(args: argparse.Namespace, paths: list[str]) -> Iterator[dict[str, flo
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _peak_ram_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def main() -> None:

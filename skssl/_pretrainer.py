@@ -75,8 +75,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         Default: as many as make 1,000 steps, but 10 to 200. 0 leaves the network
         untrained: the control that any pretraining should beat.
     batch_size : int, optional
-        Images a step, at least 2. Default: the power of two below n/16, but 16 to
-        256, and on a CPU at most 0.6 million pixels.
+        Images a step, at least 2. Default: the power of two up to n/16, but 16 to
+        256, and on a CPU no more than have 0.6 million pixels together, or 8.
     optimizer : {"auto", "sgd", "adam", "adamw", "rmsprop"} or callable, default="auto"
         "auto" is what the pretext trains well with: AdamW for SimCLR, SGD for MoCo.
         SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
@@ -91,8 +91,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         Epochs of linear warm-up. Default: 5 % of the epochs, at most 10.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Number format of the training; "auto" is bfloat16 autocast where the hardware
-        multiplies it: CUDA, and CPUs with AMX or AVX512-BF16, there for images of 32
-        px or more. Features are float32.
+        multiplies it: CUDA, and CPUs with AMX or AVX512-BF16, there for height and
+        width of 32 px or more. Features are float32.
     device : str or torch.device, default="auto"
         "auto" takes a CUDA device if there is one.
     callbacks : list of skorch callbacks, optional
@@ -129,7 +129,10 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         None if it was not given and all training images are uint8.
     sample_indices_ : ndarray of int
         Rows of X that pretraining used.
-    device_, precision_ : str
+    lr_ : float
+        Peak learning rate.
+    device_, precision_, optimizer_ : str
+        What was taken; ``optimizer_`` is the callable if one was given.
     n_features_in_ : int
         Only where X is 2-D.
 
@@ -357,11 +360,11 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
             stem=self.stem,
         )
         module = self.pretext_.build(backbone, n_images=n_images)
-        optimizer, lr = self.optimizer, self.lr
-        if optimizer == "auto":
-            optimizer = self.pretext_.default_optimizer
+        self.optimizer_, lr = self.optimizer, self.lr
+        if self.optimizer == "auto":
+            self.optimizer_ = self.pretext_.default_optimizer
             lr = self.pretext_.default_lr if lr is None else lr
-        return PretextNet(
+        net = PretextNet(
             module.to(device).to(memory_format=torch.channels_last),
             task=self.pretext_,
             image_size=self.image_size_,
@@ -369,7 +372,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
             warmup=min(1.0, self.warmup_epochs_ / max(1, self.max_epochs_)),
             precision=self.precision_,
             seeds=seeds,
-            optimizer=optimizer,
+            optimizer=self.optimizer_,
             lr=lr,
             weight_decay=self.weight_decay,
             max_epochs=self.max_epochs_,
@@ -378,6 +381,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
             callbacks=self.callbacks,
             show_progress=bool(self.verbose),
         ).initialize()
+        self.lr_ = net.base_lrs_[0]
+        return net
 
     def _keep(self, net: PretextNet) -> None:
         """Keep the backbone and the figures of a training; drop the rest."""

@@ -77,7 +77,10 @@ def test_scikit_learns_checks_run_with_the_default_backbone():
 def test_optimizer_auto_is_the_pretexts_own(scans, pretext, parameters, lr):
     ssl = make_ssl(pretext=pretext, schedule="constant", **parameters)
     ssl.set_params(batch_size=8, max_epochs=1, warmup_epochs=0).fit(scans.data)
+    assert ssl.lr_ == lr
     assert ssl.history_[0]["lr"] == pytest.approx(lr)
+    expected = parameters.get("optimizer", "sgd" if pretext == "moco" else "adamw")
+    assert ssl.optimizer_ == expected
 
 
 def test_features_are_float32_and_finite(scans):
@@ -177,7 +180,7 @@ def test_keep_module(scans):
     assert not hasattr(make_ssl().fit(scans.data), "pretext_module_")
     kept = make_ssl("moco", keep_module=True).fit(scans.data)
     assert kept.pretext_module_.backbone is kept.backbone_
-    assert kept.pretext_module_.queue.features.shape == (16, 128)
+    assert kept.pretext_module_.queue.features.shape == (30, 128)
 
 
 def test_fitted_attributes(scans):
@@ -187,7 +190,7 @@ def test_fitted_attributes(scans):
     assert ssl.image_size_ == (32, 32)
     assert ssl.value_range_ is None
     assert ssl.batch_size_ == 16
-    assert ssl.pretext_.queue_size == 16
+    assert ssl.pretext_.queue_size == 30
     assert ssl.precision_ in {"float32", "bfloat16"}
     assert not ssl.backbone_.training
     assert not hasattr(ssl, "n_features_in_")

@@ -53,7 +53,8 @@ def make_optimizer(
     elif optimizer in _OPTIMIZERS:
         make, settings, default_lr = _OPTIMIZERS[optimizer]
     else:
-        raise unknown_name("optimizer", optimizer, _OPTIMIZERS)
+        # The estimator resolves "auto" before.
+        raise unknown_name("optimizer", optimizer, ["auto", *_OPTIMIZERS])
     parameters = [p for p in module.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim > 1]},

@@ -54,20 +54,21 @@ def resolve_precision(
     """Return "bfloat16" or "float32".
 
     "auto" is bfloat16 (autocast) where the hardware multiplies it: on CUDA devices of
-    compute capability 8 and above, and, for images of 32 px and more, on CPUs with AMX
-    or AVX512-BF16.
+    compute capability 8 and above, and, for images of at least 32 px in height and
+    width, on CPUs with AMX or AVX512-BF16.
 
     Raises
     ------
     ValueError
-        If bfloat16 is asked for on a CPU for smaller images. Networks reduce these to a
-        single pixel before their last convolution of stride 2, and torch's CPU kernel
-        then leaves part of its weight gradient unwritten (seen with torch 2.15).
+        If bfloat16 is asked for on a CPU for smaller images. torch's CPU kernels leave
+        part of the weight gradient unwritten when a convolution of stride 2 gets maps
+        one pixel wide (seen with torch 2.15). torchvision's networks come to that with
+        images of up to 16 px; 32 leaves a margin for others.
     """
-    tiny = device.type == "cpu" and max(image_size) < _SMALLEST_CPU_BFLOAT16
+    tiny = device.type == "cpu" and min(image_size) < _SMALLEST_CPU_BFLOAT16
     if precision == "bfloat16" and tiny:
         raise ValueError(
-            "precision='bfloat16' gives wrong gradients on CPUs for images below "
+            "precision='bfloat16' can give wrong gradients on CPUs for images below "
             f"{_SMALLEST_CPU_BFLOAT16} px, here image_size={tuple(image_size)}: use "
             "'auto' or 'float32'."
         )

@@ -74,8 +74,8 @@ class MoCo(PretextTask):
     temperature : float, default=0.2
         τ of the loss, above 0.
     queue_size : int, optional
-        Number of keys K. Default: four batches, but at most one key an image. He, Yang et
-        al. use 512 for 425 images. The longer the queue, the slower the network must
+        Number of keys K. Default: four batches, but at most one key an image; He, Yang
+        et al. use 512 for 425 images. The longer the queue, the slower the network must
         move (see the notes).
     momentum : float, default=0.99
         m of the moving average, in [0, 1). The papers' 0.999 is for long trainings:
@@ -88,7 +88,8 @@ class MoCo(PretextTask):
         is the published method, which counts other views of it as negatives.
     batch_norm : bool, default=False
         Normalise in the projector, after its hidden layer and, without scale and
-        shift, at its end, as version 3 does [4]_. False is version 2's projector.
+        shift, at its end, as in version 3 [4]_, whose predictor and other changes are
+        not here. False is version 2's projector.
     hidden_size : int, default=2048
         Width of the projector's hidden layer.
     projection_size : int, default=128
@@ -109,10 +110,10 @@ class MoCo(PretextTask):
     first out. The queue begins with random unit vectors, as in the paper.
 
     Differences: the authors shuffle images between devices, so that BatchNorm's
-    statistics do not tell a query which key is of its batch, and so its own. A single
-    device cannot. ``in_batch_negatives`` answers the same shortcut otherwise: the keys
-    of the other images share these statistics, and the newest weights, with the
-    positive, and have to be told from it by their content.
+    statistics do not tell a query which key is of its batch, and so which is its own.
+    A single device cannot. ``in_batch_negatives`` answers the same shortcut otherwise:
+    the keys of the other images share these statistics, and the newest weights, with
+    the positive, and have to be told from it by their content.
 
     The optimizer matters: with ``optimizer="auto"`` it is SGD at a rate of 0.02. A
     faster one, such as AdamW at 0.001, moves the network so much that queued keys
