@@ -114,11 +114,12 @@ def gain_row(seed, features, test, **more):
 
 
 def test_gains_are_differences_within_a_seed(tables, tmp_path):
+    training = {"loss": [3.0, 2.0], "batch_size": 64}
     rows = [
         gain_row(0, "untrained", 0.70, pretraining_seconds=1.0),
-        gain_row(0, "simclr", 0.80, pretraining_seconds=40.0),
+        gain_row(0, "simclr", 0.80, pretraining_seconds=40.0, **training),
         gain_row(1, "untrained", 0.74, pretraining_seconds=1.0),
-        gain_row(1, "simclr", 0.80, pretraining_seconds=60.0),
+        gain_row(1, "simclr", 0.80, pretraining_seconds=60.0, **training),
     ]
     measured = {"environment": {"device": "cpu"}, "study": "toy", "rows": rows}
     (tmp_path / "gain_toy.json").write_text(json.dumps(measured))
@@ -127,6 +128,7 @@ def test_gains_are_differences_within_a_seed(tables, tmp_path):
     assert "Measured with: ``device cpu``." in text
     assert cells(text)[2] == [
         "simclr",
+        "2 × 64",
         "0.500 ± 0.000",
         "0.800 [0.750, 0.850]; 0.800 [0.750, 0.850]",
         "0.800 ± 0.000",

@@ -126,12 +126,16 @@ def _gain_table(rows: list[dict[str, Any]]) -> str:
             r["test"] - untrained[r["seed"]] for r in mine if r["seed"] in untrained
         ]
         seconds = [r["pretraining_seconds"] for r in mine if "pretraining_seconds" in r]
+        training = [
+            f"{len(r['loss'])} × {r['batch_size']}" for r in mine if "loss" in r
+        ]
         each = (
             f"{r['test']:.3f} [{r['test_low']:.3f}, {r['test_high']:.3f}]" for r in mine
         )
         lines.append(
             (
                 name,
+                training[0] if training else "",
                 _mean_and_spread([row["cv"] for row in mine]),
                 "; ".join(each),
                 _mean_and_spread([row["test"] for row in mine]),
@@ -141,6 +145,7 @@ def _gain_table(rows: list[dict[str, Any]]) -> str:
         )
     header = (
         "Features",
+        "Epochs × batch",
         "Cross-validation",
         "Test [95 % interval], each seed",
         "Test",

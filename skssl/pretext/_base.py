@@ -29,8 +29,8 @@ class MethodCard:
         DOI of the paper.
     n_views : int
         Images that pass the backbone per training image and step.
-    negatives : {"batch", "queue", "none"}
-        Where the negatives come from; "batch" wants large batches.
+    negatives : {"batch", "queue", "batch and queue", "none"}
+        Where the negatives come from; "batch" alone wants large batches.
     momentum_encoder : bool
         Whether a second, moving-average network is held in memory.
     advice : str
