@@ -106,6 +106,9 @@ def xray(args: argparse.Namespace, seed: int) -> Study:
         test,
         "roc_auc",
         {"image_size": 64, "max_epochs": 15, "batch_size": 64},
+        methods={
+            "moco": {"optimizer": "adamw", "lr": 5e-4, "pretext__batch_norm": True}
+        },
     )
 
 

@@ -1,8 +1,8 @@
 """Does pretraining pay? Frozen features against untrained ones and raw pixels.
 
 For each seed: pretrain on the images without labels, then logistic regression on the
-few labelled ones, scored once on a test set. The settings in `_studies.py` were tried out
-on seed 0 of CIFAR-10, phantoms and X-rays; COVID-CT's test split chose nothing.
+few labelled ones, scored once on a test set. The settings in `_studies.py` were tried
+out on seed 0 of CIFAR-10, phantoms and X-rays; COVID-CT's test split chose nothing.
 
     python benchmarks/bench_gain.py phantoms
     python benchmarks/bench_gain.py cifar10 --data cifar10-jpeg.zip

@@ -115,9 +115,11 @@ class MoCo(PretextTask):
     the keys of the other images share these statistics, and the newest weights, with
     the positive, and have to be told from it by their content.
 
-    The optimizer matters: with ``optimizer="auto"`` it is SGD at a rate of 0.02. A
-    faster one, such as AdamW at 0.001, moves the network so much that queued keys
-    differ from new ones by their age alone; the network then learns to tell that.
+    The optimizer matters: with ``optimizer="auto"`` it is SGD at a rate of 0.02. Where
+    the network moves so fast that queued keys differ from new ones by their age alone,
+    it learns to tell that, and the loss rises to log(1 + K) at the end. So it was with
+    AdamW at 0.001 and this projector. With ``batch_norm=True`` AdamW at 0.0005 served
+    better than the default on natural images and X-rays, and worse on phantoms.
 
     References
     ----------
