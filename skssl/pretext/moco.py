@@ -40,21 +40,16 @@ class _MoCoModule(PretextModule):
         q = self.projector(h)  # (n, projection_size)
         k = self.target_projector(self.target_backbone(view_k))  # (n, projection_size)
         self._keys = (k, index)
-        negatives, mask = self.queue.features, self._is_of_same_image(index)
+        negatives, image_of = self.queue.features, self.queue.index
+        own = torch.zeros(len(k), len(image_of), device=k.device).bool()  # (n, K)
         if self.in_batch_negatives:
-            others = functional.normalize(k.float(), dim=1)  # (n, projection_size)
-            negatives = torch.cat([others, negatives])  # (n + K, projection_size)
-            own = torch.eye(len(k), dtype=torch.bool, device=k.device)  # (n, n)
-            mask = torch.cat([own, mask], dim=1)  # (n, n + K)
-        return info_nce(q, k, negatives, self.temperature, negative_mask=mask)
-
-    def _is_of_same_image(self, index: Tensor) -> Tensor:
-        """Tell which keys of the queue to leave out for which queries, (n, K)."""
+            keys = functional.normalize(k.float(), dim=1)  # (n, projection_size)
+            negatives = torch.cat([keys, negatives])  # (n + K, projection_size)
+            image_of = torch.cat([index, image_of])  # (n + K,)
+            own = torch.cat([torch.eye(len(k), device=k.device).bool(), own], dim=1)
         if self.exclude_same_image:
-            return self.queue.index == index[:, None]
-        return torch.zeros(
-            len(index), len(self.queue.index), dtype=torch.bool, device=index.device
-        )
+            own = image_of == index[:, None]  # (n, n + K)
+        return info_nce(q, k, negatives, self.temperature, negative_mask=own)
 
     def forget_step(self) -> None:
         super().forget_step()
@@ -117,9 +112,10 @@ class MoCo(PretextTask):
 
     The optimizer matters: with ``optimizer="auto"`` it is SGD at a rate of 0.02. Where
     the network moves so fast that queued keys differ from new ones by their age alone,
-    it learns to tell that, and the loss rises to log(1 + K) at the end. So it was with
-    AdamW at 0.001 and this projector. With ``batch_norm=True`` AdamW at 0.0005 served
-    better than the default on natural images and X-rays, and worse on phantoms.
+    it learns to tell that, and the loss rises at the end, towards the logarithm of the
+    number of keys. So it was with AdamW at 0.001 and this projector. With
+    ``batch_norm=True`` AdamW at 0.0005 served better than the default on natural images
+    and X-rays, and worse on phantoms.
 
     References
     ----------
