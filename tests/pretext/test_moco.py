@@ -67,19 +67,19 @@ def test_loss_equals_the_formula(exclude):
 
 
 @pytest.mark.parametrize("exclude", [True, False])
-def test_other_keys_of_the_batch_join_the_negatives(exclude):
+@pytest.mark.parametrize("images", [[2, 3, 0], [5, 5, 0]])
+def test_other_keys_of_the_batch_join_the_negatives(exclude, images):
     module = make(in_batch_negatives=True, exclude_same_image=exclude)
     module(random_views(3, 0), torch.tensor([0, 1, 2]))
     module.after_step(0.1)
-    index, views = torch.tensor([2, 3, 0]), random_views(3, 1)
+    index, views = torch.tensor(images), random_views(3, 1)
     loss = module(views, index)
     with torch.no_grad():
         q = unit(module.projector(module.backbone(views[0])).numpy())
         k = unit(module.target_projector(module.target_backbone(views[1])).numpy())
-    held = module.queue.index.numpy()
-    masked = np.hstack(
-        [np.eye(3, dtype=bool), (held[None] == index.numpy()[:, None]) & exclude]
-    )
+    of = np.array([*images, *module.queue.index])
+    masked = (of[None] == index.numpy()[:, None]) & exclude
+    masked[:, :3] |= np.eye(3, dtype=bool)  # the positive is no negative
     negatives = np.vstack([k, module.queue.features.numpy()])
     expected = info_nce_by_loops(q, k, negatives, 0.2, masked)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
