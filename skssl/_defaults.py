@@ -2,7 +2,7 @@
 
 import torch
 
-_CPU_PIXELS = 48 * 112 * 112  # a batch: SimCLR on ResNet-18 then needs some 0.6 GB
+_CPU_PIXELS = 32 * 112 * 112  # a batch: SimCLR on ResNet-18 then needs some 0.4 GB
 _N_STEPS = 1000
 
 
@@ -13,13 +13,13 @@ def default_batch_size(
 
     The largest power of two that is at most n/16, but 16 to 256 (and never above n):
     an epoch has at least 16 steps where it can, since a small set gains more from
-    steps than from negatives. On a CPU a batch holds at most 0.6 million pixels (48
-    images of 112 px, 12 of 224 px), yet at least 8 images.
+    steps than from negatives. On a CPU a batch holds at most 0.4 million pixels (32
+    images of 112 px, 8 of 224 px), yet at least 8 images.
 
     Examples
     --------
     >>> default_batch_size(1543, (112, 112), torch.device("cpu"))
-    48
+    32
     """
     size = min(256, max(16, _power_of_two(n_images / 16)))
     if device.type == "cpu":

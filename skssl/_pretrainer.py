@@ -76,7 +76,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         untrained: the control that any pretraining should beat.
     batch_size : int, optional
         Images a step, at least 2. Default: the power of two up to n/16, but 16 to
-        256, and on a CPU no more than have 0.6 million pixels together, or 8.
+        256, and on a CPU no more than have 0.4 million pixels together, or 8.
     optimizer : {"auto", "sgd", "adam", "adamw", "rmsprop"} or callable, default="auto"
         "auto" is what the pretext trains well with: AdamW for SimCLR, SGD for MoCo.
         SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
