@@ -57,7 +57,7 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
         if method != "untrained":
             row["loss"] = [round(epoch["loss"], 4) for epoch in ssl.history_]
             row["feature_std"] = round(ssl.history_[-1]["feature_std"], 3)
-            row["epochs"], row["batch_size"] = ssl.n_iter_, ssl.batch_size_
+            row["batch_size"] = ssl.batch_size_
         rows.append(row)
         print(_line(seed, row), flush=True)
     return rows

@@ -41,15 +41,15 @@ class _MoCoModule(PretextModule):
         k = self.target_projector(self.target_backbone(view_k))  # (n, projection_size)
         self._keys = (k, index)
         negatives, image_of = self.queue.features, self.queue.index
-        own = torch.zeros(len(k), len(image_of), device=k.device).bool()  # (n, K)
+        mask = None
         if self.in_batch_negatives:
             keys = functional.normalize(k.float(), dim=1)  # (n, projection_size)
             negatives = torch.cat([keys, negatives])  # (n + K, projection_size)
             image_of = torch.cat([index, image_of])  # (n + K,)
-            own = torch.cat([torch.eye(len(k), device=k.device).bool(), own], dim=1)
+            mask = torch.eye(len(k), len(image_of), device=k.device).bool()
         if self.exclude_same_image:
-            own = image_of == index[:, None]  # (n, n + K)
-        return info_nce(q, k, negatives, self.temperature, negative_mask=own)
+            mask = image_of == index[:, None]  # (n, n + K), the positive included
+        return info_nce(q, k, negatives, self.temperature, negative_mask=mask)
 
     def forget_step(self) -> None:
         super().forget_step()
