@@ -48,4 +48,5 @@ bench: $(VENV)/.bench
 
 clean:
 	rm -rf $(VENV) output docs/_build docs/auto_examples docs/api/generated
-	rm -rf docs/user_guide/_generated docs/sg_execution_times.rst examples/output
+	rm -rf docs/user_guide/_generated docs/user_guide/methods
+	rm -rf docs/sg_execution_times.rst examples/output

@@ -15,30 +15,20 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from _report import save
+from _scoring import make_probe, raw_pixels, score_test
 from _studies import STUDIES, Study
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, roc_auc_score
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from skssl import SelfSupervisedPretrainer
-from skssl.data import ImageFormat, iter_batches, make_source, survey_images
-from skssl.metrics import bootstrap_interval
 from skssl.pretext import get_pretext
-
-C_GRID = [0.001, 0.01, 0.1, 1.0]
 
 
 def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
     """Return one row for each way of making features."""
     rows = []
-    pixels = [_pixels(X) for X in (study.X, study.X_test)]
-    probe = make_pipeline(StandardScaler(), PCA(0.95, random_state=seed), _logistic())
-    rows.append({"features": "raw pixels (PCA)", **evaluate(probe, pixels, study)})
+    pixels = [raw_pixels(X) for X in (study.X, study.X_test)]
+    figures = score_test(make_probe(pca_seed=seed), pixels, study)
+    rows.append({"features": "raw pixels (PCA)", **figures})
     for method in ["untrained", *methods]:
         start = time.perf_counter()
         settings = {"pretext": method} | study.settings | study.methods.get(method, {})
@@ -51,8 +41,7 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
         ssl.fit(study.unlabelled)
         seconds = time.perf_counter() - start
         features = [ssl.transform(X) for X in (study.X, study.X_test)]
-        probe = make_pipeline(StandardScaler(), _logistic())
-        row = {"features": method, **evaluate(probe, features, study)}
+        row = {"features": method, **score_test(make_probe(), features, study)}
         row["pretraining_seconds"] = round(seconds, 1)
         if method != "untrained":
             row["loss"] = [round(epoch["loss"], 4) for epoch in ssl.history_]
@@ -61,37 +50,6 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
         rows.append(row)
         print(_line(seed, row), flush=True)
     return rows
-
-
-def evaluate(probe: object, features: list[np.ndarray], study: Study) -> dict:
-    """Choose C by patient-grouped cross-validation, then score the test set once."""
-    search = GridSearchCV(
-        probe,
-        {"logisticregression__C": C_GRID},
-        scoring=study.metric,
-        cv=StratifiedGroupKFold(5, shuffle=True, random_state=0),
-        error_score="raise",
-    )
-    search.fit(features[0], study.y, groups=study.groups)
-    if study.metric == "accuracy":
-        scores, metric = search.predict(features[1]), accuracy_score
-    else:
-        scores, metric = search.decision_function(features[1]), roc_auc_score
-    interval = bootstrap_interval(
-        study.y_test,
-        scores,
-        metric=metric,
-        groups=study.groups_test,
-        n_resamples=500,
-        random_state=0,
-    )
-    return {
-        "cv": round(float(search.best_score_), 4),
-        "C": search.best_params_["logisticregression__C"],
-        "test": round(interval.estimate, 4),
-        "test_low": round(interval.low, 4),
-        "test_high": round(interval.high, 4),
-    }
 
 
 def summarize(rows: list[dict]) -> None:
@@ -107,23 +65,6 @@ def summarize(rows: list[dict]) -> None:
             f"{name:18} {cv.mean():.3f} ± {cv.std():.3f}   {test.mean():.3f} ± "
             f"{test.std():.3f}   {gain.mean():+.3f} ± {gain.std():.3f}"
         )
-
-
-def _logistic() -> LogisticRegression:
-    return LogisticRegression(class_weight="balanced", max_iter=2000)
-
-
-def _pixels(X: object) -> np.ndarray:
-    """Return images as rows of 32 × 32 pixels, read as the pretrainer reads them."""
-    source = make_source(X)
-    survey = survey_images(source, range(len(source)))
-    images = iter_batches(
-        source,
-        image_format=ImageFormat(n_channels=survey.n_channels),
-        size=(32, 32),
-        batch_size=256,
-    )
-    return torch.cat([batch.flatten(1) for batch in images]).numpy()
 
 
 def _line(seed: int, row: dict) -> str:

@@ -21,12 +21,12 @@ from _report import environment, peak_ram_gb, save
 from PIL import Image
 
 from skssl import SelfSupervisedPretrainer
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_torch_rng, make_generator
 from skssl.datasets import load_image_folder, make_scan_phantoms
 from skssl.engine import autocast, resolve_device, resolve_precision
 from skssl.engine.optimizers import make_optimizer
 from skssl.nn import build_backbone
-from skssl.pretext import get_pretext
+from skssl.pretext import TrainingInfo, get_pretext
 
 
 def image_paths(args: argparse.Namespace, folder: Path) -> list[str]:
@@ -50,18 +50,17 @@ class BareStep:
     def __init__(self, args: argparse.Namespace, precision: str):
         self.device = resolve_device("auto")
         self.batch = args.batch
-        task = get_pretext(args.pretext).resolve(
-            n_images=args.n_images, n_channels=1, batch_size=args.batch
-        )
         size = (args.size, args.size)
+        info = TrainingInfo(args.n_images, 1, size, args.batch)
+        task = get_pretext(args.pretext).resolve(info)
         self.precision = resolve_precision(precision, self.device, size)
         with isolated_torch_rng(0):
             backbone = build_backbone(args.backbone, in_channels=1, image_size=size)
-            module = task.build(backbone, n_images=args.n_images).train()
-            self.views = tuple(
-                torch.rand(args.batch, 1, *size, device=self.device)
-                for _ in range(task.card.n_views)
-            )
+            module = task.build(backbone, info).train()
+        images = torch.randint(0, 256, (args.batch, 1, *size), dtype=torch.uint8)
+        self.views = task.views(
+            images.to(self.device), make_generator(0, self.device), size=size
+        )
         self.module = module.to(self.device).to(memory_format=torch.channels_last)
         self.index = torch.arange(args.batch, device=self.device)
         self.optimizer = make_optimizer(

@@ -176,6 +176,27 @@ def check_groups(groups: Any, n_images: int) -> np.ndarray | None:
     return groups.astype(str) if groups.dtype.kind == "O" else groups
 
 
+def check_labels(y: Any, n_images: int) -> np.ndarray | None:
+    """Return labels as an array of shape (n_images,), or None.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label an image.
+    """
+    if y is None:
+        return None
+    y = np.asarray(y)
+    if len(y.shape) == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.shape != (n_images,):
+        raise ValueError(
+            f"y has shape {y.shape}, but X has {n_images} images: one label an image "
+            "is needed, -1 for those without."
+        )
+    return y
+
+
 def draw_rows(
     n_images: int, fraction: float, groups: np.ndarray | None, seed: int
 ) -> np.ndarray:

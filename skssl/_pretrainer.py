@@ -8,27 +8,15 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from skssl._defaults import (
-    default_batch_size,
-    default_max_epochs,
-    default_warmup_epochs,
-)
-from skssl._features import BackboneFeaturesMixin
-from skssl._images import check_groups, draw_rows
-from skssl._random import RandomState, isolated_torch_rng, spawn_seeds
-from skssl._sklearn import Interval, StrOptions, fit_context
-from skssl.data import Color, ImageStore, Resize
-from skssl.engine import (
-    PretextNet,
-    deterministic_kernels,
-    resolve_device,
-    resolve_precision,
-)
-from skssl.nn import Backbone, build_backbone, get_schedule
+from skssl._probe import Probe
+from skssl._random import RandomState
+from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
+from skssl._training import PretrainingMixin
+from skssl.data import Color, Resize
 from skssl.pretext import PretextTask, get_pretext
 
 
-class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
+class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
     """Pretrain a backbone on images without labels; transform images to features.
 
     Parameters
@@ -38,9 +26,10 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         a task such as ``MoCo(queue_size=512)``, whose parameters are then searchable
         as ``pretext__queue_size``. Setting such a parameter on a name makes the task.
     backbone : str, Module or callable, default="resnet18"
-        A torchvision classification network by name, "crnet", a module that maps
-        (n, C, H, W) to (n, d) or (n, d, h, w) (it is copied, never trained in place),
-        or a callable that makes one.
+        A torchvision classification network by name, "crnet", "vit_tiny", "vit_small"
+        (whose patches follow ``image_size``), a module that maps (n, C, H, W) to (n, d)
+        or (n, d, h, w) (it is copied, never trained in place), or a callable that makes
+        one.
     weights : str, Path, FrozenEstimator or None, default=None
         Where training starts: None at random, "imagenet" or a torchvision weights
         name (downloaded by torchvision), a ``.pth`` or ``.safetensors`` state dict, or
@@ -78,8 +67,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         Images a step, at least 2. Default: the power of two up to n/16, but 16 to
         256, and on a CPU no more than have 0.4 million pixels together, or 8.
     optimizer : {"auto", "sgd", "adam", "adamw", "rmsprop"} or callable, default="auto"
-        "auto" is what the pretext trains well with: AdamW for SimCLR, SGD for MoCo.
-        SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
+        "auto" is the pretext's ``default_optimizer``. SGD has momentum 0.9. A callable
+        takes (parameter groups, lr=, weight_decay=).
     lr : float, optional
         Peak learning rate. Default: the pretext's with ``optimizer="auto"``, else 0.03
         for SGD, 5e-4 for Adam, 1e-4 for RMSprop, 1e-3 for others.
@@ -95,6 +84,14 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         width of 32 px or more. Features are float32.
     device : str or torch.device, default="auto"
         "auto" takes a CUDA device if there is one.
+    select : {"last", "rankme"} or callable, default="last"
+        Whose epoch's weights are kept: the last; the one whose features have the
+        highest effective rank; or the one for which a callable of its row of
+        ``history_`` returns the highest number (None passes it over), such as
+        ``lambda row: row.get("probe_score")``.
+    probe : Probe, estimator or None, default=None
+        Scores frozen features by cross-validation every few epochs, where y is given
+        to `fit`. A bare estimator means ``Probe(estimator)``.
     callbacks : list of skorch callbacks, optional
         Called with the net; its history has the keys of ``history_``, so that early
         stopping is ``EarlyStopping(monitor="loss")``. Learning rates are the
@@ -118,10 +115,17 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
     pretext_module_ : PretextModule
         With ``keep_module``.
     history_ : list of dict
-        Per epoch: ``epoch``, ``loss``, ``lr``, ``images_per_second``, ``seconds`` and
-        ``feature_std``, the mean standard deviation of unit-norm features × √d.
+        Per epoch: ``epoch``, ``loss``, ``lr``, ``images_per_second``, ``seconds``;
+        monitors of the features of up to 128 training images: ``feature_std`` (mean
+        standard deviation of unit-norm features × √d), ``rankme`` (effective rank),
+        ``alignment`` (with one fixed view of each) and ``uniformity``; where a probe
+        was due, ``probe_score`` and ``probe_std``, mean and spread of its folds.
     n_iter_, max_epochs_, batch_size_, warmup_epochs_ : int
         Epochs run, and the settings used.
+    selected_epoch_ : int
+        The epoch whose weights were kept.
+    initial_probe_score_ : float
+        With ``probe``: the score before training.
     image_shape_ : (H, W, C)
         Shape of the training images; H and W are None where sizes vary.
     image_size_ : (height, width)
@@ -171,6 +175,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         "warmup_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "device": [str, torch.device],
+        "select": [StrOptions({"last", "rankme"}), callable],
+        "probe": [HasMethods("fit"), Probe, None],
         "callbacks": [list, None],
         "keep_module": ["boolean"],
         "n_jobs": [Integral, None],
@@ -200,6 +206,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         warmup_epochs: int | None = None,
         precision: str = "auto",
         device: str | torch.device = "auto",
+        select: str | Callable[[dict[str, float]], float | None] = "last",
+        probe: Any = None,
         callbacks: list | None = None,
         keep_module: bool = False,
         n_jobs: int | None = -1,
@@ -226,6 +234,8 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         self.warmup_epochs = warmup_epochs
         self.precision = precision
         self.device = device
+        self.select = select
+        self.probe = probe
         self.callbacks = callbacks
         self.keep_module = keep_module
         self.n_jobs = n_jobs
@@ -233,7 +243,7 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         self.verbose = verbose
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:
         """Pretrain the backbone.
 
         Parameters
@@ -242,9 +252,12 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
             A sequence of str or Path; an array (n, H, W) or (n, H, W, C); a tensor
             (n, C, H, W); a sequence of arrays or PIL images of unequal size; or
             flattened rows (n, p).
-        y : ignored
+        y : array-like of shape (n,), optional
+            Labels, which only ``probe`` looks at; -1 marks an unlabelled image.
         groups : array-like of shape (n,), optional
-            The patient of each image: ``fraction`` then draws whole patients.
+            The patient of each image. ``fraction`` then draws whole patients, the
+            folds of ``probe`` keep them together, and contrastive pretexts heed
+            ``same_group``.
 
         Returns
         -------
@@ -253,56 +266,13 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If an image, a parameter or ``groups`` is not usable; it is named.
+            If an image, a parameter, ``y`` or ``groups`` is not usable; it is named.
         NonFiniteLossError
             If the loss becomes NaN or infinite.
         KeyboardInterrupt
             On Ctrl-C, after the weights so far have been kept.
         """
-        earlier = dict(vars(self))
-        self._forget()
-        try:
-            self._fit(X, groups)
-        except BaseException:
-            # Ctrl-C kept what it had; after an error an earlier fit is as it was.
-            if not hasattr(self, "backbone_"):
-                self.__dict__ = earlier
-            raise
-        return self
-
-    def _fit(self, X: Any, groups: Any) -> None:
-        """Read, train and keep; the state is cleaned up by `fit`."""
-        device = resolve_device(self.device)
-        source = self._image_source(X, reset=True)
-        groups = check_groups(groups, len(source))
-        seeds = spawn_seeds(self.random_state, 4)
-        rows = draw_rows(len(source), self.fraction, groups, seeds[0])
-        self._learn_format(source, rows)
-        self._settle_lengths(len(rows), device)
-        with (
-            isolated_torch_rng(seeds[1], device),
-            deterministic_kernels(device),
-            torch.enable_grad(),
-        ):
-            # Everything named is looked up before the images are decoded.
-            net = self._build_net(len(rows), device, seeds=(seeds[2], seeds[3]))
-            store = ImageStore.build(
-                source,
-                rows,
-                image_format=self._image_format,
-                size=self._store_size,
-                groups=groups,
-                n_jobs=self.n_jobs,
-            ).to(device)
-            if self.weights is None and not isinstance(self.backbone, Backbone):
-                net.module_.backbone.set_normalization(*store.pixel_statistics())
-            self.sample_indices_ = rows
-            try:
-                net.partial_fit(store)
-            except KeyboardInterrupt:
-                self._keep(net)
-                raise
-        self._keep(net)
+        return self._fit_or_restore(X, y, groups)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``pretext__*`` on a name makes the task of that name."""
@@ -316,79 +286,3 @@ class SelfSupervisedPretrainer(BackboneFeaturesMixin, BaseEstimator):
         except ValueError:
             self.pretext = before
             raise
-
-    def _settle_lengths(self, n_images: int, device: torch.device) -> None:
-        """Derive batch size, epochs and warm-up where they are not given."""
-        self.batch_size_ = (
-            default_batch_size(n_images, self.image_size_, device)
-            if self.batch_size is None
-            else self.batch_size
-        )
-        if self.batch_size_ > n_images:
-            if self.fraction < 1:
-                raise ValueError(
-                    f"fraction={self.fraction} leaves {n_images} images, fewer than "
-                    f"one batch of batch_size={self.batch_size}."
-                )
-            self.batch_size_ = n_images
-        self.max_epochs_ = (
-            default_max_epochs(n_images, self.batch_size_)
-            if self.max_epochs is None
-            else self.max_epochs
-        )
-        self.warmup_epochs_ = (
-            default_warmup_epochs(self.max_epochs_)
-            if self.warmup_epochs is None
-            else self.warmup_epochs
-        )
-
-    def _build_net(
-        self, n_images: int, device: torch.device, seeds: tuple[int, int]
-    ) -> PretextNet:
-        """Put backbone, task and training settings together."""
-        n_channels = self._image_format.n_channels
-        self.device_ = str(device)
-        self.precision_ = resolve_precision(self.precision, device, self.image_size_)
-        self.pretext_ = get_pretext(self.pretext).resolve(
-            n_images=n_images, n_channels=n_channels, batch_size=self.batch_size_
-        )
-        backbone = build_backbone(
-            self.backbone,
-            in_channels=n_channels,
-            image_size=self.image_size_,
-            weights=self.weights,
-            stem=self.stem,
-        )
-        module = self.pretext_.build(backbone, n_images=n_images)
-        self.optimizer_, lr = self.optimizer, self.lr
-        if self.optimizer == "auto":
-            self.optimizer_ = self.pretext_.default_optimizer
-            lr = self.pretext_.default_lr if lr is None else lr
-        net = PretextNet(
-            module.to(device).to(memory_format=torch.channels_last),
-            task=self.pretext_,
-            image_size=self.image_size_,
-            schedule=get_schedule(self.schedule),
-            warmup=min(1.0, self.warmup_epochs_ / max(1, self.max_epochs_)),
-            precision=self.precision_,
-            seeds=seeds,
-            optimizer=self.optimizer_,
-            lr=lr,
-            weight_decay=self.weight_decay,
-            max_epochs=self.max_epochs_,
-            batch_size=self.batch_size_,
-            device=self.device_,
-            callbacks=self.callbacks,
-            show_progress=bool(self.verbose),
-        ).initialize()
-        self.lr_ = net.base_lrs_[0]
-        return net
-
-    def _keep(self, net: PretextNet) -> None:
-        """Keep the backbone and the figures of a training; drop the rest."""
-        self.backbone_ = net.module_.backbone.eval()
-        self.history_ = net.rows()
-        self.n_iter_ = len(self.history_)
-        net.module_.forget_step()
-        if self.keep_module:
-            self.pretext_module_ = net.module_

@@ -5,6 +5,7 @@ __all__ = [
     "ImageNotFoundError",
     "ImageReadError",
     "NonFiniteLossError",
+    "SelectionWarning",
 ]
 
 
@@ -22,3 +23,7 @@ class NonFiniteLossError(FloatingPointError):
 
 class CollapseWarning(UserWarning):
     """All images got nearly the same features: the pretraining has collapsed."""
+
+
+class SelectionWarning(UserWarning):
+    """``select`` gave no epoch a score, so the last weights were kept."""

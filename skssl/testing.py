@@ -17,9 +17,16 @@ from torch import Tensor, nn
 from skssl import SelfSupervisedPretrainer
 from skssl._random import isolated_torch_rng, make_generator
 from skssl.nn import build_backbone
-from skssl.pretext import MethodCard, PretextModule, PretextTask, get_pretext
+from skssl.nn.vit import VisionTransformer
+from skssl.pretext import (
+    MethodCard,
+    PretextModule,
+    PretextTask,
+    TrainingInfo,
+    get_pretext,
+)
 
-__all__ = ["check_pretext", "pretext_checks", "tiny_cnn"]
+__all__ = ["check_pretext", "pretext_checks", "tiny_cnn", "tiny_vit"]
 
 _N_IMAGES = 12
 _PX = 24
@@ -41,6 +48,27 @@ def tiny_cnn() -> nn.Module:
         nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(16),
         nn.ReLU(),
+    )
+
+
+def tiny_vit() -> nn.Module:
+    """Return a small vision transformer: patches of 6 px, 24 wide, 2 blocks.
+
+    Examples
+    --------
+    >>> from skssl.nn import build_backbone
+    >>> build_backbone(tiny_vit, in_channels=1, image_size=(24, 24)).n_features
+    24
+    """
+    return VisionTransformer(
+        image_size=24,
+        patch_size=6,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=24,
+        mlp_dim=48,
+        num_classes=1,
+        pool="mean",
     )
 
 
@@ -89,21 +117,22 @@ def check_is_cloneable(task: PretextTask) -> None:
     """The constructor only assigns, and clone makes an equal task."""
     copy = clone(task)
     assert repr(copy) == repr(task), "clone changes the parameters"
-    resolved = _resolved(task, n_channels=1)
+    resolved = task.resolve(_info(n_channels=1))
     assert resolved is not task, "resolve must copy"
     assert repr(task) == repr(copy), "resolve changes its task"
 
 
 def check_views(task: PretextTask) -> None:
-    """Views are float32, in size, reproducible, and different for equal images."""
+    """Views are float32, labels int64; both depend on the generator alone."""
     for n_channels in (1, 3):
-        resolved = _resolved(task, n_channels)
+        resolved = task.resolve(_info(n_channels))
         images = _images(1, n_channels).expand(4, -1, -1, -1).contiguous()
         first, again = (
-            resolved.views(images, make_generator(1), size=(20, 16)) for _ in range(2)
+            resolved.views(images, make_generator(1), size=(20, 20)) for _ in range(2)
         )
         for view, same in zip(first, again, strict=True):
-            assert view.dtype == torch.float32, "views must be float32"
+            kinds = (torch.float32, torch.int64)
+            assert view.dtype in kinds, "views must be float32, labels int64"
             assert torch.equal(view, same), "views must depend on the generator only"
             assert torch.isfinite(view).all(), "views must be finite"
 
@@ -172,10 +201,15 @@ def check_leaves_global_rng_alone(task: PretextTask) -> None:
 def check_pretrains(task: PretextTask) -> None:
     """The pretrainer fits with it, moves the weights, and repeats to the bit."""
     images = _images(_N_IMAGES, 1)[:, 0].numpy()
+    patients = np.arange(_N_IMAGES) // 2
     ssl, same, untrained = (
         SelfSupervisedPretrainer(
-            task, backbone=tiny_cnn, max_epochs=epochs, batch_size=5, random_state=0
-        ).fit(images)
+            task,
+            backbone=_backbone(task),
+            max_epochs=epochs,
+            batch_size=5,
+            random_state=0,
+        ).fit(images, groups=patients)
         for epochs in (2, 2, 0)
     )
     assert np.isfinite(ssl.transform(images)).all(), "features must be finite"
@@ -190,19 +224,30 @@ def check_pretrains(task: PretextTask) -> None:
         assert not torch.equal(ours, start), "training leaves weights as they were"
 
 
-def _resolved(task: PretextTask, n_channels: int) -> PretextTask:
-    return task.resolve(n_images=_N_IMAGES, n_channels=n_channels, batch_size=5)
+def _info(n_channels: int) -> TrainingInfo:
+    return TrainingInfo(
+        n_images=_N_IMAGES,
+        n_channels=n_channels,
+        image_size=(_PX, _PX),
+        batch_size=5,
+        max_epochs=2,
+        groups=torch.arange(_N_IMAGES) // 2,
+    )
 
 
 def _module(
     task: PretextTask, n_channels: int, seed: int = 0
 ) -> tuple[PretextModule, PretextTask]:
-    resolved = _resolved(task, n_channels)
+    resolved = task.resolve(_info(n_channels))
     with isolated_torch_rng(seed):
         backbone = build_backbone(
-            tiny_cnn, in_channels=n_channels, image_size=(_PX, _PX)
+            _backbone(task), in_channels=n_channels, image_size=(_PX, _PX)
         )
-        return resolved.build(backbone, n_images=_N_IMAGES).train(), resolved
+        return resolved.build(backbone, _info(n_channels)).train(), resolved
+
+
+def _backbone(task: PretextTask) -> Callable[[], nn.Module]:
+    return tiny_vit if task.card.backbones == "ViT" else tiny_cnn
 
 
 def _images(n: int, n_channels: int) -> Tensor:

@@ -31,6 +31,7 @@ from skssl.augment.texture import (
     random_blur,
     random_noise,
 )
+from skssl.augment.tiles import cut_tiles, maximal_hamming_permutations
 
 __all__ = [
     "RECIPES",
@@ -43,9 +44,11 @@ __all__ = [
     "adjust_saturation",
     "affine_matrices",
     "as_unit_float",
+    "cut_tiles",
     "draw_crops",
     "gaussian_blur",
     "get_recipe",
+    "maximal_hamming_permutations",
     "random_affine_view",
     "random_blur",
     "random_brightness",

@@ -4,8 +4,9 @@ from numbers import Real
 from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
+from skssl._names import unknown_name
 from skssl.augment._draw import draw_mask
 from skssl.augment.color import random_grayscale, random_hue, random_saturation
 from skssl.augment.geometry import random_affine_view
@@ -38,6 +39,21 @@ _PAIRS = {
     "blur_sigma": (0.0, 1.0),
 }
 _PADDING_MODES = ("zeros", "border", "reflection")
+# What switches each augmentation off.
+_OFF: dict[str, dict[str, Any]] = {
+    "crop": {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)},
+    "horizontal_flip": {"p_horizontal_flip": 0.0},
+    "vertical_flip": {"p_vertical_flip": 0.0},
+    "rotation": {"rotation_deg": 0.0},
+    "brightness": {"brightness": 0.0},
+    "contrast": {"contrast": 0.0},
+    "saturation": {"saturation": 0.0},
+    "hue": {"hue": 0.0},
+    "gamma": {"gamma": 0.0},
+    "grayscale": {"p_grayscale": 0.0},
+    "blur": {"p_blur": 0.0},
+    "noise": {"noise_std": 0.0},
+}
 
 
 class Augmentation(BaseEstimator):
@@ -257,6 +273,36 @@ class Augmentation(BaseEstimator):
             "noise": self.p_noise * self.noise_std,
         }
         return {name for name, strength in strengths.items() if strength}
+
+    def without(self, *names: str) -> "Augmentation":
+        """Return a copy in which some augmentations are off.
+
+        Parameters
+        ----------
+        *names : str
+            As `active` names them: horizontal_flip, vertical_flip, rotation,
+            grayscale, blur and so on.
+
+        Returns
+        -------
+        Augmentation
+
+        Raises
+        ------
+        ValueError
+            If there is no augmentation of that name.
+
+        Examples
+        --------
+        >>> from skssl.augment import get_recipe
+        >>> get_recipe("cross").without("crop", "blur")
+        Augmentation(p_horizontal_flip=0.5)
+        """
+        for name in names:
+            if name not in _OFF:
+                raise unknown_name("augmentation", name, _OFF)
+        off = {key: value for name in names for key, value in _OFF[name].items()}
+        return clone(self).set_params(**off)
 
     def validate(self) -> None:
         """Raise ValueError, naming the parameter, if one is out of its range.

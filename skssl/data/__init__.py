@@ -2,7 +2,7 @@
 
 from skssl.data.decode import read_header, read_image
 from skssl.data.formats import ImageFormat, Resize
-from skssl.data.loader import DeviceLoader
+from skssl.data.loader import Batch, DeviceLoader
 from skssl.data.sources import (
     ImageSource,
     fold_rows,
@@ -14,6 +14,7 @@ from skssl.data.store import ImageStore, iter_batches, render_row
 from skssl.data.survey import Color, ImageSurvey, survey_images
 
 __all__ = [
+    "Batch",
     "Color",
     "DeviceLoader",
     "ImageFormat",

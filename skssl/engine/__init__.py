@@ -1,6 +1,12 @@
 """The training engine; the only layer that imports skorch."""
 
-from skssl.engine.callbacks import collapse_figure
+from skssl.engine.callbacks import ProbeLog
+from skssl.engine.monitors import (
+    alignment,
+    feature_rank,
+    feature_spread,
+    uniformity,
+)
 from skssl.engine.net import PretextNet
 from skssl.engine.precision import (
     autocast,
@@ -11,9 +17,13 @@ from skssl.engine.precision import (
 
 __all__ = [
     "PretextNet",
+    "ProbeLog",
+    "alignment",
     "autocast",
-    "collapse_figure",
     "deterministic_kernels",
+    "feature_rank",
+    "feature_spread",
     "resolve_device",
     "resolve_precision",
+    "uniformity",
 ]

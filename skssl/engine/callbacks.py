@@ -1,74 +1,204 @@
 """What happens at the ends of steps and epochs of a pretraining."""
 
+import copy
 import math
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback
+from torch import Tensor
 from tqdm import tqdm
 
-from skssl.exceptions import CollapseWarning, NonFiniteLossError
+from skssl._random import make_generator
+from skssl.engine.monitors import (
+    alignment,
+    backbone_features,
+    feature_rank,
+    feature_spread,
+    uniformity,
+)
+from skssl.engine.precision import autocast
+from skssl.exceptions import CollapseWarning, NonFiniteLossError, SelectionWarning
 
-__all__ = ["CollapseMonitor", "EpochLog", "ProgressBar", "collapse_figure"]
+__all__ = ["CollapseMonitor", "EpochLog", "ProbeLog", "ProgressBar", "WeightSelection"]
 
 # Healthy features of trained networks have 0.2 to 1, collapsed ones less than 0.01.
 _COLLAPSED_BELOW = 0.02
-
-
-def collapse_figure(features: torch.Tensor) -> torch.Tensor:
-    """Return the mean standard deviation of unit-norm features, times √d.
-
-    Parameters
-    ----------
-    features : Tensor of shape (n, d)
-
-    Returns
-    -------
-    Tensor, scalar
-        0 if all rows point the same way; 1 if directions are uniform on the sphere
-        (Chen & He 2021, :doi:`10.1109/CVPR46437.2021.01549`, section 4.1).
-
-    Examples
-    --------
-    >>> collapse_figure(torch.ones(8, 4))
-    tensor(0.)
-    """
-    unit = torch.nn.functional.normalize(features, dim=1)  # (n, d)
-    return unit.std(dim=0, correction=0).mean() * features.shape[1] ** 0.5
+_FEWEST, _MOST = 32, 128  # images that the monitors look at
 
 
 class EpochLog(Callback):
-    """Write loss, learning rate, speed and collapse figure of each epoch to history.
+    """Write loss, learning rate, speed and monitors of each epoch to the history.
 
-    The host waits for the device once an epoch, here.
+    The monitors look at the same few images and views after every epoch. The host
+    waits for the device once an epoch, here.
+
+    Parameters
+    ----------
+    seed : int
+        Draws the images and their views.
     """
 
-    figures = ("loss", "lr", "images_per_second", "seconds", "feature_std")
+    figures = (
+        "loss",
+        "lr",
+        "images_per_second",
+        "seconds",
+        "feature_std",
+        "rankme",
+        "alignment",
+        "uniformity",
+    )
+
+    def __init__(self, seed: int = 0):
+        self.seed = seed
+
+    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+        n = len(X)
+        n_drawn = min(n, max(_FEWEST, min(_MOST, n // 8)))
+        drawn = torch.randperm(n, generator=make_generator(self.seed))[:n_drawn]
+        device = torch.device(net.device)
+        images = X.images[drawn.to(X.images.device)].to(device)  # (m, C, H, W)
+        self.images_ = images
+        self.views_ = net.task.augment(
+            images, make_generator(self.seed, device), net.image_size
+        )  # (m, C, h, w)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         self.start_ = time.perf_counter()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        loss, feature_std = torch.stack(
-            [net.epoch_loss_, collapse_figure(net.module_.features)]
-        ).tolist()  # sync: once an epoch
+        device = torch.device(net.device)
+        backbone = net.module_.backbone
+        with autocast(net.precision, device):
+            h, of_views = (
+                backbone_features(backbone, images, net.image_size, device)
+                for images in (self.images_, self.views_)
+            )  # (m, d) each
+        loss = net.epoch_loss_.expand(h.shape[1])
+        read = torch.cat([h, of_views, loss[None]]).cpu()  # sync: once an epoch
         seconds = time.perf_counter() - self.start_
-        row = {
-            "loss": loss,
+        figures = _figures(*read.split([len(h), len(of_views), 1]))
+        for name, value in {
             "lr": net.step_lr_,
-            "images_per_second": net.epoch_images_ / seconds,
             "seconds": seconds,
-            "feature_std": feature_std,
-        }
-        for name in self.figures:
-            net.history.record(name, row[name])
-        if not math.isfinite(loss):
+            "images_per_second": net.epoch_images_ / seconds,
+            **figures,
+        }.items():
+            net.history.record(name, value)
+        if not math.isfinite(figures["loss"]):
             raise NonFiniteLossError(
-                f"the pretext loss became {loss} in epoch {net.history[-1, 'epoch']} "
-                f"(learning rate {row['lr']:.3g}). Try a lower lr, a longer warm-up "
-                "(warmup_epochs), precision='float32', or a higher temperature."
+                f"the pretext loss became {figures['loss']} in epoch "
+                f"{net.history[-1, 'epoch']} (learning rate {net.step_lr_:.3g}). Try a "
+                "lower lr, a longer warm-up (warmup_epochs), precision='float32', or a "
+                "higher temperature."
+            )
+
+
+def _figures(h: Tensor, of_views: Tensor, loss: Tensor) -> dict[str, float]:
+    """Return the loss and the monitors, which are NaN for features not finite."""
+    is_finite = torch.cat([h, of_views]).isfinite().all()
+    h, of_views = h.nan_to_num(0, 0, 0), of_views.nan_to_num(0, 0, 0)
+    monitors = {
+        "feature_std": feature_spread(h),
+        "rankme": feature_rank(h),
+        "alignment": alignment(h, of_views),
+        "uniformity": uniformity(h),
+    }
+    values = torch.stack(list(monitors.values()))
+    values = torch.where(is_finite, values, math.nan)
+    figures = torch.cat([loss[0, :1], values]).tolist()
+    return dict(zip(("loss", *monitors), figures, strict=True))
+
+
+class ProbeLog(Callback):
+    """Score the features of labelled images every few epochs, and after the last.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        The labelled images of the store.
+    score : callable
+        Takes their features (m, d), float32, and returns the scores of the folds.
+    every : int
+        Epochs from one probe to the next.
+    """
+
+    figures = ("probe_score", "probe_std")
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        score: Callable[[np.ndarray], np.ndarray],
+        every: int = 1,
+    ):
+        self.rows = rows
+        self.score = score
+        self.every = every
+
+    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+        rows = torch.from_numpy(self.rows).to(X.images.device)
+        self.images_ = X.images.index_select(0, rows)
+        # A probe that cannot work says so now, and not after hours.
+        self.initial_score_ = float(np.mean(self._scores(net)))
+
+    def _scores(self, net: Any) -> np.ndarray:
+        h = backbone_features(
+            net.module_.backbone,
+            self.images_,
+            net.image_size,
+            torch.device(net.device),
+        )
+        return self.score(h.cpu().numpy())  # sync: once a probe
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        epoch = net.history[-1, "epoch"]
+        if epoch % self.every and epoch != net.max_epochs:
+            return
+        scores = self._scores(net)
+        net.history.record("probe_score", float(np.mean(scores)))
+        net.history.record("probe_std", float(np.std(scores)))
+
+
+class WeightSelection(Callback):
+    """Keep the backbone of the epoch whose history row scores highest.
+
+    Parameters
+    ----------
+    score : callable
+        Takes the row, a dictionary of figures, and returns a number, the higher the
+        better; None or NaN passes an epoch over.
+    """
+
+    def __init__(self, score: Callable[[dict[str, float]], float | None]):
+        self.score = score
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        self.best_: float = -math.inf
+        self.epoch_: int | None = None
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        row = net.rows()[-1]
+        score = self.score(row)
+        if score is not None and score > self.best_:  # never true of NaN
+            self.best_ = score
+            self.epoch_ = row["epoch"]
+            self.weights_ = copy.deepcopy(net.module_.backbone.state_dict())
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        if self.epoch_ is not None:
+            net.module_.backbone.load_state_dict(self.weights_)
+            net.selected_epoch_ = self.epoch_
+            del self.weights_
+        elif net.rows():
+            warnings.warn(
+                "select gave no epoch a score, so the last weights are kept.",
+                SelectionWarning,
+                stacklevel=2,
             )
 
 
@@ -99,12 +229,15 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         row = net.history[-1]
-        self.bar_.set_postfix(
-            epoch=row["epoch"],
-            loss=f"{row['loss']:.3f}",
-            images_s=f"{row['images_per_second']:.0f}",
-            spread=f"{row['feature_std']:.2f}",
-        )
+        shown = {
+            "epoch": row["epoch"],
+            "loss": f"{row['loss']:.3f}",
+            "images_s": f"{row['images_per_second']:.0f}",
+            "rank": f"{row['rankme']:.1f}",
+        }
+        if "probe_score" in row:
+            shown["probe"] = f"{row['probe_score']:.3f}"
+        self.bar_.set_postfix(shown)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         self.bar_.close()

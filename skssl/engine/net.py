@@ -12,8 +12,14 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from skssl._random import make_generator
-from skssl.data import DeviceLoader, ImageStore
-from skssl.engine.callbacks import CollapseMonitor, EpochLog, ProgressBar
+from skssl.data import Batch, DeviceLoader, ImageStore
+from skssl.engine.callbacks import (
+    CollapseMonitor,
+    EpochLog,
+    ProbeLog,
+    ProgressBar,
+    WeightSelection,
+)
 from skssl.engine.optimizers import OptimizerLike, make_optimizer
 from skssl.engine.precision import autocast
 from skssl.exceptions import NonFiniteLossError
@@ -56,11 +62,17 @@ class PretextNet(NeuralNet):
     warmup : float
         Share of the steps.
     precision : {"float32", "bfloat16"}
-    seeds : (int, int)
-        Seeds of the order of the images and of the views.
+    seeds : (int, int, int)
+        Seeds of the order of the images, of the views and of the monitors.
     optimizer : str or callable
     lr : float or None
     weight_decay : float
+    partner_groups : Tensor of shape (n_images,), int64, optional
+        Patients of the images: second views are then made of another image of the
+        same patient.
+    probe : ProbeLog, optional
+    select : callable, optional
+        See `WeightSelection`. Default: the last weights stay.
     show_progress : bool
     **options
         ``max_epochs``, ``batch_size``, ``device``, ``callbacks`` as in skorch.
@@ -77,10 +89,13 @@ class PretextNet(NeuralNet):
         schedule: Callable[[float, float], float],
         warmup: float = 0.0,
         precision: str = "float32",
-        seeds: tuple[int, int] = (0, 1),
+        seeds: tuple[int, int, int] = (0, 1, 2),
         optimizer: OptimizerLike = "adamw",
         lr: float | None = None,
         weight_decay: float = 1e-4,
+        partner_groups: Tensor | None = None,
+        probe: ProbeLog | None = None,
+        select: Callable[[dict[str, float]], float | None] | None = None,
         show_progress: bool = False,
         **options: Any,
     ):
@@ -91,6 +106,9 @@ class PretextNet(NeuralNet):
         self.precision = precision
         self.seeds = seeds
         self.weight_decay = weight_decay
+        self.partner_groups = partner_groups
+        self.probe = probe
+        self.select = select
         self.show_progress = show_progress
         super().__init__(
             module,
@@ -104,7 +122,12 @@ class PretextNet(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
-        callbacks = [("epoch_log", EpochLog()), ("collapse_monitor", CollapseMonitor())]
+        callbacks: list[tuple[str, Any]] = [("epoch_log", EpochLog(self.seeds[2]))]
+        if self.probe is not None:
+            callbacks.append(("probe_log", self.probe))
+        if self.select is not None:
+            callbacks.append(("weight_selection", WeightSelection(self.select)))
+        callbacks.append(("collapse_monitor", CollapseMonitor()))
         if self.show_progress:
             callbacks.append(("progress_bar", ProgressBar()))
         return callbacks
@@ -141,6 +164,7 @@ class PretextNet(NeuralNet):
             self.batch_size,
             make_generator(self.seeds[0]),
             torch.device(self.device),
+            partner_groups=self.partner_groups,
         )
 
     def fit_loop(self, X: ImageStore, y: Any = None, **params: Any) -> "PretextNet":
@@ -156,6 +180,7 @@ class PretextNet(NeuralNet):
         self.view_generator_ = make_generator(self.seeds[1], self.device)
         self.n_steps_ = self.max_epochs * len(self.get_iterator(X, training=True))
         self.step_ = 0
+        self.selected_epoch_: int | None = None
         for name, callback in self.callbacks_:
             if isinstance(callback, LRScheduler):
                 raise ValueError(
@@ -203,7 +228,7 @@ class PretextNet(NeuralNet):
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **params)
-            total += step["loss"] * len(batch[1])
+            total += step["loss"] * len(batch.index)
             self.notify("on_batch_end", batch=batch, training=training, **step)
         self.epoch_images_ = len(iterator.store)
         self.epoch_loss_ = total / self.epoch_images_
@@ -211,11 +236,10 @@ class PretextNet(NeuralNet):
 
     def train_step(
         self,
-        batch: tuple[Tensor, Tensor],
+        batch: Batch,
         **params: Any,  # noqa: ARG002
     ) -> dict[str, Tensor]:
         """Do one step: views, loss, gradient, update of weights and copies."""
-        images, index = batch
         device = torch.device(self.device)
         # The middle of the step, so that neither the first nor the last has rate 0.
         factor = self.schedule((self.step_ + 0.5) / self.n_steps_, self.warmup)
@@ -225,10 +249,14 @@ class PretextNet(NeuralNet):
             group["lr"] = base_lr * factor
         self.step_lr_ = self.optimizer_.param_groups[0]["lr"]
         with torch.no_grad():
-            views = self.task.views(images, self.view_generator_, size=self.image_size)
+            # Only tasks that asked for partners get them.
+            partners = {} if batch.partners is None else {"partners": batch.partners}
+            views = self.task.views(
+                batch.images, self.view_generator_, size=self.image_size, **partners
+            )
         self.optimizer_.zero_grad(set_to_none=True)
         with autocast(self.precision, device):
-            loss = self.module_(views, index)
+            loss = self.module_(views, batch.index)
         loss.backward()
         self.notify(
             "on_grad_computed",
@@ -239,12 +267,13 @@ class PretextNet(NeuralNet):
         self.optimizer_.step()
         self.step_ += 1
         self.module_.after_step(self.step_ / self.n_steps_)
-        return {"loss": loss.detach(), "y_pred": self.module_.features}
+        return {"loss": loss.detach(), "y_pred": None}
 
     def rows(self) -> list[dict[str, float]]:
         """Return the history as one dictionary of figures for each finished epoch."""
+        keys = ("epoch", *EpochLog.figures, *ProbeLog.figures)
         return [
-            {key: row[key] for key in ("epoch", *EpochLog.figures)}
+            {key: row[key] for key in keys if key in row}
             for row in self.history
             if "feature_std" in row
         ]

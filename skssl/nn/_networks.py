@@ -1,21 +1,29 @@
 """Make networks by name, and take off or adapt their two ends: head, first layer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 from torchvision import models
 
 from skssl._names import unknown_name
 from skssl.nn.crnet import CRNet
+from skssl.nn.vit import SMALL_VITS, VIT_NAMES, make_vit
 
 __all__ = [
+    "OWN_NAMES",
     "adapt_channels",
     "change_stem",
     "first_convolution",
+    "in_eval_mode",
     "make_network",
     "remove_head",
     "stem_of",
 ]
 
+#: Networks by name that torchvision does not have.
+OWN_NAMES = ("crnet", *SMALL_VITS)
 # torchvision's classifiers keep their head under one of these names.
 _HEADS = ("fc", "classifier", "head", "heads")
 _AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
@@ -24,19 +32,19 @@ _AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
 def make_network(name: str, image_size: tuple[int, int], in_channels: int) -> nn.Module:
     """Build the named network, randomly initialised, head included.
 
-    CRNet takes ``in_channels``; torchvision's networks take three.
+    CRNet takes ``in_channels``; all other networks take three.
     """
     if name == "crnet":
         return CRNet(in_channels=in_channels, image_size=image_size)
+    if name in VIT_NAMES:
+        return make_vit(name, image_size)
     known = models.list_models(module=models)
     if name not in known:
-        raise unknown_name("backbone", name, [*known, "crnet"])
+        raise unknown_name("backbone", name, [*known, *OWN_NAMES])
     options: dict[str, object] = {}
     if name in {"googlenet", "inception_v3"}:
         # Without init_weights torchvision warns, and draws another distribution.
         options = {"aux_logits": False, "init_weights": True}
-    elif name.startswith("vit_"):
-        options = {"image_size": _check_vit_size(name, image_size)}
     elif name.startswith("maxvit"):
         options = {"input_size": image_size}
     try:
@@ -45,17 +53,6 @@ def make_network(name: str, image_size: tuple[int, int], in_channels: int) -> nn
         raise ValueError(
             f"backbone {name!r} cannot be built for image_size={image_size}: {error}"
         ) from error
-
-
-def _check_vit_size(name: str, image_size: tuple[int, int]) -> int:
-    patch_px = int(name.rsplit("_", 1)[1])
-    height, width = image_size
-    if height != width or height % patch_px:
-        raise ValueError(
-            f"image_size must be square and a multiple of {patch_px} for backbone "
-            f"{name!r}, got {image_size}."
-        )
-    return height
 
 
 def remove_head(network: nn.Module) -> tuple[str, ...]:
@@ -187,3 +184,27 @@ def adapt_channels(network: nn.Module, n_channels: int, *, keep_response: bool) 
         new_weight = weight[:, drawn]
     convolution.in_channels = n_channels
     convolution.weight = nn.Parameter(new_weight, requires_grad=weight.requires_grad)
+
+
+@contextmanager
+def in_eval_mode(module: nn.Module) -> Iterator[None]:
+    """Set a module to eval mode, and give each of its parts its own mode back.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.nn import in_eval_mode
+    >>> layer = torch.nn.Dropout().train()
+    >>> with in_eval_mode(layer):
+    ...     layer.training
+    False
+    >>> layer.training
+    True
+    """
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training

@@ -10,6 +10,7 @@ from torchvision import models
 from skssl.nn._networks import (
     adapt_channels,
     change_stem,
+    in_eval_mode,
     make_network,
     remove_head,
     stem_of,
@@ -107,8 +108,11 @@ class Backbone(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images (n, C, H, W), float in [0, 1], to features (n, n_features)."""
-        normalized = (images.to(self.mean.dtype) - self.mean) / self.std
-        return _pool(self.network(normalized))
+        return _pool(self.network(self.normalize(images)))
+
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the network sees of images (n, C, H, W), float in [0, 1]."""
+        return (images.to(self.mean.dtype) - self.mean) / self.std
 
 
 def build_backbone(
@@ -124,10 +128,11 @@ def build_backbone(
     Parameters
     ----------
     backbone : str, nn.Module, Backbone or callable
-        The name of a torchvision classification model, or "crnet"; a module, which is
-        copied and never changed; or a callable without arguments that makes a module.
-        The head of a torchvision classifier and of CRNet is removed; any other module
-        is taken whole and must give features (n, d) or maps (n, d, h, w).
+        The name of a torchvision classification model, "crnet", or the small vision
+        transformers "vit_tiny" and "vit_small" (see `skssl.nn.vit.make_vit`); a module,
+        which is copied and never changed; or a callable without arguments that makes a
+        module. The head of a torchvision classifier and of CRNet is removed; any other
+        module is taken whole and must give features (n, d) or maps (n, d, h, w).
     in_channels : int
         Channels of the images, at least 1.
     image_size : (int, int)
@@ -263,22 +268,19 @@ def _count_features(
     network: nn.Module, name: str, in_channels: int, image_size: tuple[int, int]
 ) -> int:
     """Run one image of zeros through; batch statistics and modes stay as they were."""
-    modes = {module: module.training for module in network.modules()}
     like = next(network.parameters(), torch.zeros(()))
     images = torch.zeros(
         1, in_channels, *image_size, device=like.device, dtype=like.dtype
     )
     problem = f"backbone {name!r} cannot take images of image_size={image_size}"
     try:
-        features = network.eval()(images)
+        with in_eval_mode(network):
+            features = network(images)
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"{problem} with {in_channels} channel(s), which may be too small for it: "
             f"{error}"
         ) from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
     if not isinstance(features, torch.Tensor) or features.ndim not in (2, 4):
         got = getattr(features, "shape", type(features).__name__)
         raise ValueError(

@@ -1,13 +1,14 @@
 """A moving-average copy of a network: the momentum encoder."""
 
 from copy import deepcopy
+from math import cos, pi
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-__all__ = ["EMACopy"]
+__all__ = ["EMACopy", "rising_momentum"]
 
 
 class EMACopy(nn.Module):
@@ -89,3 +90,29 @@ class EMACopy(nn.Module):
             average(targets, list(source.parameters()), None)
         for target, buffer in zip(self.module.buffers(), source.buffers(), strict=True):
             target.copy_(buffer)
+
+
+def rising_momentum(start: float, progress: float) -> float:
+    r"""Return the momentum of a moving average that rises to 1 along half a cosine.
+
+    .. math:: 1 - (1 - m_0) (\cos(\pi s) + 1) / 2
+
+    Parameters
+    ----------
+    start : float
+        :math:`m_0`, the momentum at the start, in [0, 1].
+    progress : float
+        Share s of the training that is done, in [0, 1].
+
+    References
+    ----------
+    .. [1] J.-B. Grill et al. "Bootstrap Your Own Latent." NeurIPS, 2020.
+       DOI 10.48550/arXiv.2006.07733.
+
+    Examples
+    --------
+    >>> from skssl.nn import rising_momentum
+    >>> [round(rising_momentum(0.9, share), 3) for share in (0.0, 0.5, 1.0)]
+    [0.9, 0.95, 1.0]
+    """
+    return 1 - (1 - start) * (cos(pi * progress) + 1) / 2

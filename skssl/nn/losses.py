@@ -1,12 +1,17 @@
-"""Contrastive losses, as pure functions computed in float32."""
+"""Losses that several methods share, as pure functions computed in float32."""
 
 import torch
 from torch.nn import functional
 
-__all__ = ["info_nce", "nt_xent"]
+__all__ = ["info_nce", "mean_cosine", "nt_xent"]
 
 
-def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torch.Tensor:
+def nt_xent(
+    z1: torch.Tensor,
+    z2: torch.Tensor,
+    temperature: float,
+    negative_mask: torch.Tensor | None = None,
+) -> torch.Tensor:
     r"""Normalised temperature-scaled cross-entropy, the loss of SimCLR.
 
     With :math:`s_{ij}` the cosine similarity of two of the 2n projections, an anchor i
@@ -24,6 +29,9 @@ def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torch.Ten
         Projections of the two views of n >= 2 images; scaled to unit norm here.
     temperature : float
         :math:`\tau > 0`.
+    negative_mask : Tensor of shape (n, n), bool, optional
+        True leaves both views of image j out of the negatives of both views of image
+        i. The diagonal does not matter.
 
     Returns
     -------
@@ -33,7 +41,7 @@ def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torch.Ten
     Raises
     ------
     ValueError
-        If the shapes differ, if n is below 2 or if ``temperature`` is not positive.
+        If shapes do not fit, if n is below 2 or if ``temperature`` is not positive.
 
     References
     ----------
@@ -51,16 +59,22 @@ def nt_xent(z1: torch.Tensor, z2: torch.Tensor, temperature: float) -> torch.Ten
     >>> round(nt_xent(z, z, temperature=0.5).item(), 4)
     1.0986
     """
-    _check_pair(z1, z2, "z1", "z2", temperature)
+    _check_pair(z1, z2, "z1", "z2")
+    _check_temperature(temperature)
     if len(z1) < 2:
         raise ValueError(f"nt_xent needs at least 2 images in z1, got {len(z1)}.")
+    _check_mask(negative_mask, (len(z1), len(z1)))
     with torch.autocast(z1.device.type, enabled=False):
         z1 = functional.normalize(z1.float(), dim=1)
         z2 = functional.normalize(z2.float(), dim=1)
         z = torch.cat([z1, z2])  # (2n, d)
         logits = (z / temperature) @ z.T  # (2n, 2n)
-        logits.fill_diagonal_(-torch.inf)
         positives = (z1 * z2).sum(1) / temperature  # (n,), each for two anchors
+        if negative_mask is not None:
+            others = torch.eye(len(z1), dtype=torch.bool, device=z.device)
+            masked = negative_mask & ~others  # never the positive
+            logits = logits.masked_fill(masked.repeat(2, 2), -torch.inf)
+        logits.fill_diagonal_(-torch.inf)
         return logits.logsumexp(1).mean() - positives.mean()
 
 
@@ -115,18 +129,14 @@ def info_nce(
     >>> round(info_nce(q, q, negatives, temperature=0.2).item(), 4)
     1.3863
     """
-    _check_pair(q, k, "q", "k", temperature)
+    _check_pair(q, k, "q", "k")
+    _check_temperature(temperature)
     if negatives.ndim != 2 or negatives.shape[1] != q.shape[1]:
         raise ValueError(
             f"negatives must have shape (K, {q.shape[1]}), "
             f"got {tuple(negatives.shape)}."
         )
-    mask_shape = (len(q), len(negatives))
-    if negative_mask is not None and negative_mask.shape != mask_shape:
-        raise ValueError(
-            f"negative_mask must have shape {mask_shape}, "
-            f"got {tuple(negative_mask.shape)}."
-        )
+    _check_mask(negative_mask, (len(q), len(negatives)))
     with torch.autocast(q.device.type, enabled=False):
         q = functional.normalize(q.float(), dim=1)
         k = functional.normalize(k.float(), dim=1)
@@ -138,13 +148,62 @@ def info_nce(
         return (logits.logsumexp(1) - logits[:, 0]).mean()
 
 
-def _check_pair(
-    a: torch.Tensor, b: torch.Tensor, a_name: str, b_name: str, temperature: float
-) -> None:
+def mean_cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    r"""Mean cosine similarity of the rows of two tensors.
+
+    Methods without negatives maximise it. BYOL prints it as the squared distance of
+    unit vectors, :math:`\lVert\hat a - \hat b\rVert^2 = 2 - 2\cos(a, b)`, SimSiam as
+    :math:`-\cos(a, b)`.
+
+    Parameters
+    ----------
+    a, b : Tensor of shape (n, d)
+        Vectors of any length; scaled to unit norm here. Gradients flow to both: detach
+        the one that is a target.
+
+    Returns
+    -------
+    Tensor of shape (), float32
+        In [-1, 1], up to rounding; float32 also inside autocast.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, are not (n, d), or n is 0.
+
+    Examples
+    --------
+    Two rows, one parallel and one at a right angle.
+
+    >>> import torch
+    >>> from skssl.nn import mean_cosine
+    >>> a = torch.tensor([[2.0, 0.0], [2.0, 0.0]])
+    >>> b = torch.tensor([[3.0, 0.0], [0.0, 3.0]])
+    >>> mean_cosine(a, b).item()
+    0.5
+    """
+    _check_pair(a, b, "a", "b")
+    with torch.autocast(a.device.type, enabled=False):
+        a = functional.normalize(a.float(), dim=1)
+        b = functional.normalize(b.float(), dim=1)
+        return (a * b).sum(1).mean()
+
+
+def _check_pair(a: torch.Tensor, b: torch.Tensor, a_name: str, b_name: str) -> None:
     if a.ndim != 2 or a.shape != b.shape or len(a) == 0:
         raise ValueError(
             f"{a_name} and {b_name} must have the same shape (n, d) with n >= 1, "
             f"got {tuple(a.shape)} and {tuple(b.shape)}."
         )
+
+
+def _check_temperature(temperature: float) -> None:
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}.")
+
+
+def _check_mask(mask: torch.Tensor | None, shape: tuple[int, int]) -> None:
+    if mask is not None and mask.shape != shape:
+        raise ValueError(
+            f"negative_mask must have shape {shape}, got {tuple(mask.shape)}."
+        )

@@ -13,9 +13,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torchvision import models
-from torchvision.models.vision_transformer import interpolate_embeddings
 
-from skssl.nn._networks import adapt_channels, first_convolution
+from skssl.nn._networks import OWN_NAMES, adapt_channels, first_convolution
+from skssl.nn.vit import fit_positions
 
 __all__ = ["LoadedWeights", "fill", "load_weights"]
 
@@ -134,8 +134,7 @@ def fill(
     }
     embeddings = state.get("encoder.pos_embedding")
     if isinstance(network, models.VisionTransformer) and embeddings is not None:
-        patch_px = network.patch_size
-        state = interpolate_embeddings(network.image_size, patch_px, state)
+        state["encoder.pos_embedding"] = fit_positions(network, embeddings)
     n_channels = _n_channels(network, state)
     if n_channels is not None:
         adapt_channels(network, n_channels, keep_response=False)
@@ -205,7 +204,7 @@ def _from_estimator(estimator: Any, name: str) -> LoadedWeights:
 
 
 def _from_torchvision(weights: str, name: str, named: bool) -> LoadedWeights:
-    if not named or name == "crnet":
+    if not named or name in OWN_NAMES:
         raise ValueError(
             f"weights={weights!r} exist only for torchvision models asked for by name; "
             f"for backbone {name!r} give None, a path that exists, or a "
@@ -227,7 +226,7 @@ def _from_torchvision(weights: str, name: str, named: bool) -> LoadedWeights:
 def _torchvision_normalization(
     key: str, name: str
 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    if name == "crnet":
+    if name in OWN_NAMES:
         return None, None
     if name in {"googlenet", "inception_v3"}:
         # Trained with this; torchvision converts inside the network, which we do not.

@@ -1,28 +1,57 @@
 """Self-supervised objectives, one file each; adding a file here registers it."""
 
-import importlib
-import pkgutil
-
 from skssl.pretext._base import (
     MethodCard,
     PretextModule,
     PretextTask,
-    get_pretext,
-    list_pretexts,
+    TrainingInfo,
 )
+from skssl.pretext._contrastive import ContrastiveModule, ContrastiveTask
+from skssl.pretext._registry import get_pretext, import_methods, list_pretexts
+from skssl.pretext.barlow_twins import BarlowTwins
+from skssl.pretext.byol import BYOL
+from skssl.pretext.context_restoration import ContextRestoration
+from skssl.pretext.cross import Cross
+from skssl.pretext.dino import DINO
+from skssl.pretext.flip import Flip
+from skssl.pretext.jigsaw import Jigsaw
+from skssl.pretext.mae import MAE
+from skssl.pretext.moco import MoCo
+from skssl.pretext.nnclr import NNCLR
+from skssl.pretext.pirl_jigsaw import PIRLJigsaw
+from skssl.pretext.pirl_rotation import PIRLRotation
+from skssl.pretext.rotation import Rotation
+from skssl.pretext.simclr import SimCLR
+from skssl.pretext.simsiam import SimSiam
+from skssl.pretext.swav import SwAV
+from skssl.pretext.vicreg import VICReg
 
-for _file in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_file.name}")
-
-from skssl.pretext.moco import MoCo  # noqa: E402
-from skssl.pretext.simclr import SimCLR  # noqa: E402
+import_methods(__name__, __path__)
 
 __all__ = [
+    "BYOL",
+    "DINO",
+    "MAE",
+    "NNCLR",
+    "BarlowTwins",
+    "ContextRestoration",
+    "ContrastiveModule",
+    "ContrastiveTask",
+    "Cross",
+    "Flip",
+    "Jigsaw",
     "MethodCard",
     "MoCo",
+    "PIRLJigsaw",
+    "PIRLRotation",
     "PretextModule",
     "PretextTask",
+    "Rotation",
     "SimCLR",
+    "SimSiam",
+    "SwAV",
+    "TrainingInfo",
+    "VICReg",
     "get_pretext",
     "list_pretexts",
 ]

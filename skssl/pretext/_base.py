@@ -8,11 +8,12 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor, nn
 
-from skssl._names import unknown_name
 from skssl.augment import Augmentation, get_recipe, resolve_augmentation
 from skssl.nn import Backbone
 
-_REGISTRY: dict[str, type["PretextTask"]] = {}
+__all__ = ["REGISTRY", "MethodCard", "PretextModule", "PretextTask", "TrainingInfo"]
+
+REGISTRY: dict[str, type["PretextTask"]] = {}
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,57 @@ class MethodCard:
     doi : str
         DOI of the paper.
     n_views : int
-        Images that pass the backbone per training image and step.
-    negatives : {"batch", "queue", "batch and queue", "none"}
-        Where the negatives come from; "batch" alone wants large batches.
+        Passes through a trained or copied backbone, per training image and step.
+    compares_batch : bool
+        Whether the loss compares the images of a batch, so that its size matters.
+    keeps : {"nothing", "queue", "memory bank"}
+        Features of earlier steps that the method holds.
     momentum_encoder : bool
         Whether a second, moving-average network is held in memory.
     advice : str
         When to use it on a few hundred images.
+    backbones : {"any", "any size", "ViT"}, default="any"
+        "any size" are networks that take other sizes than ``image_size``, which all
+        but CRNet do.
     """
 
     title: str
     paper: str
     doi: str
     n_views: int
-    negatives: str
+    compares_batch: bool
+    keeps: str
     momentum_encoder: bool
     advice: str
+    backbones: str = "any"
+
+
+@dataclass(frozen=True)
+class TrainingInfo:
+    """What a method may know about a training before it begins.
+
+    Parameters
+    ----------
+    n_images : int
+        Size of the training set.
+    n_channels : int
+        Channels of its images.
+    image_size : (height, width)
+        Size of the views, pixels.
+    batch_size : int
+        Upper bound of the images a step.
+    max_epochs : int, default=1
+        Epochs to come; 0 for an untrained control.
+    groups : Tensor of shape (n_images,), int64, optional
+        The patient of each training image, numbered from 0.
+    """
+
+    n_images: int
+    n_channels: int
+    image_size: tuple[int, int]
+    batch_size: int
+    max_epochs: int = 1
+    groups: Tensor | None = None
 
 
 class PretextModule(nn.Module, ABC):
@@ -53,40 +89,12 @@ class PretextModule(nn.Module, ABC):
     ----------
     backbone : Backbone
         Trained in place; what is kept of the module after pretraining.
-
-    Attributes
-    ----------
-    features : Tensor of shape (n, n_features), float32
-        Backbone features of the last step's first view, detached: what monitors
-        read without a pass of their own.
     """
-
-    features: Tensor
 
     def __init__(self, backbone: Backbone):
         super().__init__()
         self.backbone = backbone
-
-    def encode(self, images: Tensor, *, n_first_view: int) -> Tensor:
-        """Return backbone features, and keep the first view's for the monitors.
-
-        Parameters
-        ----------
-        images : Tensor of shape (m, C, H, W)
-        n_first_view : int
-            How many of the rows belong to the first view.
-
-        Returns
-        -------
-        Tensor of shape (m, n_features)
-        """
-        h = self.backbone(images)  # (m, d)
-        self.features = h.detach()[:n_first_view].float()
-        return h
-
-    def forget_step(self) -> None:
-        """Drop what the last step left for monitors and for `after_step`."""
-        vars(self).pop("features", None)
+        self._step: Any = None
 
     @abstractmethod
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
@@ -94,7 +102,7 @@ class PretextModule(nn.Module, ABC):
 
         Parameters
         ----------
-        views : tuple of Tensor of shape (n, C, H, W)
+        views : tuple of Tensor
             What `PretextTask.views` made of the batch.
         index : Tensor of shape (n,), int64
             The number of each image in the training set.
@@ -102,8 +110,8 @@ class PretextModule(nn.Module, ABC):
         Returns
         -------
         Tensor, scalar float32
-            Must not change any state, so that the same batch gives the same loss;
-            what a step leaves behind is done in `after_step`.
+            Must not change any state, so that the same batch gives the same loss.
+            What `after_step` needs is kept, without gradients, in ``self._step``.
         """
 
     def after_step(self, progress: float) -> None:
@@ -114,6 +122,10 @@ class PretextModule(nn.Module, ABC):
         progress : float
             Share of all steps that are done, in (0, 1].
         """
+
+    def forget_step(self) -> None:
+        """Drop what the last step left for `after_step`."""
+        self._step = None
 
 
 class PretextTask(BaseEstimator, ABC):
@@ -134,8 +146,12 @@ class PretextTask(BaseEstimator, ABC):
         What ``optimizer="auto"`` means.
     default_lr : float or None
         Peak learning rate that goes with it; None is the optimizer's own default.
-    forbidden_augmentations : frozenset of str
-        Augmentations that would undo the task, such as "horizontal_flip".
+    forbidden_augmentations : dict of str to str
+        Augmentations that would undo the task, such as "horizontal_flip", each with
+        the reason. "auto" leaves them out; asking for them is an error.
+    same_group : str
+        What other images of a patient are to a contrastive method, which has a
+        parameter of this name; see `ContrastiveTask`.
     """
 
     name: ClassVar[str]
@@ -143,25 +159,21 @@ class PretextTask(BaseEstimator, ABC):
     default_augmentation: ClassVar[str] = "moco_v2"
     default_optimizer: ClassVar[str] = "adamw"
     default_lr: ClassVar[float | None] = None
-    forbidden_augmentations: ClassVar[frozenset[str]] = frozenset()
+    forbidden_augmentations: ClassVar[dict[str, str]] = {}
     augmentation: str | Augmentation = "auto"
+    same_group: str = "negative"
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         if "name" in cls.__dict__:
-            _REGISTRY[cls.name] = cls
+            REGISTRY[cls.name] = cls
 
-    def resolve(self, *, n_images: int, n_channels: int, batch_size: int) -> Self:  # noqa: ARG002
-        """Return a copy whose open choices (None, "auto") are settled for a set.
+    def resolve(self, info: TrainingInfo) -> Self:
+        """Return a copy whose open choices (None, "auto") are settled for a training.
 
         Parameters
         ----------
-        n_images : int
-            Size of the training set.
-        n_channels : int
-            Channels of its images.
-        batch_size : int
-            Images a step.
+        info : TrainingInfo
 
         Returns
         -------
@@ -175,15 +187,18 @@ class PretextTask(BaseEstimator, ABC):
         self._validate_params()
         task = clone(self)
         task.augmentation = resolve_augmentation(
-            self.augmentation, n_channels, default=self.default_augmentation
+            self.augmentation, info.n_channels, default=self.default_augmentation
         )
         task.augmentation.validate()
-        undone = task.augmentation.active() & self.forbidden_augmentations
-        if undone:
-            raise ValueError(
-                f"augmentation: {', '.join(sorted(undone))} would undo what "
-                f"{type(self).__name__} asks of the network; switch it off."
-            )
+        if self.augmentation == "auto":
+            task.augmentation = task.augmentation.without(*self.forbidden_augmentations)
+        for undone in sorted(task.augmentation.active()):
+            if undone in self.forbidden_augmentations:
+                raise ValueError(
+                    f"augmentation: {undone} would undo what {type(self).__name__} "
+                    f"asks of the network, since {self.forbidden_augmentations[undone]}"
+                    "; switch it off, or use augmentation='auto'."
+                )
         return task
 
     def views(
@@ -203,10 +218,24 @@ class PretextTask(BaseEstimator, ABC):
 
         Returns
         -------
-        tuple of Tensor of shape (n, C, height, width), float32 in [0, 1]
+        tuple of Tensor
+            Views of shape (n, C, height, width), float32 in [0, 1]; a method may add
+            what else it draws, such as labels (n,), int64.
         """
-        augment: Augmentation = self.augmentation  # type: ignore[assignment]
-        return tuple(augment(images, generator, size=size) for _ in range(2))
+        return self.augment(images, generator, size), self.augment(
+            images, generator, size
+        )
+
+    def augment(
+        self, images: Tensor, generator: torch.Generator, size: tuple[int, int]
+    ) -> Tensor:
+        """Return one augmented view of each image, (n, C, height, width) float32."""
+        augmentation: Augmentation = self.augmentation  # type: ignore[assignment]
+        return augmentation(images, generator, size=size)
+
+    def input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the smallest size of image that the backbone gets, pixels."""
+        return image_size
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; ``augmentation__*`` on a recipe's name makes that recipe."""
@@ -222,7 +251,7 @@ class PretextTask(BaseEstimator, ABC):
         return super().set_params(**params)
 
     @abstractmethod
-    def build(self, backbone: Backbone, *, n_images: int) -> PretextModule:
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
         """Put heads, copies and queues around a backbone.
 
         To be called on a resolved task (see `resolve`), and inside
@@ -233,50 +262,15 @@ class PretextTask(BaseEstimator, ABC):
         ----------
         backbone : Backbone
             Used as it is, not copied.
-        n_images : int
-            Size of the training set.
+        info : TrainingInfo
+            What the task was resolved with.
 
         Returns
         -------
         PretextModule
+
+        Raises
+        ------
+        ValueError
+            If the method cannot train this backbone.
         """
-
-
-def list_pretexts() -> list[str]:
-    """Return the names of all registered pretexts, sorted.
-
-    Examples
-    --------
-    >>> from skssl.pretext import list_pretexts
-    >>> "simclr" in list_pretexts()
-    True
-    """
-    return sorted(_REGISTRY)
-
-
-def get_pretext(pretext: str | PretextTask) -> PretextTask:
-    """Return a task from its name; a task is returned as it is.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown; the message gives the nearest ones.
-    TypeError
-        If it is neither a name nor a task.
-
-    Examples
-    --------
-    >>> from skssl.pretext import get_pretext
-    >>> get_pretext("moco")
-    MoCo()
-    """
-    if isinstance(pretext, PretextTask):
-        return pretext
-    if not isinstance(pretext, str):
-        raise TypeError(
-            "pretext must be a name or a PretextTask such as SimCLR(temperature=0.2), "
-            f"got {pretext!r}."
-        )
-    if pretext not in _REGISTRY:
-        raise unknown_name("pretext", pretext, _REGISTRY)
-    return _REGISTRY[pretext]()

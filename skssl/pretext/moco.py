@@ -13,33 +13,36 @@ from torch.nn import functional
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone, EMACopy, FeatureQueue, info_nce, mlp
-from skssl.pretext._base import MethodCard, PretextModule, PretextTask
+from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
+from skssl.pretext._contrastive import ContrastiveModule, ContrastiveTask
 
 
-class _MoCoModule(PretextModule):
-    def __init__(self, backbone: Backbone, task: "MoCo", queue_size: int):
-        super().__init__(backbone)
+class _MoCoModule(ContrastiveModule):
+    def __init__(self, backbone: Backbone, task: "MoCo", info: TrainingInfo):
+        super().__init__(backbone, task, info)
         self.temperature = task.temperature
         self.momentum = task.momentum
         self.in_batch_negatives = task.in_batch_negatives
         self.exclude_same_image = task.exclude_same_image
         self.projector = mlp(
             backbone.n_features,
-            task.hidden_size,
+            task.hidden_size or 1,
             task.projection_size,
+            n_layers=1 if task.hidden_size is None else 2,
             batch_norm=task.batch_norm,
             batch_norm_out=task.batch_norm,
         )
         self.target_backbone = EMACopy(self.backbone)
         self.target_projector = EMACopy(self.projector)
-        self.queue = FeatureQueue(task.projection_size, queue_size)
+        if task.queue_size is None:
+            raise ValueError("queue_size is open: call resolve() before build().")
+        self.queue = FeatureQueue(task.projection_size, task.queue_size)
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
         view_q, view_k = views
-        h = self.encode(view_q, n_first_view=len(view_q))  # (n, d)
-        q = self.projector(h)  # (n, projection_size)
+        q = self.projector(self.backbone(view_q))  # (n, projection_size)
         k = self.target_projector(self.target_backbone(view_k))  # (n, projection_size)
-        self._keys = (k, index)
+        self._step = (k, index)
         negatives, image_of = self.queue.features, self.queue.index
         mask = None
         if self.in_batch_negatives:
@@ -49,19 +52,18 @@ class _MoCoModule(PretextModule):
             mask = torch.eye(len(k), len(image_of), device=k.device).bool()
         if self.exclude_same_image:
             mask = image_of == index[:, None]  # (n, n + K), the positive included
+        same_group = self.is_same_group(index, image_of)  # (n, n + K) or None
+        if same_group is not None:
+            mask = same_group if mask is None else mask | same_group
         return info_nce(q, k, negatives, self.temperature, negative_mask=mask)
-
-    def forget_step(self) -> None:
-        super().forget_step()
-        vars(self).pop("_keys", None)
 
     def after_step(self, progress: float) -> None:  # noqa: ARG002
         self.target_backbone.update(self.backbone, self.momentum)
         self.target_projector.update(self.projector, self.momentum)
-        self.queue.push(*self._keys)
+        self.queue.push(*self._step)
 
 
-class MoCo(PretextTask):
+class MoCo(ContrastiveTask):
     r"""Contrast each image with a queue of keys from a slowly moving network.
 
     Parameters
@@ -85,10 +87,15 @@ class MoCo(PretextTask):
         Normalise in the projector, after its hidden layer and, without scale and
         shift, at its end, as in version 3 [4]_, whose predictor and other changes are
         not here. False is version 2's projector.
-    hidden_size : int, default=2048
-        Width of the projector's hidden layer.
+    hidden_size : int or None, default=2048
+        Width of the projector's hidden layer. None is the linear projector of version
+        1, which goes with ``augmentation="moco_v1"`` and ``temperature=0.07``.
     projection_size : int, default=128
         Dimension of queries and keys.
+    same_group : {"negative", "ignore", "positive"}, default="negative"
+        What another image of the same patient is: a negative as any other; left out
+        of the negatives; or left out, and the source of the second view. The last two
+        need ``groups`` in ``fit``.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
         for colour.
@@ -144,7 +151,8 @@ class MoCo(PretextTask):
         paper="He et al. 2020; Chen et al. 2020",
         doi="10.1109/CVPR42600.2020.00975",
         n_views=2,
-        negatives="batch and queue",
+        compares_batch=True,
+        keeps="queue",
         momentum_encoder=True,
         advice="Where small batches are all that fits. It needs some three times the "
         "steps of SimCLR, each at two thirds of the price.",
@@ -157,8 +165,9 @@ class MoCo(PretextTask):
         "in_batch_negatives": ["boolean"],
         "exclude_same_image": ["boolean"],
         "batch_norm": ["boolean"],
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "hidden_size": [Interval(Integral, 1, None, closed="left"), None],
         "projection_size": [Interval(Integral, 1, None, closed="left")],
+        **ContrastiveTask.group_constraint,
         "augmentation": [str, Augmentation],
     }
 
@@ -171,8 +180,9 @@ class MoCo(PretextTask):
         in_batch_negatives: bool = True,
         exclude_same_image: bool = True,
         batch_norm: bool = False,
-        hidden_size: int = 2048,
+        hidden_size: int | None = 2048,
         projection_size: int = 128,
+        same_group: str = "negative",
         augmentation: str | Augmentation = "auto",
     ):
         self.temperature = temperature
@@ -183,19 +193,16 @@ class MoCo(PretextTask):
         self.batch_norm = batch_norm
         self.hidden_size = hidden_size
         self.projection_size = projection_size
+        self.same_group = same_group
         self.augmentation = augmentation
 
-    def resolve(self, *, n_images: int, n_channels: int, batch_size: int) -> Self:
+    def resolve(self, info: TrainingInfo) -> Self:
         """Return a copy with the queue size settled; see `PretextTask.resolve`."""
-        task = super().resolve(
-            n_images=n_images, n_channels=n_channels, batch_size=batch_size
-        )
+        task = super().resolve(info)
         if task.queue_size is None:
-            task.queue_size = min(4 * batch_size, n_images)
+            task.queue_size = min(4 * info.batch_size, info.n_images)
         return task
 
-    def build(self, backbone: Backbone, *, n_images: int) -> PretextModule:  # noqa: ARG002
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
         """Return query and key networks with a queue; see `PretextTask.build`."""
-        if self.queue_size is None:
-            raise ValueError("queue_size is open: call resolve() before build().")
-        return _MoCoModule(backbone, self, self.queue_size)
+        return _MoCoModule(backbone, self, info)

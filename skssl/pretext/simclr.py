@@ -12,12 +12,13 @@ from torch import Tensor
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone, mlp, nt_xent
-from skssl.pretext._base import MethodCard, PretextModule, PretextTask
+from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
+from skssl.pretext._contrastive import ContrastiveModule, ContrastiveTask
 
 
-class _SimCLRModule(PretextModule):
-    def __init__(self, backbone: Backbone, task: "SimCLR"):
-        super().__init__(backbone)
+class _SimCLRModule(ContrastiveModule):
+    def __init__(self, backbone: Backbone, task: "SimCLR", info: TrainingInfo):
+        super().__init__(backbone, task, info)
         self.temperature = task.temperature
         # As Gazda et al.: linear with bias, BN, ReLU, linear without bias.
         self.projector = mlp(
@@ -28,14 +29,14 @@ class _SimCLRModule(PretextModule):
             batch_norm_out=task.normalize_output,
         )
 
-    def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
-        n = len(views[0])
-        h = self.encode(torch.cat(views), n_first_view=n)  # (2n, d)
+    def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
+        h = self.backbone(torch.cat(views))  # (2n, d)
         z1, z2 = self.projector(h).chunk(2)  # (n, projection_size) each
-        return nt_xent(z1, z2, self.temperature)
+        mask = self.is_same_group(index, index)  # (n, n) or None
+        return nt_xent(z1, z2, self.temperature, negative_mask=mask)
 
 
-class SimCLR(PretextTask):
+class SimCLR(ContrastiveTask):
     r"""Contrast the two views of each image with the rest of the batch.
 
     Parameters
@@ -49,6 +50,10 @@ class SimCLR(PretextTask):
     normalize_output : bool, default=False
         End the projector with a batch normalisation, as the authors' code of [1]_
         does. False is the head as the papers print it.
+    same_group : {"negative", "ignore", "positive"}, default="negative"
+        What another image of the same patient is: a negative as any other; left out
+        of the negatives; or left out, and the source of the second view. The last two
+        need ``groups`` in ``fit``.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "simclr"
         for colour.
@@ -92,7 +97,8 @@ class SimCLR(PretextTask):
         paper="Chen et al. 2020",
         doi="10.48550/arXiv.2002.05709",
         n_views=2,
-        negatives="batch",
+        compares_batch=True,
+        keeps="nothing",
         momentum_encoder=False,
         advice="The first to try: it gains within a few hundred steps, and batches of "
         "32 to 64 do.",
@@ -103,6 +109,7 @@ class SimCLR(PretextTask):
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
         "projection_size": [Interval(Integral, 1, None, closed="left")],
         "normalize_output": ["boolean"],
+        **ContrastiveTask.group_constraint,
         "augmentation": [str, Augmentation],
     }
 
@@ -113,14 +120,16 @@ class SimCLR(PretextTask):
         hidden_size: int = 2048,
         projection_size: int = 128,
         normalize_output: bool = False,
+        same_group: str = "negative",
         augmentation: str | Augmentation = "auto",
     ):
         self.temperature = temperature
         self.hidden_size = hidden_size
         self.projection_size = projection_size
         self.normalize_output = normalize_output
+        self.same_group = same_group
         self.augmentation = augmentation
 
-    def build(self, backbone: Backbone, *, n_images: int) -> PretextModule:  # noqa: ARG002
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
         """Return the backbone with a projector; see `PretextTask.build`."""
-        return _SimCLRModule(backbone, self)
+        return _SimCLRModule(backbone, self, info)

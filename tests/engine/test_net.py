@@ -9,10 +9,10 @@ from skorch.callbacks import Callback, EarlyStopping
 
 from skssl._random import isolated_torch_rng
 from skssl.data import ImageStore
-from skssl.engine import PretextNet, collapse_figure
+from skssl.engine import PretextNet
 from skssl.exceptions import CollapseWarning, NonFiniteLossError
 from skssl.nn import build_backbone, cosine
-from skssl.pretext import SimCLR
+from skssl.pretext import SimCLR, TrainingInfo
 from skssl.testing import tiny_cnn
 
 
@@ -23,12 +23,11 @@ def store(rng):
 
 
 def make_net(**options):
-    task = SimCLR(hidden_size=8, projection_size=4).resolve(
-        n_images=11, n_channels=1, batch_size=4
-    )
+    info = TrainingInfo(11, 1, (16, 16), 4)
+    task = SimCLR(hidden_size=8, projection_size=4).resolve(info)
     with isolated_torch_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
-        module = task.build(backbone, n_images=11)
+        module = task.build(backbone, info)
     settings = {"max_epochs": 3, "batch_size": 4, "lr": 1e-3, **options}
     return PretextNet(
         module, task=task, image_size=(16, 16), schedule=cosine, **settings
@@ -44,7 +43,7 @@ class Spy(Callback):
     def on_batch_end(self, net, batch=None, loss=None, **kwargs):
         self.lrs.append(net.optimizer_.param_groups[0]["lr"])
         self.losses.append(loss)
-        self.index.append(batch[1])
+        self.index.append(batch.index)
 
 
 def test_rate_follows_the_schedule_at_the_middle_of_each_step(store):
@@ -69,7 +68,8 @@ def test_history_has_a_row_of_figures_an_epoch(store):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     for row in rows:
         assert set(row) == {
-            "epoch", "loss", "lr", "images_per_second", "seconds", "feature_std"
+            "epoch", "loss", "lr", "images_per_second", "seconds",
+            "feature_std", "rankme", "alignment", "uniformity",
         }  # fmt: skip
         assert all(type(value) in (int, float) for value in row.values())
 
@@ -77,7 +77,7 @@ def test_history_has_a_row_of_figures_an_epoch(store):
 def test_a_step_never_asks_the_device_for_a_number(store, monkeypatch):
     """No .item(), .tolist() or bool() between epoch begin and epoch end."""
     calls = []
-    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "numpy"):
+    for name in ("item", "tolist", "__bool__", "__float__", "__int__", "numpy", "cpu"):
         original = getattr(torch.Tensor, name)
 
         def counted(tensor, *args, _name=name, _original=original):
@@ -87,8 +87,9 @@ def test_a_step_never_asks_the_device_for_a_number(store, monkeypatch):
         monkeypatch.setattr(torch.Tensor, name, counted)
     # Adam counts its steps in numbers of the host, which are no syncs either.
     make_net(max_epochs=2, optimizer="sgd").fit(store)
-    # one an epoch, of loss and collapse figure; one at the end, of the weights
-    assert calls == ["tolist", "tolist", "__bool__"]
+    # one an epoch, of loss and features, whose figures are then computed on the
+    # host; one at the end, of the weights
+    assert calls == ["cpu", "tolist"] * 2 + ["__bool__"]
 
 
 def test_early_stopping_ends_training_in_order(store):
@@ -135,25 +136,10 @@ def test_non_finite_loss_stops_and_says_where(store):
 
 def test_collapse_warns(store):
     net = make_net(max_epochs=1)
-    encode = net.module.encode
-
-    def collapsed(images, **options):
-        h = encode(images, **options)
-        net.module.features = torch.ones_like(net.module.features)
-        return h
-
-    net.module.encode = collapsed
+    forward = net.module.backbone.forward
+    net.module.backbone.forward = lambda images: forward(images) * 0 + 1
     with pytest.warns(CollapseWarning, match="collapsed: their spread is 0"):
         net.fit(store)
-
-
-def test_collapse_figure_by_hand():
-    assert collapse_figure(torch.ones(5, 3)).item() == 0
-    # unit rows (1, 0) and (0, 1): each column has standard deviation 1/2
-    orthogonal = torch.tensor([[2.0, 0.0], [0.0, 3.0]])
-    assert collapse_figure(orthogonal).item() == pytest.approx(0.5 * 2**0.5)
-    sphere = torch.randn(4000, 64, generator=torch.Generator().manual_seed(0))
-    assert collapse_figure(sphere).item() == pytest.approx(1.0, abs=0.02)
 
 
 def test_progress_bar_shows_steps_and_figures(store, capsys):

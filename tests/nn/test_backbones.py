@@ -30,7 +30,8 @@ FAMILIES = {
     "swin_t": (32, 768),
     "swin_v2_t": (32, 768),
     "vgg11": (32, 4096),
-    "vit_b_32": (32, 768),
+    "vit_b_32": (40, 768),
+    "vit_tiny": (32, 192),
     "wide_resnet50_2": (32, 2048),
     "crnet": (32, 128),
 }
@@ -264,7 +265,7 @@ def test_no_randomness_but_that_of_the_global_generator():
     [
         ("resnet81", {}, "backbone='resnet81' is unknown. Did you mean 'resnet18'"),
         ("crnett", {}, "Did you mean 'crnet'"),
-        ("vit_b_32", {"px": 40}, "multiple of 32 for backbone 'vit_b_32'"),
+        ("vit_tinny", {}, "Did you mean 'vit_tiny'"),
         ("maxvit_t", {"px": 64}, r"'maxvit_t' cannot be built for image_size=\(64"),
         ("alexnet", {"px": 20}, r"'alexnet' cannot take images of image_size=\(20"),
         ("crnet", {"px": 16}, "image_size of CRNet must be at least 23"),

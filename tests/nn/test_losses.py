@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from skssl._random import make_generator
-from skssl.nn import info_nce, nt_xent
+from skssl.nn import info_nce, mean_cosine, nt_xent
 
 
 def draw(*shape, seed=0):
@@ -64,6 +64,39 @@ def test_info_nce_is_equation_1(n, n_negatives, masked):
     assert result.item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(("n", "d"), [(1, 3), (2, 1), (17, 8)])
+def test_mean_cosine_is_that_of_the_rows(n, d):
+    a, b = draw(n, d, seed=1) * 3, draw(n, d, seed=2)
+    rows = zip(a.double().numpy(), b.double().numpy(), strict=True)
+    expected = sum(cosine(x, y) for x, y in rows) / n
+    assert mean_cosine(a, b).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_mean_cosine_is_the_squared_distance_of_unit_vectors():
+    a, b = draw(5, 4, seed=1), draw(5, 4, seed=2)
+    unit_a, unit_b = a / a.norm(dim=1)[:, None], b / b.norm(dim=1)[:, None]
+    distance = ((unit_a - unit_b) ** 2).sum(1).mean()  # eq. 2 of Grill et al. 2020
+    torch.testing.assert_close(2 - 2 * mean_cosine(a, b), distance)
+
+
+def test_mean_cosine_has_the_gradient_of_central_differences_for_both():
+    for side in (0, 1):
+        pair = [draw(3, 4), draw(3, 4, seed=1)]
+        pair[side].requires_grad_()
+        mean_cosine(*pair).backward()
+        steps = [np.zeros((3, 4)), np.zeros((3, 4))]
+        steps[side][1, 2] = 1e-5
+        values = []
+        for sign in (1, -1):
+            a, b = (
+                z.detach().double().numpy() + sign * step
+                for z, step in zip(pair, steps, strict=True)
+            )
+            values.append(sum(cosine(x, y) for x, y in zip(a, b, strict=True)) / 3)
+        numeric = (values[0] - values[1]) / 2e-5
+        assert pair[side].grad[1, 2].item() == pytest.approx(numeric, rel=1e-3)
+
+
 @pytest.mark.parametrize("n", [2, 10])
 def test_equal_vectors_leave_chance(n):
     z = torch.ones(n, 4)
@@ -107,12 +140,18 @@ def test_gradients_are_those_of_central_differences():
 
 def test_autocast_does_not_lower_the_precision():
     z1, z2, negatives = draw(8, 16), draw(8, 16, seed=1), draw(9, 16, seed=2)
-    expected = nt_xent(z1, z2, 0.1), info_nce(z1, z2, negatives, 0.1)
+
+    def losses():
+        contrast = nt_xent(z1, z2, 0.1), info_nce(z1, z2, negatives, 0.1)
+        return *contrast, mean_cosine(z1, z2)
+
+    expected = losses()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        result = nt_xent(z1, z2, 0.1), info_nce(z1, z2, negatives, 0.1)
+        result = losses()
         assert (z1 @ z2.T).dtype == torch.bfloat16
     assert result == expected
     assert nt_xent(z1.bfloat16(), z2.bfloat16(), 0.1).dtype == torch.float32
+    assert mean_cosine(z1.bfloat16(), z2.bfloat16()).dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -120,6 +159,7 @@ def test_autocast_does_not_lower_the_precision():
     [
         (lambda z: nt_xent(z[:1], z[:1], 0.1), "at least 2 images in z1, got 1"),
         (lambda z: nt_xent(z, z[:2], 0.1), "z1 and z2 must have the same shape"),
+        (lambda z: mean_cosine(z, z[:2]), "a and b must have the same shape"),
         (lambda z: nt_xent(z, z, 0.0), "temperature must be positive, got 0.0"),
         (lambda z: info_nce(z, z[:2], z, 0.1), "q and k must have the same shape"),
         (lambda z: info_nce(z, z, z[:, :2], 0.1), r"negatives must have shape \(K, 4"),

@@ -236,6 +236,7 @@ def test_estimators_that_cannot_serve():
     ("backbone", "weights", "error", "match"),
     [
         ("crnet", "imagenet", ValueError, "only for torchvision models"),
+        ("vit_tiny", "imagenet", ValueError, "only for torchvision models"),
         (nn.Conv2d(1, 2, 3), "imagenet", ValueError, "only for torchvision models"),
         ("resnet18", "IMAGENET", ValueError, r"'IMAGENET1K_V1'.*got 'IMAGENET'"),
         ("resnet18", 3, TypeError, "weights must be None, 'imagenet'.* got int"),

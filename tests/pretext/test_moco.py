@@ -8,17 +8,18 @@ import torch
 
 from skssl._random import isolated_torch_rng
 from skssl.nn import build_backbone
-from skssl.pretext import MoCo
+from skssl.pretext import MoCo, TrainingInfo
 from skssl.testing import tiny_cnn
 
 
 def make(n_images=6, **parameters):
     settings = {"hidden_size": 7, "projection_size": 5, "queue_size": 8, **parameters}
     settings.setdefault("in_batch_negatives", False)  # the published method
-    task = MoCo(**settings).resolve(n_images=n_images, n_channels=1, batch_size=3)
+    info = TrainingInfo(n_images, 1, (16, 16), batch_size=3)
+    task = MoCo(**settings).resolve(info)
     with isolated_torch_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
-        return task.build(backbone, n_images=n_images).train()
+        return task.build(backbone, info).train()
 
 
 def random_views(n, seed):
@@ -139,10 +140,10 @@ def test_forward_leaves_the_queue_to_after_step():
     [(425, 32, 128), (100, 32, 100), (2, 2, 2)],
 )
 def test_queue_size_follows_the_set_and_the_batch(n_images, batch_size, queue_size):
-    task = MoCo().resolve(n_images=n_images, n_channels=1, batch_size=batch_size)
+    task = MoCo().resolve(TrainingInfo(n_images, 1, (16, 16), batch_size))
     assert task.queue_size == queue_size
 
 
 def test_bad_momentum_is_named():
     with pytest.raises(ValueError, match="'momentum' parameter of MoCo"):
-        MoCo(momentum=1.0).resolve(n_images=8, n_channels=1, batch_size=4)
+        MoCo(momentum=1.0).resolve(TrainingInfo(8, 1, (16, 16), 4))

@@ -6,18 +6,18 @@ import torch
 
 from skssl._random import isolated_torch_rng
 from skssl.nn import build_backbone
-from skssl.pretext import SimCLR
+from skssl.pretext import SimCLR, TrainingInfo
 from skssl.testing import tiny_cnn
+
+INFO = TrainingInfo(n_images=6, n_channels=1, image_size=(16, 16), batch_size=6)
 
 
 @pytest.fixture
 def module_and_views():
-    task = SimCLR(temperature=0.3, hidden_size=7, projection_size=5).resolve(
-        n_images=6, n_channels=1, batch_size=6
-    )
+    task = SimCLR(temperature=0.3, hidden_size=7, projection_size=5).resolve(INFO)
     with isolated_torch_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
-        module = task.build(backbone, n_images=6)
+        module = task.build(backbone, INFO)
         views = torch.rand(6, 1, 16, 16), torch.rand(6, 1, 16, 16)
     return module, views
 
@@ -47,10 +47,10 @@ def test_loss_equals_the_formula(module_and_views):
 def test_projector_is_that_of_gazda(normalize_output):
     task = SimCLR(
         hidden_size=7, projection_size=5, normalize_output=normalize_output
-    ).resolve(n_images=6, n_channels=1, batch_size=6)
+    ).resolve(INFO)
     with isolated_torch_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
-        projector = task.build(backbone, n_images=6).projector
+        projector = task.build(backbone, INFO).projector
     # linear with bias, BatchNorm (scale, shift), linear without bias; the
     # normalisation of the output has no parameters
     expected = backbone.n_features * 7 + 7 + 2 * 7 + 7 * 5
@@ -66,12 +66,6 @@ def test_default_projector_has_2048_and_128():
     assert (task.hidden_size, task.projection_size) == (2048, 128)
 
 
-def test_features_are_those_of_the_first_view(module_and_views):
-    module, views = module_and_views
-    module.eval()(views, torch.arange(6))
-    torch.testing.assert_close(module.features, module.backbone(views[0]).detach())
-
-
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -82,4 +76,4 @@ def test_features_are_those_of_the_first_view(module_and_views):
 )
 def test_bad_parameters_are_named(parameters, message):
     with pytest.raises(ValueError, match=message):
-        SimCLR(**parameters).resolve(n_images=8, n_channels=1, batch_size=4)
+        SimCLR(**parameters).resolve(INFO)

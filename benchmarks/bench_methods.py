@@ -1,0 +1,163 @@
+"""All pretexts side by side: equal data, network and epochs, each with its defaults.
+
+For each seed: pretrain on the images without labels, then logistic regression on the
+labelled ones, its C chosen by patient-grouped cross-validation. Phantoms and X-rays
+are scored once on a test set; COVID-CT by patient-grouped cross-validation of train
+and val (whose images, without labels, all pretrainings saw). A run takes a process of
+its own, so that its peak memory is known; a run that the file has already is not
+repeated.
+
+    python benchmarks/bench_methods.py phantoms
+    python benchmarks/bench_methods.py xray --data covid-radiography-96.zip
+    python benchmarks/bench_methods.py covid-ct --data covid-ct
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from _report import peak_ram_gb, save
+from _scoring import make_probe, raw_pixels, score_folds, score_test
+from _studies import STUDIES, Study
+
+from skssl import SelfSupervisedPretrainer
+from skssl.engine import feature_rank
+from skssl.pretext import get_pretext, list_pretexts
+
+# Equal for all methods; the images' size is 64 px.
+SETTINGS = {
+    "phantoms": {"max_epochs": 20, "batch_size": 32},
+    "xray": {"max_epochs": 20, "batch_size": 32},
+    "covid-ct": {"max_epochs": 20, "batch_size": 32},
+}
+CONTROLS = ["raw pixels (PCA)", "untrained", "untrained ViT"]
+
+
+def load(name: str, data: Path | None, seed: int) -> Study:
+    """Return the study at the size of this benchmark, without its own settings."""
+    args = argparse.Namespace(data=data, luna=None)
+    study = STUDIES[name](args, seed)
+    if name == "xray":
+        study = replace(study, unlabelled=study.unlabelled[:1000])
+    return study
+
+
+def run(name: str, data: Path | None, method: str, seed: int) -> dict:
+    """Return one row; called in a process of its own."""
+    study = load(name, data, seed)
+    row: dict = {"features": method, "seed": seed}
+    if method == CONTROLS[0]:
+        h = [raw_pixels(X) for X in (study.X, study.X_test)]
+        return row | _score(name, make_probe(pca_seed=seed), h, study)
+    ssl = make_pretrainer(name, method, seed).fit(study.unlabelled)
+    row["peak_ram_gb"] = round(peak_ram_gb(), 2)
+    h = [ssl.transform(X) for X in (study.X, study.X_test)]
+    row |= _score(name, make_probe(), h, study)
+    row["rankme"] = round(float(feature_rank(torch.from_numpy(h[0]))), 1)
+    if ssl.n_iter_:
+        history = ssl.history_
+        row["images_per_second"] = round(
+            statistics.median(epoch["images_per_second"] for epoch in history), 1
+        )
+        row["seconds"] = round(sum(epoch["seconds"] for epoch in history), 1)
+        row["loss"] = [round(history[i]["loss"], 4) for i in (0, -1)]
+        row["feature_std"] = round(history[-1]["feature_std"], 3)
+        row["alignment"] = round(history[-1]["alignment"], 3)
+        row["uniformity"] = round(history[-1]["uniformity"], 3)
+    return row
+
+
+def make_pretrainer(name: str, method: str, seed: int) -> SelfSupervisedPretrainer:
+    """Return the pretrainer of a method, or an untrained control."""
+    settings = {"image_size": 64, **SETTINGS[name]}
+    if method in CONTROLS:
+        vit = method == CONTROLS[2]
+        settings |= {"max_epochs": 0, "backbone": "vit_tiny" if vit else "resnet18"}
+        method = "simclr"
+    elif get_pretext(method).card.backbones == "ViT":
+        settings["backbone"] = "vit_tiny"
+    return SelfSupervisedPretrainer(method, random_state=seed, **settings)
+
+
+def _score(name: str, probe: object, h: list[np.ndarray], study: Study) -> dict:
+    if name == "covid-ct":  # its test split is not for comparisons
+        return score_folds(probe, h[0], study)
+    return score_test(probe, h, study)
+
+
+def _line(row: dict, n_left: int) -> str:
+    figures = [f"{row['test']:.3f} [{row['test_low']:.3f}, {row['test_high']:.3f}]"]
+    figures += [
+        f"{name} {row[name]}"
+        for name in ("rankme", "images_per_second", "peak_ram_gb", "loss")
+        if name in row
+    ]
+    return f"seed {row['seed']} {row['features']:20} {' · '.join(figures)} ({n_left})"
+
+
+def summarize(rows: list[dict]) -> None:
+    """Print mean and spread over seeds, and the gain over the stronger control."""
+    print(f"\n{'features':20} {'test':>15} {'gain':>17} {'rank':>6} {'img/s':>6}")
+    for name in dict.fromkeys(row["features"] for row in rows):
+        mine = [row for row in rows if row["features"] == name]
+        gains = [row["test"] - _control(row, rows) for row in mine]
+        rank, speed = (
+            statistics.fmean(row.get(key, float("nan")) for row in mine)
+            for key in ("rankme", "images_per_second")
+        )
+        test = [row["test"] for row in mine]
+        print(
+            f"{name:20} {statistics.fmean(test):.3f} ± {statistics.pstdev(test):.3f}  "
+            f"{statistics.fmean(gains):+.3f} ± {statistics.pstdev(gains):.3f}  "
+            f"{rank:6.1f} {speed:6.0f}"
+        )
+
+
+def _control(row: dict, rows: list[dict]) -> float:
+    """Return the better of raw pixels and the untrained network, of a row's seed."""
+    names = CONTROLS[:2]
+    found = [
+        r["test"] for r in rows if r["seed"] == row["seed"] and r["features"] in names
+    ]
+    return max(found, default=float("nan"))
+
+
+def main() -> None:
+    """Run what is asked for and not in the file yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", choices=SETTINGS)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--methods", nargs="+", default=[*CONTROLS, *list_pretexts()])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    path = args.json or Path(__file__).parent / f"results/methods_{args.study}.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    done = {(row["features"], row["seed"]) for row in rows}
+    asked = [(m, seed) for seed in args.seeds for m in args.methods]
+    left = [pair for pair in asked if pair not in done]
+    n_threads = max(1, (os.cpu_count() or 1) // args.jobs)
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)  # of the processes to come
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(args.jobs, spawn, max_tasks_per_child=1) as pool:
+        futures = [pool.submit(run, args.study, args.data, *pair) for pair in left]
+        for n_done, future in enumerate(as_completed(futures), start=1):
+            rows.append(future.result())
+            print(_line(rows[-1], len(left) - n_done), flush=True)
+            order = {name: i for i, name in enumerate([*CONTROLS, *list_pretexts()])}
+            rows.sort(key=lambda row: (row["seed"], order.get(row["features"], 99)))
+            settings = {"image_size": 64, **SETTINGS[args.study]}
+            save(path, {"study": args.study, "settings": settings, "rows": rows})
+    summarize(rows)
+
+
+if __name__ == "__main__":
+    main()

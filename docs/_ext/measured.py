@@ -1,0 +1,171 @@
+"""Tables of what the benchmarks wrote to ``benchmarks/results``."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+from list_tables import list_table
+
+NOT_MEASURED = "Not measured yet.\n"
+#: What pretraining has to beat: the better of the two, for each seed.
+CONTROLS = ("raw pixels (PCA)", "untrained")
+
+
+def gain_tables(results: Path) -> str:
+    """Return a table for each ``gain_*.json`` of ``benchmarks/bench_gain.py``."""
+    return _study_tables(results, "gain_*.json", _gain_table)
+
+
+def comparison_tables(results: Path) -> str:
+    """Return a table for each ``methods_*.json`` of ``benchmarks/bench_methods.py``."""
+    return _study_tables(results, "methods_*.json", _comparison_table)
+
+
+def speed_tables(results: Path) -> str:
+    """Return a table for each ``bench_pretrain*.json`` of that benchmark."""
+    tables = []
+    for measured in _read(results, "bench_pretrain*.json"):
+        settings = measured["settings"]
+        figures = {**measured["medians"], **measured["ratios"]}
+        tables.append(
+            f".. rubric:: {settings['pretext']}, {settings['backbone']}, "
+            f"{settings['size']} px, batch {settings['batch']}\n\n"
+            f"{_circumstances(measured)}\n\n"
+            + list_table(
+                ("Images a second, unless said otherwise", "Median"),
+                ((name, f"{value:.4g}") for name, value in figures.items()),
+            )
+        )
+    return "\n".join(tables) or NOT_MEASURED
+
+
+def _read(results: Path, pattern: str) -> Iterator[dict[str, Any]]:
+    for path in sorted(results.glob(pattern)):
+        yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def _study_tables(
+    results: Path,
+    pattern: str,
+    make_table: Callable[[list[dict[str, Any]]], str],
+) -> str:
+    tables = [
+        f".. rubric:: {measured['study']}\n\n"
+        f"{_circumstances(measured)}\n\n{make_table(measured['rows'])}"
+        for measured in _read(results, pattern)
+    ]
+    return "\n".join(tables) or NOT_MEASURED
+
+
+def _gain_table(rows: list[dict[str, Any]]) -> str:
+    untrained = {r["seed"]: r["test"] for r in rows if r["features"] == "untrained"}
+    lines = []
+    for name, mine in _by_features(rows):
+        gains = [
+            r["test"] - untrained[r["seed"]] for r in mine if r["seed"] in untrained
+        ]
+        training = [
+            f"{len(r['loss'])} × {r['batch_size']}" for r in mine if "loss" in r
+        ]
+        lines.append(
+            (
+                name,
+                training[0] if training else "",
+                _mean_and_spread([row["cv"] for row in mine]),
+                _each_seed(mine),
+                _mean_and_spread([row["test"] for row in mine]),
+                _mean_and_spread(gains, sign="+") if gains else "",
+                _mean(mine, "pretraining_seconds", ".0f"),
+            )
+        )
+    header = (
+        "Features",
+        "Epochs × batch",
+        "Cross-validation",
+        "Test [95 % interval], each seed",
+        "Test",
+        "Gain over untrained",
+        "Seconds",
+    )
+    return list_table(header, lines)
+
+
+def _comparison_table(rows: list[dict[str, Any]]) -> str:
+    stronger = _stronger_control(rows)
+    lines = []
+    for name, mine in _by_features(rows):
+        compared = () if name in CONTROLS else stronger
+        gains = [r["test"] - stronger[r["seed"]] for r in mine if r["seed"] in compared]
+        lines.append(
+            (
+                name,
+                _each_seed(mine),
+                _mean_and_spread([row["test"] for row in mine]),
+                _mean_and_spread(gains, sign="+") if gains else "",
+                _mean(mine, "rankme", ".1f"),
+                _mean(mine, "images_per_second", ".0f"),
+                _mean(mine, "peak_ram_gb", ".2f"),
+            )
+        )
+    header = (
+        "Features",
+        "AUC [95 % interval], each seed",
+        "AUC",
+        "Gain over the stronger control",
+        "Effective rank",
+        "Images a second",
+        "Peak memory, GB",
+    )
+    return list_table(header, lines)
+
+
+def _stronger_control(rows: list[dict[str, Any]]) -> dict[int, float]:
+    """Return the better control's score for each seed that has both."""
+    scores: dict[int, list[float]] = {}
+    for row in rows:
+        if row["features"] in CONTROLS:
+            scores.setdefault(row["seed"], []).append(row["test"])
+    return {
+        seed: max(both) for seed, both in scores.items() if len(both) == len(CONTROLS)
+    }
+
+
+def _by_features(
+    rows: list[dict[str, Any]],
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the rows of each kind of features, in the order of the file."""
+    for name in dict.fromkeys(row["features"] for row in rows):
+        yield name, [row for row in rows if row["features"] == name]
+
+
+def _each_seed(rows: list[dict[str, Any]]) -> str:
+    return "; ".join(
+        f"{r['test']:.3f} [{r['test_low']:.3f}, {r['test_high']:.3f}]" for r in rows
+    )
+
+
+def _mean(rows: list[dict[str, Any]], figure: str, form: str) -> str:
+    """Return the mean of a figure that some rows have; empty if none has."""
+    values = [row[figure] for row in rows if figure in row]
+    return format(fmean(values), form) if values else ""
+
+
+def _mean_and_spread(values: list[float], sign: str = "") -> str:
+    """Return mean ± standard deviation, or the one value there is."""
+    mean = f"{fmean(values):{sign}.3f}"
+    return f"{mean} ± {pstdev(values):.3f}" if len(values) > 1 else mean
+
+
+def _circumstances(measured: dict[str, Any]) -> str:
+    """Return settings and environment of a measurement as a sentence each."""
+    said = []
+    for what in ("settings", "environment"):
+        items = measured.get(what, {}).items()
+        said.append(", ".join(f"{k} {v}" for k, v in items if v is not None))
+    return "\n\n".join(
+        f"{what}: ``{text}``."
+        for what, text in zip(("Settings", "Measured with"), said, strict=True)
+        if text
+    )

@@ -1,0 +1,159 @@
+"""Figures of features that tell without labels how a pretraining goes."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from skssl.nn import Backbone, in_eval_mode
+
+__all__ = [
+    "alignment",
+    "backbone_features",
+    "feature_rank",
+    "feature_spread",
+    "uniformity",
+]
+
+_BATCH = 64  # images; the features do not depend on it
+_TINY = 1e-7
+
+
+def feature_spread(features: Tensor) -> Tensor:
+    """Return the mean standard deviation of unit-norm features, times √d.
+
+    Parameters
+    ----------
+    features : Tensor of shape (n, d)
+
+    Returns
+    -------
+    Tensor, scalar
+        0 if all rows point the same way; 1 if directions are uniform on the sphere
+        (Chen & He 2021, :doi:`10.1109/CVPR46437.2021.01549`, section 4.1).
+
+    Examples
+    --------
+    >>> feature_spread(torch.ones(8, 4))
+    tensor(0.)
+    """
+    unit = functional.normalize(features, dim=1)  # (n, d)
+    return unit.std(dim=0, correction=0).mean() * features.shape[1] ** 0.5
+
+
+def feature_rank(features: Tensor) -> Tensor:
+    r"""Return RankMe, the effective rank of features.
+
+    With p the singular values of the matrix of features, divided by their sum, it is
+
+    .. math:: \exp\left(-\sum_k p_k \log p_k\right)
+
+    Parameters
+    ----------
+    features : Tensor of shape (n, d)
+        Not centred, as in the paper.
+
+    Returns
+    -------
+    Tensor, scalar
+        Between 1, where all rows are multiples of one, and min(n, d); 0 where all
+        features are zero.
+
+    Notes
+    -----
+    Garrido et al. 2023, :doi:`10.48550/arXiv.2210.02885`. They take 25,600 images; few
+    images bound the rank by their number, so compare it within a training, not between
+    sets. Their constant of 1e-7 stands inside the logarithm only.
+
+    Examples
+    --------
+    >>> feature_rank(torch.eye(3)).round(decimals=4)
+    tensor(3.)
+    """
+    values = torch.linalg.svdvals(features)  # (min(n, d),)
+    share = values / values.sum().clamp_min(_TINY)
+    return torch.exp(-(share * (share + _TINY).log()).sum()) * (values.sum() > 0)
+
+
+def alignment(features: Tensor, of_views: Tensor) -> Tensor:
+    """Return the mean squared distance of unit-norm features of pairs, in [0, 4].
+
+    Parameters
+    ----------
+    features, of_views : Tensor of shape (n, d)
+        Features of images, and of one view of each.
+
+    Notes
+    -----
+    Wang & Isola 2020, :doi:`10.48550/arXiv.2005.10242`, with exponent 2.
+
+    Examples
+    --------
+    >>> alignment(torch.eye(2), torch.eye(2))
+    tensor(0.)
+    """
+    first, second = (functional.normalize(h, dim=1) for h in (features, of_views))
+    return (first - second).square().sum(1).mean()
+
+
+def uniformity(features: Tensor) -> Tensor:
+    r"""Return the logarithm of the mean of exp(-2‖u - v‖²) over pairs of directions.
+
+    Parameters
+    ----------
+    features : Tensor of shape (n, d)
+        At least two.
+
+    Returns
+    -------
+    Tensor, scalar
+        0 if all directions are equal; the lower, the more evenly they are spread.
+
+    Notes
+    -----
+    Wang & Isola 2020, :doi:`10.48550/arXiv.2005.10242`, with t = 2.
+
+    Examples
+    --------
+    >>> uniformity(torch.eye(2)).round(decimals=4)
+    tensor(-4.)
+    """
+    unit = functional.normalize(features, dim=1)  # (n, d)
+    squared = torch.pdist(unit).square()  # (n (n - 1) / 2,)
+    return squared.mul(-2).exp().mean().log()
+
+
+@torch.no_grad()
+def backbone_features(
+    backbone: Backbone, images: Tensor, size: tuple[int, int], device: torch.device
+) -> Tensor:
+    """Return the features of images in eval mode, in float32.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Its mode is put back.
+    images : Tensor of shape (n, C, H, W), uint8, or float in [0, 1]
+        On any device.
+    size : (height, width)
+        What the images are resized to, pixels.
+    device : torch.device
+        The backbone's.
+
+    Returns
+    -------
+    Tensor of shape (n, n_features), float32
+        On ``device``.
+    """
+    parts = []
+    with in_eval_mode(backbone):
+        for part in images.split(_BATCH):
+            pixels = part.to(device)
+            if not pixels.is_floating_point():
+                pixels = pixels.float().div_(255)
+            if pixels.shape[2:] != size:
+                pixels = functional.interpolate(
+                    pixels, size, mode="bilinear", antialias=True
+                )
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+            parts.append(backbone(pixels).float())  # (b, d)
+    return torch.cat(parts)

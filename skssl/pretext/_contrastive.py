@@ -1,0 +1,111 @@
+"""What contrastive methods share: which images of a patient are no negatives.
+
+Azizi et al. 2021 take the second view from another image of the same patient (MICLe,
+:doi:`10.1109/ICCV48922.2021.00346`).
+"""
+
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from skssl._sklearn import StrOptions
+from skssl.nn import Backbone
+from skssl.pretext._base import PretextModule, PretextTask, TrainingInfo
+
+__all__ = ["ContrastiveModule", "ContrastiveTask"]
+
+
+class ContrastiveModule(PretextModule):
+    """A module that knows the patients of its training images, where it needs them.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    task : ContrastiveTask
+        A resolved task.
+    info : TrainingInfo
+    """
+
+    groups: Tensor | None
+
+    def __init__(
+        self, backbone: Backbone, task: "ContrastiveTask", info: TrainingInfo
+    ) -> None:
+        super().__init__(backbone)
+        known = None if task.same_group == "negative" else info.groups
+        # Not persistent: it describes the training set, and is there after build.
+        self.register_buffer("groups", known, persistent=False)
+
+    def is_same_group(self, index: Tensor, others: Tensor) -> Tensor | None:
+        """Tell which other images are of the patient of each image.
+
+        Parameters
+        ----------
+        index : Tensor of shape (n,), int64
+            Numbers of images in the training set.
+        others : Tensor of shape (m,), int64
+            Numbers of others; -1 is no image at all, and nobody's.
+
+        Returns
+        -------
+        Tensor of shape (n, m), bool, or None
+            None with ``same_group="negative"``, which does not ask for patients.
+        """
+        if self.groups is None:
+            return None
+        same = self.groups[index][:, None] == self.groups[others]  # (n, m)
+        return same & (others >= 0)
+
+
+class ContrastiveTask(PretextTask):
+    """A pretext with negatives, which has a parameter ``same_group``.
+
+    "negative" treats another image of the same patient as any other image.  "ignore"
+    leaves such images out of the negatives. "positive" takes the second view from
+    another image of the patient (from the image itself where there is no other), and
+    leaves the rest of them out of the negatives, too. The last two need ``groups`` in
+    ``fit``.
+    """
+
+    group_constraint: ClassVar[dict[str, list]] = {
+        "same_group": [StrOptions({"negative", "ignore", "positive"})]
+    }
+
+    def resolve(self, info: TrainingInfo) -> Self:
+        """Settle the open choices; see `PretextTask.resolve`."""
+        task = super().resolve(info)
+        if self.same_group != "negative" and info.groups is None:
+            raise ValueError(
+                f"same_group={self.same_group!r} of {type(self).__name__} needs the "
+                "patient of each image: fit(X, groups=...)."
+            )
+        return task
+
+    def views(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        *,
+        size: tuple[int, int],
+        partners: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Make two views of each image, or one of it and one of its partner.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), uint8
+        generator : torch.Generator
+        size : (height, width)
+        partners : Tensor of shape (n, C, H, W), uint8, optional
+            What the second view is made of, in place of ``images``.
+
+        Returns
+        -------
+        tuple of 2 Tensors of shape (n, C, height, width), float32 in [0, 1]
+        """
+        second = images if partners is None else partners
+        return (
+            self.augment(images, generator, size),
+            self.augment(second, generator, size),
+        )

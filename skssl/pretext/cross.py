@@ -1,0 +1,145 @@
+"""Cross: predictions agree across views, and with a slowly moving copy's projection.
+
+Li, Togo, Ogawa & Haseyama 2021.
+"""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+from torch import Tensor
+
+from skssl._sklearn import Interval
+from skssl.augment import Augmentation
+from skssl.nn import Backbone, EMACopy, mean_cosine, mlp
+from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
+
+
+def _cross_loss(p1: Tensor, p2: Tensor, target2: Tensor) -> Tensor:
+    """Cross-view distance of eq. 1 plus cross-model distance of eq. 2."""
+    return (2 - 2 * mean_cosine(p1, p2)) + (2 - 2 * mean_cosine(p2, target2))
+
+
+class _CrossModule(PretextModule):
+    def __init__(self, backbone: Backbone, task: "Cross"):
+        super().__init__(backbone)
+        self.momentum = task.momentum
+        self.projector = mlp(
+            backbone.n_features, task.hidden_size, task.projection_size
+        )
+        self.predictor = mlp(
+            task.projection_size, task.predictor_size, task.projection_size
+        )
+        self.target_backbone = EMACopy(self.backbone)
+        self.target_projector = EMACopy(self.projector)
+
+    def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
+        # (n, projection_size) each
+        p1, p2 = (self.predictor(self.projector(self.backbone(v))) for v in views)
+        y2 = self.target_projector(self.target_backbone(views[1]))
+        return _cross_loss(p1, p2, y2)
+
+    def after_step(self, progress: float) -> None:  # noqa: ARG002
+        self.target_backbone.update(self.backbone, self.momentum)
+        self.target_projector.update(self.projector, self.momentum)
+
+
+class Cross(PretextTask):
+    r"""Match the predictions of two views, and one of them with a moving-average copy.
+
+    Parameters
+    ----------
+    momentum : float, default=0.996
+        τ of the moving average, in [0, 1); the paper's.
+    hidden_size : int, default=512
+        Width of the projector's hidden layer.
+    projection_size : int, default=128
+        Dimension of projections and predictions.
+    predictor_size : int, default=4096
+        Width of the predictor's hidden layer.
+    augmentation : str or Augmentation, default="auto"
+        Recipe of the views: "auto" is "medical_gray" for gray images and "cross" for
+        colour. "cross" is the paper's, for gray images, too.
+
+    Notes
+    -----
+    With P₁ and P₂ the predictions from two views by the trained network (backbone,
+    projector, predictor), and Y'₂ the projection of the second view by its moving
+    average (backbone, projector), through which no gradient goes, the loss is the mean
+    over the images of
+
+    .. math:: [2 - 2\cos(P_1, P_2)] + [2 - 2\cos(P_2, Y'_2)]
+
+    whose gradient goes through P₁ and P₂ both. After each step
+    θ₂ ← τ·θ₂ + (1 - τ)·θ₁.
+
+    The paper prints an output of 256 for the predictor, which cannot be compared with
+    a projection of 128, so the predictor ends with ``projection_size``: **choice**.
+    Each view passes the networks by itself, which the paper leaves open: **choice**.
+
+    The paper trains a ResNet-50 from ImageNet weights (``weights="imagenet"``) with SGD
+    at a rate of 0.03, which ``optimizer="auto"`` gives, and a weight decay of 4e-4,
+    which is a parameter of the pretrainer: ``weight_decay=4e-4``. It uses batches of
+    256 views of 112 px, for 40 epochs of 16,933 images.
+
+    There are no negatives: all images on one point would be a perfect answer. The
+    column ``feature_std`` of the history tells, by falling towards 0.
+
+    References
+    ----------
+    .. [1] G. Li, R. Togo, T. Ogawa, M. Haseyama. "COVID-19 Detection Based on
+       Self-Supervised Transfer Learning Using Chest X-Ray Images", International
+       Journal of Computer Assisted Radiology and Surgery 18, 2023, first written in
+       2021. :doi:`10.1007/s11548-022-02813-x`
+    .. [2] G. Li, R. Togo, T. Ogawa, M. Haseyama. "Self-Supervised Learning for
+       Gastritis Detection with Gastric X-Ray Images", 2021.
+       :doi:`10.48550/arXiv.2104.02864`
+
+    Examples
+    --------
+    >>> from skssl.pretext import Cross
+    >>> Cross(momentum=0.99)
+    Cross(momentum=0.99)
+    """
+
+    name = "cross"
+    default_augmentation = "cross"
+    default_optimizer = "sgd"
+    default_lr = 0.03
+    card = MethodCard(
+        title="Cross",
+        paper="Li et al. 2021",
+        doi="10.1007/s11548-022-02813-x",
+        n_views=3,
+        compares_batch=False,
+        keeps="nothing",
+        momentum_encoder=True,
+        advice="On chest X-rays, from ImageNet weights, as published. Keep an eye on "
+        "feature_std.",
+    )
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "projection_size": [Interval(Integral, 1, None, closed="left")],
+        "predictor_size": [Interval(Integral, 1, None, closed="left")],
+        "augmentation": [str, Augmentation],
+    }
+
+    def __init__(
+        self,
+        *,
+        momentum: float = 0.996,
+        hidden_size: int = 512,
+        projection_size: int = 128,
+        predictor_size: int = 4096,
+        augmentation: str | Augmentation = "auto",
+    ):
+        self.momentum = momentum
+        self.hidden_size = hidden_size
+        self.projection_size = projection_size
+        self.predictor_size = predictor_size
+        self.augmentation = augmentation
+
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:  # noqa: ARG002
+        """Return both networks and the predictor; see `PretextTask.build`."""
+        return _CrossModule(backbone, self)

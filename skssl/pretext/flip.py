@@ -1,0 +1,102 @@
+"""Flip: tell whether an image was mirrored left-right.
+
+Ewen & Khan 2020.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from skssl.augment import Augmentation
+from skssl.nn import Backbone
+from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
+from skssl.pretext._labelled import WhichViewModule
+
+
+class Flip(PretextTask):
+    r"""Tell each image from its left-right mirror image.
+
+    Parameters
+    ----------
+    augmentation : str or Augmentation, default="auto"
+        Recipe of the view that is then mirrored: "auto" is "medical_gray" for gray
+        images and "cross" (crop, blur) for colour, without flips, which it must not
+        have. "identity" is the paper's.
+
+    Notes
+    -----
+    Each image x passes the network as it is, class 0, and mirrored, class 1. With F
+    the softmax of a linear head's two logits and x' the mirrored image, the loss of n
+    images is
+
+    .. math:: -\frac{1}{2n} \sum_i \left(\log F_0(x_i) + \log F_1(x'_i)\right)
+
+    The paper has one output with a sigmoid and the binary cross-entropy, which is the
+    same function of the difference of the two logits. An image and its mirror image
+    are in one batch, so the classes are balanced, and they share crop and intensities,
+    so nothing but the sides tells them apart.
+
+    Differences: the paper does not augment. Here "auto" does (**our choice**), since a
+    network soon knows a few hundred images by heart, and none of what is left of the
+    recipes exchanges left and right. The paper trains from ImageNet weights, in three
+    runs, with the head of the later classifier; here the head is one linear layer.
+
+    References
+    ----------
+    .. [1] N. Ewen, N. Khan. "Targeted Self Supervision for Classification on a Small
+       COVID-19 CT Scan Dataset", 2020. :doi:`10.48550/arXiv.2011.10188`
+
+    Examples
+    --------
+    >>> from skssl.pretext import Flip
+    >>> Flip(augmentation="identity")
+    Flip(augmentation='identity')
+    """
+
+    name = "flip"
+    default_augmentation = "cross"
+    forbidden_augmentations: ClassVar[dict[str, str]] = {
+        "horizontal_flip": "the label is whether it mirrored the image itself",
+        "vertical_flip": "a top-bottom mirror exchanges the sides, up to a turn",
+    }
+    card = MethodCard(
+        title="Flip",
+        paper="Ewen & Khan 2020",
+        doi="10.48550/arXiv.2011.10188",
+        n_views=2,
+        compares_batch=False,
+        keeps="nothing",
+        momentum_encoder=False,
+        advice="Where left and right differ, as in scans of the chest; it learns "
+        "nothing from images that may be mirrored or turned already.",
+    )
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "augmentation": [str, Augmentation],
+    }
+
+    def __init__(self, *, augmentation: str | Augmentation = "auto"):
+        self.augmentation = augmentation
+
+    def views(
+        self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
+    ) -> tuple[Tensor, ...]:
+        """Make one view of each image, and its mirror image.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), uint8
+        generator : torch.Generator
+        size : (height, width)
+
+        Returns
+        -------
+        tuple of 2 Tensors of shape (n, C, height, width), float32 in [0, 1]
+        """
+        view = self.augment(images, generator, size)
+        return view, view.flip(3)
+
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:  # noqa: ARG002
+        """Return the backbone with a linear head; see `PretextTask.build`."""
+        return WhichViewModule(backbone, 2)

@@ -1,0 +1,228 @@
+"""Jigsaw: tell in which order the nine tiles of an image were shuffled.
+
+Noroozi & Favaro 2016.
+"""
+
+from numbers import Integral, Real
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from skssl._sklearn import Interval
+from skssl.augment import Augmentation, cut_tiles, maximal_hamming_permutations
+from skssl.nn import Backbone, mlp
+from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
+from skssl.pretext._labelled import check_takes_size
+from skssl.pretext._tiles import (
+    N_TILES,
+    TILE_FRACTION,
+    choose_tile_size,
+    shuffle_tiles,
+)
+
+_FLATTEST = 0.01  # of the range of the images
+
+
+def _standardize(tiles: Tensor) -> Tensor:
+    """Give each channel of each tile (…, h, w) mean 0 and standard deviation 1.
+
+    Those nearly flat get a smaller one, so that their noise is not blown up.
+    """
+    std, mean = torch.std_mean(tiles, dim=(-2, -1), correction=0, keepdim=True)
+    return (tiles - mean) / (std + _FLATTEST)
+
+
+class _JigsawModule(PretextModule):
+    def __init__(self, backbone: Backbone, task: "Jigsaw"):
+        super().__init__(backbone)
+        self.normalize_tiles = task.normalize_tiles
+        self.tile_layer = nn.Linear(backbone.n_features, task.projection_size)
+        self.classifier = mlp(
+            N_TILES * task.projection_size,
+            task.hidden_size,
+            task.n_permutations,
+            batch_norm=False,
+        )
+
+    def classify(self, shuffled: Tensor) -> Tensor:
+        """Map tiles (n, 9, C, t, t) to the logits of their order."""
+        tiles = shuffled.flatten(0, 1)  # (9n, C, t, t)
+        if self.normalize_tiles:
+            # So that they have mean 0 and deviation 1 behind the backbone's door.
+            tiles = self.backbone.mean + self.backbone.std * _standardize(tiles)
+        h = self.backbone(tiles)  # (9n, d)
+        z = functional.relu(self.tile_layer(h))  # (9n, projection_size)
+        return self.classifier(z.view(len(shuffled), -1))  # (n, n_permutations)
+
+    def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
+        shuffled, label = views
+        logits = self.classify(shuffled)
+        with torch.autocast(logits.device.type, enabled=False):
+            return functional.cross_entropy(logits.float(), label)
+
+
+class Jigsaw(PretextTask):
+    r"""Tell from the nine shuffled tiles of an image in which order they are.
+
+    Parameters
+    ----------
+    n_permutations : int, default=100
+        Number of orders, which are the classes, from 2 to the paper's 1,000. The
+        fewer, the easier.
+    tile_size : int, optional
+        Side of the tiles in pixels, at least 1. Default: that of what is cut out of
+        the image, but at least 32 px, and at most the image's short side.
+    tile_fraction : float, default=0.85
+        Side of a tile as a share of a third of the image's, in (0, 1]. What is left is
+        the room in which the tile is placed at random, so that neighbours do not
+        continue each other. 0.85 is the paper's 64 px of 75 px.
+    normalize_tiles : bool, default=True
+        Give all tiles the same mean and standard deviation in each channel, so that
+        brightness and contrast do not tell which tiles are neighbours.
+    projection_size : int, default=512
+        Width of the layer that each tile's features pass.
+    hidden_size : int, default=1024
+        Width of the hidden layer that all tiles of an image pass together.
+    augmentation : str or Augmentation, default="auto"
+        Recipe of the view that is then cut: "auto" is "medical_gray" for gray images
+        and "moco_v2" for colour, without rotations, whose empty corners would tell
+        which tiles are the corners.
+
+    Notes
+    -----
+    One of the orders is drawn for each image and step. With f the backbone with a
+    linear layer and ReLU, t₁ … t₉ the tiles, π_k the k-th order and F the softmax of a
+    perceptron with one hidden layer, the loss is the mean of
+
+    .. math:: -\log F_k\left(f(t_{π_k(1)}), …, f(t_{π_k(9)})\right)
+
+    The orders are chosen as in the paper, to differ in as many places as possible (see
+    :func:`skssl.augment.maximal_hamming_permutations`). The same are taken each time.
+
+    Normalised tiles are :math:`m + s (t - μ) / (σ + 0.01)`, with μ and σ the mean and
+    standard deviation of the tile and m and s those by which the backbone normalises,
+    so that it sees mean 0 and deviation 1. The 0.01 keeps the noise of empty tiles
+    small (**our choice**).
+
+    Differences: the paper's second hidden layer has 4,096 units, which here would be
+    19 million weights. Its network flattens its last map, the backbones here average
+    theirs, which tells less of where things are within a tile. Its tiles have 64 px;
+    of tiles below 32 px most networks keep a single pixel, so those of small images are
+    enlarged.
+
+    Of images that are not square, tiles are squeezed to squares.
+
+    References
+    ----------
+    .. [1] M. Noroozi, P. Favaro. "Unsupervised Learning of Visual Representations by
+       Solving Jigsaw Puzzles", ECCV 2016. :doi:`10.1007/978-3-319-46466-4_5`
+
+    Examples
+    --------
+    >>> from skssl.pretext import Jigsaw
+    >>> Jigsaw(n_permutations=30)
+    Jigsaw(n_permutations=30)
+    """
+
+    name = "jigsaw"
+    card = MethodCard(
+        title="Jigsaw",
+        paper="Noroozi & Favaro 2016",
+        doi="10.1007/978-3-319-46466-4_5",
+        n_views=N_TILES,
+        compares_batch=False,
+        keeps="nothing",
+        momentum_encoder=False,
+        advice="Where the arrangement of parts matters, on images of 100 px or more. "
+        "Fewer permutations make an easier task for fewer images.",
+        backbones="any size",
+    )
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "n_permutations": [Interval(Integral, 2, 1000, closed="both")],
+        "tile_size": [Interval(Integral, 1, None, closed="left"), None],
+        "tile_fraction": [Interval(Real, 0, 1, closed="right")],
+        "normalize_tiles": ["boolean"],
+        "projection_size": [Interval(Integral, 1, None, closed="left")],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "augmentation": [str, Augmentation],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_permutations: int = 100,
+        tile_size: int | None = None,
+        tile_fraction: float = TILE_FRACTION,
+        normalize_tiles: bool = True,
+        projection_size: int = 512,
+        hidden_size: int = 1024,
+        augmentation: str | Augmentation = "auto",
+    ):
+        self.n_permutations = n_permutations
+        self.tile_size = tile_size
+        self.tile_fraction = tile_fraction
+        self.normalize_tiles = normalize_tiles
+        self.projection_size = projection_size
+        self.hidden_size = hidden_size
+        self.augmentation = augmentation
+
+    def resolve(self, info: TrainingInfo) -> Self:
+        """Return a copy with the tile size settled; see `PretextTask.resolve`."""
+        task = super().resolve(info)
+        if self.augmentation == "auto":
+            recipe: Augmentation = task.augmentation  # type: ignore[assignment]
+            task.augmentation = recipe.without("rotation")
+        task.tile_size = choose_tile_size(
+            task.tile_size, info.image_size, task.tile_fraction
+        )
+        return task
+
+    def input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
+        """Return the size of the tiles, pixels."""
+        return self._settled_tile_size(), self._settled_tile_size()
+
+    def views(
+        self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
+    ) -> tuple[Tensor, ...]:
+        """Cut one view of each image to nine tiles, and shuffle them.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), uint8
+        generator : torch.Generator
+        size : (height, width)
+
+        Returns
+        -------
+        tiles : Tensor of shape (n, 9, C, tile_size, tile_size), float32 in [0, 1]
+            On place j, tile ``order[j]`` of the image.
+        label : Tensor of shape (n,), int64
+            Which of the orders of ``maximal_hamming_permutations(n_permutations)``.
+        """
+        tiles = cut_tiles(
+            self.augment(images, generator, size),
+            generator,
+            tile_size=self._settled_tile_size(),
+            tile_fraction=self.tile_fraction,
+        )
+        label = torch.randint(
+            self.n_permutations,
+            (len(images),),
+            generator=generator,
+            device=images.device,
+        )
+        orders = maximal_hamming_permutations(self.n_permutations, N_TILES)
+        return shuffle_tiles(tiles, orders.to(images.device)[label]), label
+
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
+        """Return the backbone with the heads; see `PretextTask.build`."""
+        check_takes_size(backbone, self.input_size(info.image_size), self.name)
+        return _JigsawModule(backbone, self)
+
+    def _settled_tile_size(self) -> int:
+        if self.tile_size is None:
+            raise ValueError("tile_size is open: call resolve() first.")
+        return self.tile_size

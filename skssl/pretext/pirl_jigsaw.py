@@ -1,0 +1,188 @@
+"""PIRL with jigsaw: the shuffled tiles of a view attract the memory of its image.
+
+Misra & van der Maaten 2020; the tiles are those of Noroozi & Favaro 2016.
+"""
+
+from numbers import Integral
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from skssl._sklearn import Interval
+from skssl.augment import Augmentation, cut_tiles
+from skssl.nn import Backbone, mlp
+from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
+from skssl.pretext._labelled import check_takes_size
+from skssl.pretext._pirl import PIRLModule, PIRLTask
+from skssl.pretext._tiles import (
+    N_TILES,
+    TILE_FRACTION,
+    choose_tile_size,
+    shuffle_tiles,
+)
+
+
+class _PIRLJigsawModule(PIRLModule):
+    def __init__(self, backbone: Backbone, task: "PIRLJigsaw", info: TrainingInfo):
+        super().__init__(backbone, task, info)
+        n_features, n_out = backbone.n_features, task.projection_size
+        self.tile_projector = mlp(n_features, 1, n_out, n_layers=1)
+        self.tiles_projector = mlp(N_TILES * n_out, 1, n_out, n_layers=1)
+
+    def project_transformed(self, transformed: Tensor) -> Tensor:
+        h = self.backbone(transformed.flatten(0, 1))  # (9n, d)
+        parts = self.tile_projector(h)  # (9n, projection_size)
+        return self.tiles_projector(parts.view(len(transformed), -1))
+
+
+class PIRLJigsaw(PIRLTask):
+    r"""Make the features of an image's shuffled tiles those of the whole image.
+
+    Parameters
+    ----------
+    temperature : float, default=0.07
+        τ of the loss, above 0.
+    transform_weight : float, default=0.5
+        λ, the share of the tiles in the loss, in [0, 1].
+    bank_momentum : float, default=0.5
+        γ, the share of the old feature in the memory bank's average, in [0, 1).
+    projection_size : int, default=128
+        Dimension of the projections and of the bank's features.
+    tile_size : int, optional
+        Side of the nine tiles in pixels, at least 1. Default: 85 % of a third of the
+        images' short side, but at least 32 px, and at most the short side.
+    same_group : {"negative", "ignore", "positive"}, default="negative"
+        What another image of the same patient is: a negative as any other; left out
+        of the negatives; or left out, and the source of the tiles. The last two need
+        ``groups`` in ``fit``.
+    augmentation : str or Augmentation, default="auto"
+        Recipe of both views, before the cut: "auto" is "medical_gray" for gray images
+        and "moco_v2" for colour.
+
+    Notes
+    -----
+    A second view of each image is divided in 3 x 3 cells. In each, a tile of 85 % of
+    the cell's side is cut at a random place and resampled to ``tile_size``. Each tile
+    passes the backbone and one linear layer; the nine projections, in a random order
+    drawn for each image and step, are concatenated and pass a second linear layer, g.
+    With f the projection of the whole view, by a linear layer of its own, and m the
+    memory bank's feature, the loss is the mean over the images I of
+
+    .. math:: λ\,L(m_I, g) + (1 - λ)\,L(m_I, f)
+
+    L, memory bank and optimizer are those of :class:`PIRLRotation`; so are the
+    differences from the paper.
+
+    The paper cuts tiles of 64 px from views of 255 px, which is 75 % of a cell's side;
+    85 % is **our choice**. Where a third of the image is below 32 px, tiles are
+    enlarged. Of images that are not square, tiles are squeezed to squares.
+
+    Whole views and tiles are two passes, each with BatchNorm statistics of its own.
+
+    References
+    ----------
+    .. [1] I. Misra, L. van der Maaten. "Self-Supervised Learning of Pretext-Invariant
+       Representations", CVPR 2020. :doi:`10.1109/CVPR42600.2020.00674`
+    .. [2] M. Noroozi, P. Favaro. "Unsupervised Learning of Visual Representations by
+       Solving Jigsaw Puzzles", ECCV 2016. :doi:`10.1007/978-3-319-46466-4_5`
+
+    Examples
+    --------
+    >>> from skssl.pretext import PIRLJigsaw
+    >>> PIRLJigsaw(tile_size=64)
+    PIRLJigsaw(tile_size=64)
+    """
+
+    name = "pirl_jigsaw"
+    card = MethodCard(
+        title="PIRL, jigsaw",
+        paper="Misra & van der Maaten 2020",
+        doi="10.1109/CVPR42600.2020.00674",
+        n_views=1 + N_TILES,
+        compares_batch=False,
+        keeps="memory bank",
+        momentum_encoder=False,
+        advice="Where small parts tell what an image shows, and batches must be small. "
+        "Nine tiles an image make a step costly on images below 100 px.",
+        backbones="any size",
+    )
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        **PIRLTask.pirl_constraints,
+        "tile_size": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.07,
+        transform_weight: float = 0.5,
+        bank_momentum: float = 0.5,
+        projection_size: int = 128,
+        tile_size: int | None = None,
+        same_group: str = "negative",
+        augmentation: str | Augmentation = "auto",
+    ):
+        self.temperature = temperature
+        self.transform_weight = transform_weight
+        self.bank_momentum = bank_momentum
+        self.projection_size = projection_size
+        self.tile_size = tile_size
+        self.same_group = same_group
+        self.augmentation = augmentation
+
+    def resolve(self, info: TrainingInfo) -> Self:
+        """Return a copy with the tiles' size settled; see `PretextTask.resolve`."""
+        task = super().resolve(info)
+        task.tile_size = choose_tile_size(task.tile_size, info.image_size)
+        return task
+
+    def views(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        *,
+        size: tuple[int, int],
+        partners: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Make a view of each image, and shuffled tiles of it or of its partner.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), uint8
+        generator : torch.Generator
+        size : (height, width)
+        partners : Tensor of shape (n, C, H, W), uint8, optional
+            What the tiles are cut from, in place of ``images``.
+
+        Returns
+        -------
+        view : Tensor of shape (n, C, height, width), float32 in [0, 1]
+        tiles : Tensor of shape (n, 9, C, tile_size, tile_size), float32 in [0, 1]
+        """
+        view, second = super().views(images, generator, size=size, partners=partners)
+        tiles = cut_tiles(
+            second,
+            generator,
+            tile_size=self._settled_tile_size(),
+            tile_fraction=TILE_FRACTION,
+        )
+        draws = torch.rand(tiles.shape[:2], generator=generator, device=tiles.device)
+        return view, shuffle_tiles(tiles, draws.argsort(dim=1))
+
+    def input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Return the size of the tiles, or of the views where these are smaller."""
+        tile_size = self._settled_tile_size()
+        return min(tile_size, image_size[0]), min(tile_size, image_size[1])
+
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
+        """Return the backbone with projectors and bank; see `PretextTask.build`."""
+        tile_size = self._settled_tile_size()
+        check_takes_size(backbone, (tile_size, tile_size), self.name)
+        return _PIRLJigsawModule(backbone, self, info)
+
+    def _settled_tile_size(self) -> int:
+        if self.tile_size is None:
+            raise ValueError("tile_size is open: call resolve() first.")
+        return self.tile_size

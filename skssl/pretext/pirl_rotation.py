@@ -1,0 +1,182 @@
+"""PIRL with rotation: a turned view attracts the memory of its image.
+
+Misra & van der Maaten 2020; the turns are those of Gidaris, Singh & Komodakis 2018.
+"""
+
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from skssl.augment import Augmentation
+from skssl.nn import Backbone, mlp
+from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
+from skssl.pretext._pirl import PIRLModule, PIRLTask
+
+
+def _turn(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn square images (n, C, side, side) left by quarter turns (n,) in 0, …, 3."""
+    turns = turns.view(-1, 1, 1, 1)
+    images = torch.where(turns % 2 == 1, images.rot90(1, (2, 3)), images)
+    return torch.where(turns >= 2, images.rot90(2, (2, 3)), images)
+
+
+class _PIRLRotationModule(PIRLModule):
+    def __init__(self, backbone: Backbone, task: "PIRLRotation", info: TrainingInfo):
+        super().__init__(backbone, task, info)
+        n_features, n_out = backbone.n_features, task.projection_size
+        self.turned_projector = mlp(n_features, 1, n_out, n_layers=1)
+
+    def project_transformed(self, transformed: Tensor) -> Tensor:
+        return self.turned_projector(self.backbone(transformed))
+
+
+class PIRLRotation(PIRLTask):
+    r"""Make the features of a turned image those of the image as it is.
+
+    Parameters
+    ----------
+    temperature : float, default=0.07
+        τ of the loss, above 0.
+    transform_weight : float, default=0.5
+        λ, the share of the turned view in the loss, in [0, 1].
+    bank_momentum : float, default=0.5
+        γ, the share of the old feature in the memory bank's average, in [0, 1).
+    projection_size : int, default=128
+        Dimension of the projections and of the bank's features.
+    same_group : {"negative", "ignore", "positive"}, default="negative"
+        What another image of the same patient is: a negative as any other; left out
+        of the negatives; or left out, and the source of the turned view. The last two
+        need ``groups`` in ``fit``.
+    augmentation : str or Augmentation, default="auto"
+        Recipe of both views, before the turn: "auto" is "medical_gray" for gray images
+        and "moco_v2" for colour.
+
+    Notes
+    -----
+    View v of an image I passes backbone and a linear layer, f = f(v). A second view is
+    turned by 0, 90, 180 or 270 degrees with equal chance (the set of [2]_, the identity
+    included) and passes the same backbone and a linear layer of its own, g. The bank
+    holds a feature m of each training image, and the loss is the mean over I of
+
+    .. math:: λ\,L(m_I, g) + (1 - λ)\,L(m_I, f)
+
+    .. math:: L(m_I, b) = -\log h(m_I, b) - \sum_{J} \log (1 - h(m_J, b))
+
+    .. math:: h(a, b) = \frac{\exp(\cos(a, b) / τ)}
+              {\exp(\cos(m_I, b) / τ) + \sum_J \exp(\cos(m_J, b) / τ)}
+
+    where J runs over the negatives of I. Positive and negatives share **one**
+    denominator, so that their h add up to 1. The paper's definition, read to the
+    letter, would compare a negative term's feature with the other negatives, and with
+    itself: **our choice**.
+
+    After each step :math:`m_I ← u(γ\,m_I + (1 - γ)\,u(f))`, where u scales to unit
+    norm; the second scaling is **our choice**, and does not change a cosine at that
+    step.
+
+    Differences: the paper draws 32,000 negatives from the bank; here **all** rows of
+    the other images are negatives, since the sets are small. The paper leaves open what
+    the bank begins with. Here rows are random directions until their image is seen, and
+    negatives as such; as a positive, the image has u(f), without gradient, and its
+    first update stores u(f). Each image is seen once an epoch, so this concerns the
+    first epoch alone. Random directions are easy negatives: the loss of that epoch is
+    low, and rises in the second. With N training images, none told from another, it is
+    log N + 1, nearly.
+
+    Each of the two passes has BatchNorm statistics of its own. The paper trains by SGD
+    for 800 epochs; ``optimizer="auto"`` is AdamW for trainings of some 1,000 steps:
+    **our choice**.
+
+    Features that are the same for every turn do not tell how a patient lies: where the
+    labels depend on that, take another method.
+
+    References
+    ----------
+    .. [1] I. Misra, L. van der Maaten. "Self-Supervised Learning of Pretext-Invariant
+       Representations", CVPR 2020. :doi:`10.1109/CVPR42600.2020.00674`
+    .. [2] S. Gidaris, P. Singh, N. Komodakis. "Unsupervised Representation Learning by
+       Predicting Image Rotations", ICLR 2018. :doi:`10.48550/arXiv.1803.07728`
+
+    Examples
+    --------
+    >>> from skssl.pretext import PIRLRotation
+    >>> PIRLRotation(temperature=0.1)
+    PIRLRotation(temperature=0.1)
+    """
+
+    name = "pirl_rotation"
+    card = MethodCard(
+        title="PIRL, rotation",
+        paper="Misra & van der Maaten 2020",
+        doi="10.1109/CVPR42600.2020.00674",
+        n_views=2,
+        compares_batch=False,
+        keeps="memory bank",
+        momentum_encoder=False,
+        advice="Where images have no upright position, such as microscopy, and batches "
+        "must be small. It needs square images.",
+    )
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {**PIRLTask.pirl_constraints}
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.07,
+        transform_weight: float = 0.5,
+        bank_momentum: float = 0.5,
+        projection_size: int = 128,
+        same_group: str = "negative",
+        augmentation: str | Augmentation = "auto",
+    ):
+        self.temperature = temperature
+        self.transform_weight = transform_weight
+        self.bank_momentum = bank_momentum
+        self.projection_size = projection_size
+        self.same_group = same_group
+        self.augmentation = augmentation
+
+    def resolve(self, info: TrainingInfo) -> Self:
+        """Settle the open choices; see `PretextTask.resolve`."""
+        task = super().resolve(info)
+        height, width = info.image_size
+        if height != width:
+            raise ValueError(
+                f"{type(self).__name__} turns images by 90 degrees, so image_size must "
+                f"be square, got {height} x {width}: image_size={max(height, width)}, "
+                "for one."
+            )
+        return task
+
+    def views(
+        self,
+        images: Tensor,
+        generator: torch.Generator,
+        *,
+        size: tuple[int, int],
+        partners: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Make a view of each image, and a turned one of it or of its partner.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), uint8
+        generator : torch.Generator
+        size : (side, side)
+        partners : Tensor of shape (n, C, H, W), uint8, optional
+            What the turned view is made of, in place of ``images``.
+
+        Returns
+        -------
+        tuple of 2 Tensors of shape (n, C, side, side), float32 in [0, 1]
+        """
+        view, second = super().views(images, generator, size=size, partners=partners)
+        turns = torch.randint(
+            0, 4, (len(second),), generator=generator, device=second.device
+        )
+        return view, _turn(second, turns)
+
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
+        """Return the backbone with projectors and bank; see `PretextTask.build`."""
+        return _PIRLRotationModule(backbone, self, info)

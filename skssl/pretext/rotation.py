@@ -1,0 +1,115 @@
+"""Rotation: tell by which quarter turn an image was rotated.
+
+Gidaris, Singh & Komodakis 2018.
+"""
+
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from skssl.augment import Augmentation
+from skssl.nn import Backbone
+from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
+from skssl.pretext._labelled import WhichViewModule
+
+_N_TURNS = 4
+
+
+class Rotation(PretextTask):
+    r"""Tell apart the four rotations of each image by 0, 90, 180 and 270 degrees.
+
+    Parameters
+    ----------
+    augmentation : str or Augmentation, default="auto"
+        Recipe of the view that is then turned: "auto" is "medical_gray" for gray
+        images and "cross" (crop, left-right flip, blur) for colour, without rotations
+        and top-bottom flips, which it must not have.
+
+    Notes
+    -----
+    Each image is augmented once, and passes the network in all four rotations
+    g(x, y), y = 0, 1, 2, 3 quarter turns counter-clockwise. With F the softmax of a
+    linear head's four logits, the loss of n images is
+
+    .. math:: -\frac{1}{4n} \sum_i \sum_{y=0}^{3} \log F_y(g(x_i, y))
+
+    As in the paper, the turns are exact, without resampling, which would leave traces
+    that tell the turn; images have to be square for it. All 4n images are one batch,
+    so steps cost four times those of a single view.
+
+    Gray images get contrast, gamma, blur and noise, too, which the paper's do not
+    (**our choice**): a few hundred images are soon known by heart.
+
+    References
+    ----------
+    .. [1] S. Gidaris, P. Singh, N. Komodakis. "Unsupervised Representation Learning by
+       Predicting Image Rotations", ICLR 2018. :doi:`10.48550/arXiv.1803.07728`
+
+    Examples
+    --------
+    >>> from skssl.pretext import Rotation
+    >>> Rotation(augmentation="identity")
+    Rotation(augmentation='identity')
+    """
+
+    name = "rotation"
+    default_augmentation = "cross"
+    forbidden_augmentations: ClassVar[dict[str, str]] = {
+        "rotation": "the label is the angle by which it turned the image itself",
+        "vertical_flip": "a top-bottom mirror is a left-right mirror and a turn by "
+        "180 degrees",
+    }
+    card = MethodCard(
+        title="Rotation",
+        paper="Gidaris et al. 2018",
+        doi="10.48550/arXiv.1803.07728",
+        n_views=_N_TURNS,
+        compares_batch=False,
+        keeps="nothing",
+        momentum_encoder=False,
+        advice="Where all images stand upright, as scans and X-rays do. Nothing to "
+        "tune, and any batch size does.",
+    )
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "augmentation": [str, Augmentation],
+    }
+
+    def __init__(self, *, augmentation: str | Augmentation = "auto"):
+        self.augmentation = augmentation
+
+    def resolve(self, info: TrainingInfo) -> Self:
+        """Return a copy for square images; see `PretextTask.resolve`."""
+        task = super().resolve(info)
+        height, width = info.image_size
+        if height != width:
+            raise ValueError(
+                "image_size must be square for Rotation, since a quarter turn changes "
+                f"height and width, got {info.image_size}; give one number, such as "
+                f"image_size={max(height, width)}."
+            )
+        return task
+
+    def views(
+        self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
+    ) -> tuple[Tensor, ...]:
+        """Make one view of each image, and turn it by 0, 1, 2 and 3 quarter turns.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), uint8
+        generator : torch.Generator
+        size : (height, width)
+            Both the same.
+
+        Returns
+        -------
+        tuple of 4 Tensors of shape (n, C, height, width), float32 in [0, 1]
+        """
+        view = self.augment(images, generator, size)
+        return tuple(torch.rot90(view, k, dims=(2, 3)) for k in range(_N_TURNS))
+
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:  # noqa: ARG002
+        """Return the backbone with a linear head; see `PretextTask.build`."""
+        return WhichViewModule(backbone, _N_TURNS)

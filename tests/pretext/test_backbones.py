@@ -1,0 +1,93 @@
+"""Every method trains every kind of backbone, or says at once that it cannot."""
+
+import pytest
+import torch
+
+from skssl._random import isolated_torch_rng, make_generator
+from skssl.nn import build_backbone
+from skssl.pretext import TrainingInfo, get_pretext, list_pretexts
+
+SIZE = (32, 32)
+BACKBONES = ["resnet18", "crnet", "densenet121", "vit_tiny"]
+
+
+def make(name, backbone, n_channels):
+    info = TrainingInfo(
+        n_images=7,
+        n_channels=n_channels,
+        image_size=SIZE,
+        batch_size=3,
+        max_epochs=2,
+        groups=torch.tensor([0, 0, 1, 1, 2, 2, 2]),
+    )
+    task = get_pretext(name).resolve(info)
+    with isolated_torch_rng(0):
+        built = build_backbone(backbone, in_channels=n_channels, image_size=SIZE)
+        return task, task.build(built, info).train()
+
+
+def takes(name, backbone):
+    kind = get_pretext(name).card.backbones
+    if kind == "ViT":
+        return backbone == "vit_tiny"
+    # At 32 px, tiles and local views are of the images' size, which CRNet takes, too.
+    return True
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("name", list_pretexts())
+def test_gradient_reaches_every_weight_at_any_batch(name, backbone):
+    if not takes(name, backbone):
+        with pytest.raises(ValueError, match="vit_tiny"):
+            make(name, backbone, 1)
+        return
+    n_channels = 1 if backbone in {"resnet18", "vit_tiny"} else 3
+    task, module = make(name, backbone, n_channels)
+    generator = make_generator(0)
+    start = 0
+    for step, batch in enumerate((3, 2)):  # the last one is short
+        shape = (batch, n_channels, 36, 36)
+        images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        views = task.views(images, generator, size=SIZE)
+        module.zero_grad()
+        loss = module(views, torch.arange(start, start + batch))
+        loss.backward()
+        module.after_step((step + 1) / 2)
+        start += batch
+        assert torch.isfinite(loss)
+        assert loss.dtype == torch.float32
+    for weight_name, weight in module.named_parameters():
+        if weight_name.startswith("backbone."):
+            assert weight.grad is not None, weight_name
+            assert torch.isfinite(weight.grad).all(), weight_name
+        elif not weight.requires_grad:
+            assert weight.grad is None, weight_name
+
+
+def sized_names():
+    return [n for n in list_pretexts() if get_pretext(n).card.backbones == "any size"]
+
+
+@pytest.mark.parametrize("name", sized_names())
+def test_networks_of_one_size_are_refused_where_tiles_or_crops_are_smaller(name):
+    info = TrainingInfo(6, 1, (96, 96), 3)
+    task = get_pretext(name).resolve(info)
+    assert task.input_size((96, 96))[0] < 96
+    with isolated_torch_rng(0):
+        backbone = build_backbone("crnet", in_channels=1, image_size=(96, 96))
+        with pytest.raises(ValueError, match="crnet"):
+            task.build(backbone, info)
+
+
+@pytest.mark.parametrize("name", sized_names())
+def test_a_vision_transformer_takes_tiles_and_crops(name):
+    info = TrainingInfo(6, 1, (96, 96), 3)
+    task = get_pretext(name).resolve(info)
+    with isolated_torch_rng(0):
+        backbone = build_backbone("vit_tiny", in_channels=1, image_size=(96, 96))
+        module = task.build(backbone, info).train()
+    images = torch.randint(0, 256, (2, 1, 96, 96), dtype=torch.uint8)
+    views = task.views(images, make_generator(0), size=(96, 96))
+    module(views, torch.arange(2)).backward()
+    for weight in module.backbone.parameters():
+        assert weight.grad is not None
