@@ -29,9 +29,15 @@ class Study:
     methods: dict[str, dict] = field(default_factory=dict)
 
 
-def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
-    """280 patients, of 40 of whom one slice, drawn at random, is labelled; 120 test."""
-    scans = make_scan_phantoms(400, image_size=96, random_state=seed)
+def phantoms(
+    args: argparse.Namespace,  # noqa: ARG001
+    seed: int,
+    *,
+    n_labelled: int = 40,
+    n_test: int = 120,
+) -> Study:
+    """280 patients, of some of whom one slice, drawn at random, is labelled."""
+    scans = make_scan_phantoms(280 + n_test, image_size=96, random_state=seed)
     rng = np.random.default_rng(seed)
     patients = rng.permutation(np.unique(scans.groups))
     train = np.flatnonzero(np.isin(scans.groups, patients[:280]))
@@ -39,7 +45,7 @@ def phantoms(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
     # One slice of each patient: the first rows of a shuffled list.
     shuffled = rng.permutation(train)
     one_each = shuffled[np.unique(scans.groups[shuffled], return_index=True)[1]]
-    labelled = _draw(one_each, 40, rng, y=scans.target)
+    labelled = _draw(one_each, n_labelled, rng, y=scans.target)
     return Study(
         scans.data[train],
         scans.data[labelled],
@@ -88,13 +94,13 @@ def cifar10(args: argparse.Namespace, seed: int) -> Study:
     )
 
 
-def xray(args: argparse.Namespace, seed: int) -> Study:
-    """4,000 X-rays for the pretext, 100 labelled, 1,000 others for test."""
+def xray(args: argparse.Namespace, seed: int, *, n_unlabelled: int = 4000) -> Study:
+    """Some X-rays for the pretext, 100 of them labelled, 1,000 others for test."""
     archive = zipfile.ZipFile(args.data)
     X, y = _read_zip(archive, "COVID-19_Radiography_Dataset/", None)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(X))
-    pretext, test = order[:4000], order[4000:5000]
+    pretext, test = order[:n_unlabelled], order[4000:5000]
     labelled = _draw(pretext, 100, rng)
     return Study(
         X[pretext],

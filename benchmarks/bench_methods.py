@@ -18,7 +18,6 @@ import multiprocessing
 import os
 import statistics
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +36,18 @@ SETTINGS = {
     "xray": {"max_epochs": 20, "batch_size": 32},
     "covid-ct": {"max_epochs": 20, "batch_size": 32},
 }
+SIZES: dict[str, dict[str, int]] = {
+    "phantoms": {"n_labelled": 100, "n_test": 400},
+    "xray": {"n_unlabelled": 1000},
+    "covid-ct": {},
+}
 CONTROLS = ["raw pixels (PCA)", "untrained", "untrained ViT"]
 
 
 def load(name: str, data: Path | None, seed: int) -> Study:
     """Return the study at the size of this benchmark, without its own settings."""
     args = argparse.Namespace(data=data, luna=None)
-    study = STUDIES[name](args, seed)
-    if name == "xray":
-        study = replace(study, unlabelled=study.unlabelled[:1000])
-    return study
+    return STUDIES[name](args, seed, **SIZES[name])
 
 
 def run(name: str, data: Path | None, method: str, seed: int) -> dict:
@@ -154,7 +155,7 @@ def main() -> None:
             print(_line(rows[-1], len(left) - n_done), flush=True)
             order = {name: i for i, name in enumerate([*CONTROLS, *list_pretexts()])}
             rows.sort(key=lambda row: (row["seed"], order.get(row["features"], 99)))
-            settings = {"image_size": 64, **SETTINGS[args.study]}
+            settings = {"image_size": 64, **SIZES[args.study], **SETTINGS[args.study]}
             save(path, {"study": args.study, "settings": settings, "rows": rows})
     summarize(rows)
 

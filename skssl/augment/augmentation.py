@@ -1,13 +1,11 @@
 """All augmentations in one fixed order, as a scikit-learn parameter object."""
 
-from numbers import Real
-from typing import Any
-
 import torch
 from sklearn.base import BaseEstimator, clone
 
 from skssl._names import unknown_name
 from skssl.augment._draw import draw_mask
+from skssl.augment._settings import OFF, check_settings
 from skssl.augment.color import random_grayscale, random_hue, random_saturation
 from skssl.augment.geometry import random_affine_view
 from skssl.augment.intensity import (
@@ -19,41 +17,6 @@ from skssl.augment.intensity import (
 from skssl.augment.texture import random_blur, random_noise
 
 __all__ = ["Augmentation"]
-
-_INFINITY = float("inf")
-_TINY = 1e-4
-_CHANCES = ("horizontal_flip", "vertical_flip", "jitter", "gamma", "grayscale")
-# Closed ranges; those of a pair hold for both of its values.
-_NUMBERS = {f"p_{name}": (0.0, 1.0) for name in (*_CHANCES, "blur", "noise")} | {
-    "rotation_deg": (0.0, 180.0),
-    "brightness": (0.0, _INFINITY),
-    "contrast": (0.0, _INFINITY),
-    "saturation": (0.0, _INFINITY),
-    "hue": (0.0, 0.5),
-    "gamma": (0.0, _INFINITY),
-    "noise_std": (0.0, _INFINITY),
-}
-_PAIRS = {
-    "crop_scale": (_TINY, 1.0),
-    "crop_ratio": (_TINY, 1 / _TINY),
-    "blur_sigma": (0.0, 1.0),
-}
-_PADDING_MODES = ("zeros", "border", "reflection")
-# What switches each augmentation off.
-_OFF: dict[str, dict[str, Any]] = {
-    "crop": {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)},
-    "horizontal_flip": {"p_horizontal_flip": 0.0},
-    "vertical_flip": {"p_vertical_flip": 0.0},
-    "rotation": {"rotation_deg": 0.0},
-    "brightness": {"brightness": 0.0},
-    "contrast": {"contrast": 0.0},
-    "saturation": {"saturation": 0.0},
-    "hue": {"hue": 0.0},
-    "gamma": {"gamma": 0.0},
-    "grayscale": {"p_grayscale": 0.0},
-    "blur": {"p_blur": 0.0},
-    "noise": {"noise_std": 0.0},
-}
 
 
 class Augmentation(BaseEstimator):
@@ -299,9 +262,9 @@ class Augmentation(BaseEstimator):
         Augmentation(p_horizontal_flip=0.5)
         """
         for name in names:
-            if name not in _OFF:
-                raise unknown_name("augmentation", name, _OFF)
-        off = {key: value for name in names for key, value in _OFF[name].items()}
+            if name not in OFF:
+                raise unknown_name("augmentation", name, OFF)
+        off = {key: value for name in names for key, value in OFF[name].items()}
         return clone(self).set_params(**off)
 
     def validate(self) -> None:
@@ -309,35 +272,4 @@ class Augmentation(BaseEstimator):
 
         It is called at each use, since scikit-learn's constructors only assign.
         """
-        for name, (low, high) in _NUMBERS.items():
-            value = getattr(self, name)
-            if not _is_within(value, low, high):
-                raise ValueError(
-                    f"{name} must be a number in [{low:g}, {high:g}], got {value!r}."
-                )
-        for name, (low, high) in _PAIRS.items():
-            value = getattr(self, name)
-            if not _is_ordered_pair(value, low, high):
-                raise ValueError(
-                    f"{name} must be a pair (smallest, largest) of numbers in "
-                    f"[{low:g}, {high:g}], got {value!r}."
-                )
-        if self.padding_mode not in _PADDING_MODES:
-            raise ValueError(
-                f"padding_mode must be one of {', '.join(_PADDING_MODES)}, got "
-                f"{self.padding_mode!r}."
-            )
-
-
-def _is_within(value: Any, low: float, high: float) -> bool:
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and low <= value < _INFINITY and value <= high
-
-
-def _is_ordered_pair(value: object, low: float, high: float) -> bool:
-    return (
-        isinstance(value, (tuple, list))
-        and len(value) == 2
-        and all(_is_within(bound, low, high) for bound in value)
-        and value[0] <= value[1]
-    )
+        check_settings(self.get_params(deep=False))

@@ -7,6 +7,7 @@ from sklearn.base import clone
 
 from skssl._random import make_generator
 from skssl.augment import RECIPES, Augmentation, get_recipe, resolve_augmentation
+from skssl.augment import _settings as settings
 from skssl.augment import augmentation as module
 
 EVERYTHING = {
@@ -177,7 +178,7 @@ def test_values_out_of_range_are_named_at_first_use(name, value):
 
 
 def test_every_parameter_is_validated():
-    validated = {*module._NUMBERS, *module._PAIRS, "padding_mode"}
+    validated = {*settings._NUMBERS, *settings._PAIRS, "padding_mode"}
     assert validated == set(Augmentation().get_params())
 
 
@@ -248,3 +249,15 @@ def test_resolve_follows_the_channel_count():
         resolve_augmentation(None, n_channels=3)
     with pytest.raises(ValueError, match="hue must be"):
         resolve_augmentation(Augmentation(hue=3), n_channels=3)
+
+
+@pytest.mark.parametrize("name", sorted(Augmentation(**EVERYTHING).active()))
+def test_without_switches_one_off_and_leaves_the_rest(name):
+    everything = Augmentation(**EVERYTHING)
+    calmer = everything.without(name)
+    assert everything.active() - calmer.active() == {name}
+
+
+def test_without_an_unknown_name_proposes_the_nearest():
+    with pytest.raises(ValueError, match="horizontal_flip"):
+        Augmentation().without("horizontal_flop")
