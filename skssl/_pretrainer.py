@@ -84,11 +84,11 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
         width of 32 px or more. Features are float32.
     device : str or torch.device, default="auto"
         "auto" takes a CUDA device if there is one.
-    select : {"last", "rankme"} or callable, default="last"
-        Whose epoch's weights are kept: the last; the one whose features have the
-        highest effective rank; or the one for which a callable of its row of
-        ``history_`` returns the highest number (None passes it over), such as
-        ``lambda row: row.get("probe_score")``.
+    select : {"last", "rankme", "probe"} or callable, default="last"
+        Which epoch's weights are kept: the last; the one whose features have the
+        highest effective rank, or the highest score of ``probe``; or the one for which
+        a callable of its row of ``history_`` returns the highest number (None passes it
+        over).
     probe : Probe, estimator or None, default=None
         Scores frozen features by cross-validation every few epochs, where y is given
         to `fit`. A bare estimator means ``Probe(estimator)``.
@@ -175,7 +175,7 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
         "warmup_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
         "device": [str, torch.device],
-        "select": [StrOptions({"last", "rankme"}), callable],
+        "select": [StrOptions({"last", "rankme", "probe"}), callable],
         "probe": [HasMethods("fit"), Probe, None],
         "callbacks": [list, None],
         "keep_module": ["boolean"],
@@ -253,7 +253,8 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
             (n, C, H, W); a sequence of arrays or PIL images of unequal size; or
             flattened rows (n, p).
         y : array-like of shape (n,), optional
-            Labels, which only ``probe`` looks at; -1 marks an unlabelled image.
+            Labels, which only ``probe`` looks at; -1 marks an unlabelled image (NaN
+            where the probe is no classifier).
         groups : array-like of shape (n,), optional
             The patient of each image. ``fraction`` then draws whole patients, the
             folds of ``probe`` keep them together, and contrastive pretexts heed

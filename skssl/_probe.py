@@ -27,7 +27,8 @@ class Probe(BaseEstimator):
         Fitted on the frozen features of the labelled images: a classifier or a
         regressor, or a pipeline that ends in one.
     every : int, default=5
-        Epochs from one probe to the next; the last epoch is always probed.
+        Epochs from one probe to the next; epoch ``max_epochs`` is always probed. A
+        callback that monitors ``probe_score`` needs 1.
     cv : int or splitter, default=5
         Folds. An int means shuffled ones: stratified for classifiers, and keeping
         patients together where ``groups`` are given to ``fit``.
@@ -82,6 +83,7 @@ class Probe(BaseEstimator):
         Parameters
         ----------
         y : ndarray of shape (n,)
+            Labels of the labelled images that pretraining uses.
         groups : ndarray of shape (n,) or None
         seed : int
 
@@ -105,10 +107,26 @@ class Probe(BaseEstimator):
             }
             kind = kinds[is_classifier(self.estimator), groups is not None]
             folds = kind(int(folds), shuffle=True, random_state=seed % 2**32)
+        self._check_classes(y)
         try:
-            return list(folds.split(np.zeros(len(y)), y, groups))
+            splits = list(folds.split(np.zeros(len(y)), y, groups))
         except ValueError as error:
             raise ValueError(f"probe: cv={self.cv!r} cannot split: {error}") from error
+        if any(max(part, default=0) >= len(y) for fold in splits for part in fold):
+            raise ValueError(
+                f"probe: the folds of cv={self.cv!r} are not of the {len(y)} labelled "
+                "images that pretraining uses."
+            )
+        return splits
+
+    def _check_classes(self, y: np.ndarray) -> None:
+        classes = np.unique(y)
+        if is_classifier(self.estimator) and len(classes) < 2:
+            raise ValueError(
+                f"probe: the labelled images that pretraining uses have {len(classes)} "
+                "class(es). -1 means no label: number classes from 0; with fraction "
+                "below 1 a class may have been left out."
+            )
 
     def evaluate(
         self, features: np.ndarray, y: np.ndarray, splits: Splits
@@ -131,8 +149,23 @@ class Probe(BaseEstimator):
         )
 
 
-def labelled_rows(y: np.ndarray) -> np.ndarray:
-    """Return where y is a label: everywhere but at -1, as in semi_supervised."""
-    if y.dtype.kind in "if":
-        return np.flatnonzero(y != -1)
-    return np.arange(len(y))
+def labelled_rows(y: np.ndarray, estimator: Any) -> np.ndarray:
+    """Return where y is a label.
+
+    For classifiers that is everywhere but at -1, as in ``sklearn.semi_supervised``;
+    for others everywhere but at NaN.
+
+    Raises
+    ------
+    ValueError
+        If y is an array of strings, one of which is "-1".
+    """
+    if not is_classifier(estimator):
+        is_missing = np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), bool)
+        return np.flatnonzero(~is_missing)
+    if y.dtype.kind == "U" and (y == "-1").any():
+        raise ValueError(
+            "y holds strings, one of them '-1'. For images without a label use the "
+            "number -1 in an array of dtype object."
+        )
+    return np.flatnonzero([label != -1 for label in y.tolist()])

@@ -1,5 +1,6 @@
 """How a pretraining estimator trains: settle, read, train, keep."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
@@ -23,6 +24,7 @@ from skssl.engine import (
     resolve_device,
     resolve_precision,
 )
+from skssl.exceptions import SelectionWarning
 from skssl.nn import Backbone, build_backbone, get_schedule
 from skssl.pretext import TrainingInfo, get_pretext
 
@@ -52,7 +54,7 @@ class PretrainingMixin(BackboneFeaturesMixin):
         self._learn_format(source, rows)
         self._settle_lengths(len(rows), device)
         info = self._training_info(None if groups is None else groups[rows], len(rows))
-        probe = self._probe_log(y, groups, rows, seeds.monitors)
+        probe = self._probe_log(y, groups, rows, seeds.monitors, device)
         with (
             isolated_torch_rng(seeds.weights, device),
             deterministic_kernels(device),
@@ -69,12 +71,16 @@ class PretrainingMixin(BackboneFeaturesMixin):
                 n_jobs=self.n_jobs,
             ).to(device)
             if self.weights is None and not isinstance(self.backbone, Backbone):
-                net.module_.backbone.set_normalization(*store.pixel_statistics())
+                statistics = store.pixel_statistics()
+                for part in net.module_.modules():
+                    if isinstance(part, Backbone):  # the target networks, too
+                        part.set_normalization(*statistics)
             self.sample_indices_ = rows
             try:
                 net.partial_fit(store)
             except KeyboardInterrupt:
-                self._keep(net)
+                if net.step_:
+                    self._keep(net)
                 raise
         self._keep(net)
 
@@ -123,17 +129,23 @@ class PretrainingMixin(BackboneFeaturesMixin):
         groups: np.ndarray | None,
         rows: np.ndarray,
         seed: int,
+        device: torch.device,
     ) -> ProbeLog | None:
         """Draw the folds of the probe among the labelled rows of the store."""
         if self.probe is None or y is None:
             return None
         probe = self.probe if isinstance(self.probe, Probe) else Probe(self.probe)
-        labelled = labelled_rows(y[rows])
-        y = y[rows][labelled]
+        labelled = labelled_rows(y[rows], probe.estimator)
+        y = np.array(y[rows][labelled].tolist())  # objects become what they are
         if groups is not None:
             groups = groups[rows][labelled]
         splits = probe.draw_folds(y, groups, seed)
-        return ProbeLog(labelled, lambda h: probe.evaluate(h, y, splits), probe.every)
+
+        def score(h: np.ndarray) -> np.ndarray:
+            with isolated_torch_rng(seed, device):  # a network of torch may be a probe
+                return probe.evaluate(h, y, splits)
+
+        return ProbeLog(labelled, score, probe.every)
 
     def _build_net(
         self,
@@ -190,6 +202,13 @@ class PretrainingMixin(BackboneFeaturesMixin):
         self.history_ = net.rows()
         self.n_iter_ = len(self.history_)
         self.selected_epoch_ = net.selected_epoch_ or self.n_iter_
+        if self.select != "last" and self.n_iter_ and net.selected_epoch_ is None:
+            warnings.warn(
+                f"select={self.select!r} gave no epoch a score, so the last weights "
+                "are kept.",
+                SelectionWarning,
+                stacklevel=4,
+            )
         if net.probe is not None:
             self.initial_probe_score_ = net.probe.initial_score_
         net.module_.forget_step()
@@ -215,6 +234,7 @@ def _selection(
     """Return the score of an epoch that ``select`` stands for; None keeps the last."""
     if select == "last":
         return None
-    if select == "rankme":
-        return lambda row: row["rankme"]
-    return select  # type: ignore[return-value]
+    if isinstance(select, str):
+        figure = {"rankme": "rankme", "probe": "probe_score"}[select]
+        return lambda row: row.get(figure)
+    return select

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from skssl import SelfSupervisedPretrainer
 from skssl._random import isolated_torch_rng, make_generator
-from skssl.nn import build_backbone
+from skssl.nn import EMACopy, build_backbone
 from skssl.nn.vit import VisionTransformer
 from skssl.pretext import (
     MethodCard,
@@ -159,9 +159,11 @@ def check_gradients(task: PretextTask) -> None:
         grad = weight.grad
         assert grad is not None, f"no gradient for backbone.{name}"
         assert grad.abs().sum() > 0, f"the gradient of backbone.{name} is zero"
-    for name, weight in module.named_parameters():
-        if not weight.requires_grad:
-            assert weight.grad is None, f"the target {name} got a gradient"
+    for name, part in module.named_modules():
+        if isinstance(part, EMACopy):
+            for weight in part.parameters():
+                assert not weight.requires_grad, f"{name} is trained"
+                assert weight.grad is None, f"{name} got a gradient"
 
 
 def check_forward_is_pure(task: PretextTask) -> None:

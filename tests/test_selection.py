@@ -1,14 +1,22 @@
 """Choosing a checkpoint: monitors, select, and a probe by grouped folds."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
 import sklearn
+import torch
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    LeaveOneGroupOut,
+    PredefinedSplit,
+)
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
+from skorch.callbacks import EarlyStopping
 
 from skssl import Probe, SelfSupervisedPretrainer
 from skssl.datasets import make_scan_phantoms
@@ -74,6 +82,64 @@ def test_a_callable_keeps_the_weights_of_its_epoch(scans, epoch):
     )
 
 
+def test_select_by_name_equals_the_callable_and_pickles(scans):
+    probe = Probe(KNN, every=2, cv=2)
+    by_name, by_hand = (
+        make_ssl(probe=probe, select=select).fit(scans.data, scans.target)
+        for select in ("probe", lambda row: row.get("probe_score"))
+    )
+    assert by_name.selected_epoch_ == by_hand.selected_epoch_
+    assert_same_weights(by_name, by_hand)
+    loaded = pickle.loads(pickle.dumps(by_name))
+    assert_same_weights(by_name, loaded)
+
+
+def test_select_restores_the_statistics_of_batchnorm(scans):
+    settings = {"schedule": "constant", "warmup_epochs": 0}
+    chosen = make_ssl(select=lambda row: -row["epoch"], **settings).fit(scans.data)
+    shorter = make_ssl(max_epochs=1, **settings).fit(scans.data)
+    ours, theirs = (s.backbone_.state_dict() for s in (chosen, shorter))
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_ctrl_c_in_the_first_probe_leaves_the_earlier_fit(scans):
+    class Interrupted(KNeighborsClassifier):
+        def fit(self, X, y):
+            raise KeyboardInterrupt
+
+    ssl = make_ssl().fit(scans.data)
+    before = ssl.transform(scans.data)
+    ssl.set_params(probe=Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        ssl.fit(scans.data, scans.target)
+    np.testing.assert_array_equal(ssl.transform(scans.data), before)
+
+
+def test_a_probe_of_torch_does_not_change_the_training(scans):
+    class Drawing(KNeighborsClassifier):
+        def fit(self, X, y):
+            torch.rand(3)
+            return super().fit(X, y)
+
+    def dropping():
+        return torch.nn.Sequential(tiny_cnn(), torch.nn.Dropout(0.3))
+
+    weights = [
+        make_ssl(backbone=dropping, probe=Probe(estimator, every=1, cv=2)).fit(
+            scans.data, scans.target
+        )
+        for estimator in (KNN, Drawing(3))
+    ]
+    assert_same_weights(*weights)
+
+
+def test_load_best_would_overrule_select(scans):
+    stop = EarlyStopping(monitor="loss", load_best=True)
+    with pytest.raises(ValueError, match="load_best=True"):
+        make_ssl(callbacks=[stop]).fit(scans.data)
+
+
 @pytest.mark.parametrize("score", [None, math.nan])
 def test_no_score_at_all_keeps_the_last_and_warns(scans, score):
     with pytest.warns(SelectionWarning, match="no epoch a score"):
@@ -114,7 +180,8 @@ def test_probe_score_is_that_of_the_features(scans):
     assert ssl.history_[0]["probe_std"] == pytest.approx(np.std(scores))
 
 
-def test_probe_leaves_unlabelled_rows_out(scans):
+@pytest.mark.parametrize("kind", ["int", "float", "object", "strings"])
+def test_probe_leaves_unlabelled_rows_out(scans, kind):
     class Spy(KNeighborsClassifier):
         seen: list = []
 
@@ -122,12 +189,29 @@ def test_probe_leaves_unlabelled_rows_out(scans):
             self.seen.append(np.unique(y))
             return super().fit(X, y)
 
-    y = scans.target.copy()
+    names = ["a", "b"] if kind == "strings" else [0, 1]
+    y = np.array([names[label] for label in scans.target], dtype=object)
     y[::3] = -1
+    if kind in ("int", "float"):
+        y = y.astype(kind)
     make_ssl(probe=Probe(Spy(3), every=2, cv=2)).fit(scans.data, y)
     assert Spy.seen
     for classes in Spy.seen:
-        assert classes.tolist() == [0, 1]
+        assert classes.tolist() == names
+
+
+def test_a_regressor_leaves_nan_out(scans):
+    class Spy(Ridge):
+        seen: list = []
+
+        def fit(self, X, y):
+            self.seen.append(len(y))
+            return super().fit(X, y)
+
+    y = np.where(scans.target > 0, -1.0, 1.0)
+    y[:3] = np.nan
+    make_ssl(probe=Probe(Spy(), every=9, cv=2), max_epochs=1).fit(scans.data, y)
+    assert sum(Spy.seen[:2]) == len(y) - 3  # two halves; -1.0 is a value
 
 
 def test_probe_sees_only_the_rows_of_the_fraction(scans):
@@ -174,10 +258,27 @@ def test_select_by_the_probe(scans):
         ({"probe": "knn"}, "target", "'probe' parameter"),
         ({"select": "best"}, "target", "'select' parameter"),
         ({"probe": Probe(KNN, scoring="aucc")}, "target", "aucc"),
+        ({"probe": KNN}, "one class", r"have 1 class\(es\)"),
+        ({"probe": KNN}, "strings", "'-1'"),
+        ({"probe": Probe(KNN, scoring="roc_auc")}, "rare", "one class only"),
+        (
+            {"probe": Probe(KNN, cv=PredefinedSplit([0, 1] * 99))},
+            "target",
+            "are not of the",
+        ),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The least populated class", "ignore:Only one class")
 def test_bad_settings_are_named_before_training(scans, options, y, message):
-    target = scans.target[:3] if y == "short" else scans.target
+    rare = np.zeros(len(scans.target), dtype=int)
+    rare[:2] = 1
+    target = {
+        "short": scans.target[:3],
+        "target": scans.target,
+        "one class": np.where(scans.target > 0, 1, -1),
+        "strings": np.where(scans.target > 0, "a", "-1"),
+        "rare": rare,
+    }[y]
     ssl = make_ssl(**options)
     with pytest.raises(ValueError, match=message):
         ssl.fit(scans.data, target)

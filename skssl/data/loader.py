@@ -77,10 +77,12 @@ class DeviceLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches on the device."""
-        order = torch.randperm(len(self.store), generator=self.generator)
+        # Moved to the store's device once an epoch, for which the host waits.
+        home = self.store.images.device
+        order = torch.randperm(len(self.store), generator=self.generator).to(home)
         partner_of = None
         if self.partner_groups is not None:
-            partner_of = draw_partners(self.partner_groups, self.generator)
+            partner_of = draw_partners(self.partner_groups, self.generator).to(home)
         for index in torch.tensor_split(order, len(self)):
             yield Batch(
                 self._take(index),
@@ -90,8 +92,7 @@ class DeviceLoader:
 
     def _take(self, index: torch.Tensor) -> torch.Tensor:
         """Return images of the store, on the device."""
-        images = self.store.images
-        taken = images.index_select(0, index.to(images.device))
+        taken = self.store.images.index_select(0, index)
         return taken.to(self.device, non_blocking=True)
 
 

@@ -22,7 +22,7 @@ from skssl.engine.monitors import (
     uniformity,
 )
 from skssl.engine.precision import autocast
-from skssl.exceptions import CollapseWarning, NonFiniteLossError, SelectionWarning
+from skssl.exceptions import CollapseWarning, NonFiniteLossError
 
 __all__ = ["CollapseMonitor", "EpochLog", "ProbeLog", "ProgressBar", "WeightSelection"]
 
@@ -139,12 +139,18 @@ class ProbeLog(Callback):
         self.rows = rows
         self.score = score
         self.every = every
+        self.initial_score_: float | None = None
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
-        rows = torch.from_numpy(self.rows).to(X.images.device)
-        self.images_ = X.images.index_select(0, rows)
+        self.images_ = X.images
         # A probe that cannot work says so now, and not after hours.
-        self.initial_score_ = float(np.mean(self._scores(net)))
+        scores = self._scores(net)
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                f"probe: the scores of the folds are {scores}: a fold may hold one "
+                "class only. Take fewer folds, or another scoring."
+            )
+        self.initial_score_ = float(np.mean(scores))
 
     def _scores(self, net: Any) -> np.ndarray:
         h = backbone_features(
@@ -152,6 +158,7 @@ class ProbeLog(Callback):
             self.images_,
             net.image_size,
             torch.device(net.device),
+            rows=torch.from_numpy(self.rows),
         )
         return self.score(h.cpu().numpy())  # sync: once a probe
 
@@ -194,12 +201,6 @@ class WeightSelection(Callback):
             net.module_.backbone.load_state_dict(self.weights_)
             net.selected_epoch_ = self.epoch_
             del self.weights_
-        elif net.rows():
-            warnings.warn(
-                "select gave no epoch a score, so the last weights are kept.",
-                SelectionWarning,
-                stacklevel=2,
-            )
 
 
 class CollapseMonitor(Callback):

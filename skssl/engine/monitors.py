@@ -1,5 +1,7 @@
 """Figures of features that tell without labels how a pretraining goes."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -70,7 +72,7 @@ def feature_rank(features: Tensor) -> Tensor:
     tensor(3.)
     """
     values = torch.linalg.svdvals(features)  # (min(n, d),)
-    share = values / values.sum().clamp_min(_TINY)
+    share = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
     return torch.exp(-(share * (share + _TINY).log()).sum()) * (values.sum() > 0)
 
 
@@ -124,7 +126,12 @@ def uniformity(features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def backbone_features(
-    backbone: Backbone, images: Tensor, size: tuple[int, int], device: torch.device
+    backbone: Backbone,
+    images: Tensor,
+    size: tuple[int, int],
+    device: torch.device,
+    *,
+    rows: Tensor | None = None,
 ) -> Tensor:
     """Return the features of images in eval mode, in float32.
 
@@ -138,15 +145,17 @@ def backbone_features(
         What the images are resized to, pixels.
     device : torch.device
         The backbone's.
+    rows : Tensor of shape (m,), int64, optional
+        Which of the images; by default all.
 
     Returns
     -------
-    Tensor of shape (n, n_features), float32
+    Tensor of shape (m, n_features), float32
         On ``device``.
     """
     parts = []
     with in_eval_mode(backbone):
-        for part in images.split(_BATCH):
+        for part in _parts(images, rows):
             pixels = part.to(device)
             if not pixels.is_floating_point():
                 pixels = pixels.float().div_(255)
@@ -157,3 +166,12 @@ def backbone_features(
             pixels = pixels.contiguous(memory_format=torch.channels_last)
             parts.append(backbone(pixels).float())  # (b, d)
     return torch.cat(parts)
+
+
+def _parts(images: Tensor, rows: Tensor | None) -> Iterator[Tensor]:
+    """Yield the images in parts; a store larger than memory is never copied whole."""
+    if rows is None:
+        yield from images.split(_BATCH)
+        return
+    for part in rows.to(images.device).split(_BATCH):
+        yield images.index_select(0, part)

@@ -187,6 +187,11 @@ class PretextNet(NeuralNet):
                     f"callbacks: {name} would be overruled by the schedule: pass "
                     "schedule= a name or a callable instead."
                 )
+            if getattr(callback, "load_best", False):
+                raise ValueError(
+                    f"callbacks: {name} has load_best=True, but which epoch's weights "
+                    "are kept is the business of select=."
+                )
         self.notify("on_train_begin", X=X, y=y)
         try:
             self.fit_loop(X, y, **params)
@@ -242,7 +247,7 @@ class PretextNet(NeuralNet):
         """Do one step: views, loss, gradient, update of weights and copies."""
         device = torch.device(self.device)
         # The middle of the step, so that neither the first nor the last has rate 0.
-        factor = self.schedule((self.step_ + 0.5) / self.n_steps_, self.warmup)
+        factor = float(self.schedule((self.step_ + 0.5) / self.n_steps_, self.warmup))
         for group, base_lr in zip(
             self.optimizer_.param_groups, self.base_lrs_, strict=True
         ):

@@ -15,6 +15,7 @@ from skssl.nn._networks import (
     remove_head,
     stem_of,
 )
+from skssl.nn.vit import SMALL_VITS, make_vit
 from skssl.nn.weights import LoadedWeights, fill, load_weights
 
 __all__ = ["Backbone", "build_backbone"]
@@ -202,6 +203,8 @@ def build_backbone(
     loaded = None
     if weights is not None:
         loaded = load_weights(weights, name=name, network=network, named=named)
+    if named and loaded is not None and name in SMALL_VITS:
+        network = _with_patches_of(loaded, network, name, (height, width))
     if stem != "auto":
         change_stem(network, stem)
     elif loaded is not None and loaded.stem is not None:
@@ -240,6 +243,18 @@ def _make_or_copy(
     # A callable may return the same module each time, so its module is copied too.
     # Training is in float32, whatever the module was stored in.
     return deepcopy(made).float(), type(made).__name__
+
+
+def _with_patches_of(
+    loaded: LoadedWeights, network: nn.Module, name: str, image_size: tuple[int, int]
+) -> nn.Module:
+    """Return a small vision transformer whose patches have the size of the weights'."""
+    kernel = loaded.state.get("conv_proj.weight")  # (d, c, patch, patch)
+    if kernel is None or kernel.shape[-1] == network.patch_size:
+        return network
+    network = make_vit(name, image_size, patch_size=kernel.shape[-1])
+    remove_head(network)
+    return network
 
 
 def _inherit_normalization(

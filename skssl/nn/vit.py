@@ -181,7 +181,9 @@ class VisionTransformer(models.VisionTransformer):
         return self.encoder(tokens)
 
 
-def make_vit(name: str, image_size: tuple[int, int]) -> VisionTransformer:
+def make_vit(
+    name: str, image_size: tuple[int, int], patch_size: int | None = None
+) -> VisionTransformer:
     """Build one of `VIT_NAMES`, randomly initialised, with a head of 1000 classes.
 
     Parameters
@@ -192,6 +194,8 @@ def make_vit(name: str, image_size: tuple[int, int]) -> VisionTransformer:
         height and width and makes at most 196 patches. The others are torchvision's.
     image_size : (height, width)
         Pixels.
+    patch_size : int, optional
+        Side of the patches in pixels, in place of the one that follows from the name.
 
     Raises
     ------
@@ -212,20 +216,25 @@ def make_vit(name: str, image_size: tuple[int, int]) -> VisionTransformer:
     >>> network.patch_size, network.grid_size
     (8, (12, 8))
     """
-    patch_px, shape = _NAMED[name]
+    usual, shape = _NAMED[name]
+    if patch_size is None:
+        patch_size = _patch_for(name, image_size) if usual is None else usual
     return VisionTransformer(
         image_size=image_size,
-        patch_size=_patch_for(name, image_size) if patch_px is None else patch_px,
-        pool="mean" if patch_px is None else "token",
+        patch_size=patch_size,
+        pool="mean" if usual is None else "token",
         **dict(zip(_SHAPE, shape, strict=True)),
     )
 
 
 def _patch_for(name: str, image_size: tuple[int, int]) -> int:
-    """Return the smallest patch side that cuts an image into 16 to 196 patches."""
+    """Return the smallest patch side that cuts an image into 16 to 196 patches.
+
+    Patches of one pixel, in which there is nothing to see, are the last resort.
+    """
     height, width = image_size
     good: dict[tuple[int, int], int] = {}  # size: its distance in pixels
-    for patch_px in range(1, min(height, width) + 1):
+    for patch_px in (*range(2, min(height, width) + 1), 1):
         rows, columns = round(height / patch_px), round(width / patch_px)
         if _FEWEST_PATCHES <= rows * columns <= _MOST_PATCHES:
             size = (rows * patch_px, columns * patch_px)
@@ -275,7 +284,8 @@ def fit_positions(network: Any, positions: Tensor) -> Tensor:
     network : torchvision.models.VisionTransformer
         What they are for.
     positions : Tensor of shape (1, 1 + L, d)
-        Of as many patches as the network has, or of a square.
+        Of as many patches as the network has, which are then taken to lie in the same
+        grid, or of a square.
 
     Returns
     -------

@@ -75,11 +75,15 @@ class ContrastiveTask(PretextTask):
     def resolve(self, info: TrainingInfo) -> Self:
         """Settle the open choices; see `PretextTask.resolve`."""
         task = super().resolve(info)
-        if self.same_group != "negative" and info.groups is None:
+        if self.same_group == "negative":
+            return task
+        said = f"same_group={self.same_group!r} of {type(self).__name__}"
+        if info.groups is None:
             raise ValueError(
-                f"same_group={self.same_group!r} of {type(self).__name__} needs the "
-                "patient of each image: fit(X, groups=...)."
+                f"{said} needs the patient of each image: fit(X, groups=...)."
             )
+        if not info.groups.any():
+            raise ValueError(f"{said} leaves no negatives: groups is a single patient.")
         return task
 
     def views(

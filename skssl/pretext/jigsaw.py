@@ -3,6 +3,7 @@
 Noroozi & Favaro 2016.
 """
 
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import ClassVar, Self
 
@@ -32,6 +33,12 @@ def _standardize(tiles: Tensor) -> Tensor:
     """
     std, mean = torch.std_mean(tiles, dim=(-2, -1), correction=0, keepdim=True)
     return (tiles - mean) / (std + _FLATTEST)
+
+
+@lru_cache(maxsize=8)
+def _orders(n_permutations: int, device: torch.device) -> Tensor:
+    """Return the orders on the device, for which the host waits once."""
+    return maximal_hamming_permutations(n_permutations, N_TILES).to(device)
 
 
 class _JigsawModule(PretextModule):
@@ -214,8 +221,8 @@ class Jigsaw(PretextTask):
             generator=generator,
             device=images.device,
         )
-        orders = maximal_hamming_permutations(self.n_permutations, N_TILES)
-        return shuffle_tiles(tiles, orders.to(images.device)[label]), label
+        orders = _orders(self.n_permutations, images.device)
+        return shuffle_tiles(tiles, orders[label]), label
 
     def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
         """Return the backbone with the heads; see `PretextTask.build`."""

@@ -131,7 +131,8 @@ class _MAEModule(PretextModule):
         if n_pixels == 1 and task.normalize_pixels:
             raise ValueError(
                 f"image_size={info.image_size} makes patches of one pixel for backbone "
-                f"{backbone.name!r}, all 0 with normalize_pixels: use larger images."
+                f"{backbone.name!r}, all 0 with normalize_pixels: use larger "
+                "images, or normalize_pixels=False."
             )
         self.decoder = _Decoder(
             network.hidden_dim, task.decoder_width, task.decoder_depth, n_pixels, grid

@@ -17,33 +17,35 @@ from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
 from skssl.pretext._contrastive import ContrastiveModule, ContrastiveTask
 
 
-def _nearest(z: Tensor, support: Tensor, excluded: Tensor) -> Tensor:
+def _nearest(z: Tensor, support: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
     """Return the nearest row of the support set, or z itself where there is none.
 
     ``z`` (n, d) has any norm, ``support`` (K, d) and the result (n, d) unit norm;
-    ``excluded`` (n, K) is True where a row must not serve.
+    ``excluded`` (n, K) is True where a row must not serve. The second result (n,) is
+    the number of the row.
     """
     with torch.autocast(z.device.type, enabled=False):
         z = functional.normalize(z.float(), dim=1)  # (n, d)
         cosines = (z @ support.T).masked_fill(excluded, -torch.inf)  # (n, K)
-        nearest = support[cosines.argmax(1)]  # (n, d)
-        return torch.where(excluded.all(1, keepdim=True), z, nearest)
+        row = cosines.argmax(1)  # (n,)
+        has_none = excluded.all(1, keepdim=True)
+        return torch.where(has_none, z, support[row]), row
 
 
 def _nnclr(
-    neighbors: Tensor, p: Tensor, temperature: float, same_group: Tensor | None
+    neighbors: Tensor, p: Tensor, temperature: float, masked: Tensor | None
 ) -> Tensor:
     """Tell for each neighbour which of the predictions (n, d) is of its image.
 
-    ``same_group`` (n, n) is True for predictions that are no negatives.
+    ``masked`` (n, n) is True for predictions that are no negatives.
     """
     with torch.autocast(p.device.type, enabled=False):
         p = functional.normalize(p.float(), dim=1)  # (n, d)
         logits = neighbors @ p.T / temperature  # (n, n)
         positives = logits.diagonal()  # (n,)
-        if same_group is not None:
+        if masked is not None:
             own = torch.eye(len(p), dtype=torch.bool, device=p.device)
-            logits = logits.masked_fill(same_group & ~own, -torch.inf)
+            logits = logits.masked_fill(masked & ~own, -torch.inf)
         return (logits.logsumexp(1) - positives).mean()
 
 
@@ -75,12 +77,25 @@ class _NNCLRModule(ContrastiveModule):
         excluded = (self.queue.index < 0).expand(len(index), -1)  # (n, K)
         if self.exclude_same_image:
             excluded = excluded | (self.queue.index == index[:, None])
-        neighbors1 = _nearest(z1, self.queue.features, excluded)  # (n, projection_size)
-        neighbors2 = _nearest(z2, self.queue.features, excluded)
-        same_group = self.is_same_group(index, index)  # (n, n) or None
-        loss1 = _nnclr(neighbors1, p2, self.temperature, same_group)
-        loss2 = _nnclr(neighbors2, p1, self.temperature, same_group)
-        return (loss1 + loss2) / 2
+        losses = []
+        for z, p in ((z1, p2), (z2, p1)):
+            neighbors, row = _nearest(z, self.queue.features, excluded)  # (n, d), (n,)
+            masked = self._masked(index, self.queue.index[row])
+            losses.append(_nnclr(neighbors, p, self.temperature, masked))
+        return (losses[0] + losses[1]) / 2
+
+    def _masked(self, index: Tensor, neighbor: Tensor) -> Tensor | None:
+        """Tell which images of the batch are no negatives of each, (n, n) or None.
+
+        ``neighbor`` (n,) is the image that each one's neighbour is of; where there was
+        no neighbour, it is -1 or the image itself.
+        """
+        masked = self.is_same_group(index, index)
+        if self.exclude_same_image:
+            # A neighbour must not be told to be unlike its own image.
+            own = neighbor[:, None] == index  # (n, n)
+            masked = own if masked is None else masked | own
+        return masked
 
     def after_step(self, progress: float) -> None:  # noqa: ARG002
         self.queue.push(*self._step)
@@ -130,10 +145,11 @@ class NNCLR(ContrastiveTask):
 
     Differences: ``exclude_same_image`` is **our choice**. In a queue that holds the
     whole of a small set the nearest row is mostly an earlier view of the image itself,
-    which teaches little more than SimCLR does. The paper's queue goes back 24 batches
-    of 4,096; so does this one, at most. It begins empty, where the authors begin with
-    random vectors: an image for which it holds no neighbour yet takes its own z, as in
-    SimCLR. With ``same_group="positive"`` the neighbour of a second view may be an
+    which teaches little more than SimCLR does. Where the image of a neighbour is in
+    the batch, it is then left out of the sum over k. The paper's queue goes back 24
+    batches of 4,096; so does this one, at most. It begins empty, where the authors
+    begin with random vectors: an image for which it holds no neighbour yet takes its
+    own z, as in SimCLR. With ``same_group="positive"`` the neighbour of a second view may be an
     earlier view of the very image that it was made of. The batch normalisation at the
     end of the projector is without scale and shift. Both views pass the network as one
     batch.

@@ -28,7 +28,7 @@ def loader(n, batch_size, seed=0):
 )
 def test_batch_sizes(n, batch_size, sizes):
     batches = loader(n, batch_size)
-    assert [len(index) for _, index in batches] == sizes
+    assert [len(batch.index) for batch in batches] == sizes
     assert len(batches) == len(sizes)
 
 
@@ -36,7 +36,9 @@ def test_every_image_once_an_epoch_with_its_index():
     batches = loader(101, 16)
     orders = []
     for _ in range(2):
-        images, index = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        epoch = list(batches)
+        images = torch.cat([batch.images for batch in epoch])
+        index = torch.cat([batch.index for batch in epoch])
         assert torch.equal(images[:, 0, 0, 0].long(), index)
         assert torch.equal(index.sort().values, torch.arange(101))
         orders.append(index)
@@ -45,7 +47,7 @@ def test_every_image_once_an_epoch_with_its_index():
 
 def test_the_generator_decides_the_order():
     first, again, other = (
-        torch.cat([index for _, index in loader(50, 16, seed)]) for seed in (0, 0, 1)
+        torch.cat([batch.index for batch in loader(50, 16, seed)]) for seed in (0, 0, 1)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -2,12 +2,15 @@
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
+from sklearn.frozen import FrozenEstimator
 from torch.nn import functional
 from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
+from skssl import SelfSupervisedPretrainer
 from skssl._random import isolated_torch_rng, make_generator
 from skssl.nn import build_backbone
 from skssl.nn._networks import make_network, remove_head
@@ -278,3 +281,19 @@ def test_autocast_agrees():
         with torch.autocast("cpu", dtype=torch.bfloat16):
             low = network(images)
     torch.testing.assert_close(low.float(), expected, rtol=0.1, atol=0.15)
+
+
+def test_patches_follow_the_weights_when_the_image_size_changes():
+    """Stages of different size chain: patches stay, positions are interpolated."""
+    first = SelfSupervisedPretrainer(
+        backbone="vit_tiny", image_size=32, max_epochs=0, random_state=0
+    ).fit(np.zeros((4, 32, 32), dtype=np.uint8))
+    backbone = build_backbone(
+        "vit_tiny",
+        in_channels=1,
+        image_size=(64, 64),
+        weights=FrozenEstimator(first),
+    )
+    assert backbone.network.patch_size == 4  # 64 px alone would make it 8
+    assert backbone.network.grid_size == (16, 16)
+    assert backbone(torch.rand(1, 1, 64, 64)).shape == (1, 192)

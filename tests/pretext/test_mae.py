@@ -257,7 +257,7 @@ def test_torchvisions_own_class_is_refused_with_the_name_of_ours():
         ({"decoder_width": 48}, "'decoder_width' parameter of MAE .* multiple of 32"),
         ({"decoder_depth": 0}, "'decoder_depth' parameter of MAE"),
         ({"px": 6}, r"image_size=\(6, 6\) is a single patch of 6 px"),
-        ({"backbone": "vit_tiny", "px": 8}, "patches of one pixel"),
+        ({"backbone": "vit_tiny", "px": 7}, "patches of one pixel"),
     ],
 )
 def test_bad_parameters_are_named(parameters, match):

@@ -73,13 +73,18 @@ def nnclr_by_loops(module, views, index, exclude, patient=None):
     for z, p in ((z1, p2), (z2, p1)):
         rows = neighbors_by_loops(z, index, module.queue, exclude)
         for i in range(n):
-            neighbor = z[i]
+            neighbor, image = z[i], None
             if rows[i] is not None:
                 neighbor = module.queue.features[rows[i]].double().numpy()
+                image = module.queue.index[rows[i]].item() if exclude else None
             terms = {
                 k: np.exp(neighbor @ p[k] / module.temperature)
                 for k in range(n)
-                if patient is None or k == i or patient[index[k]] != patient[index[i]]
+                if k == i
+                or (
+                    index[k] != image
+                    and (patient is None or patient[index[k]] != patient[index[i]])
+                )
             }
             losses.append(-np.log(terms[i] / sum(terms.values())))
     return float(np.mean(losses))
@@ -100,6 +105,19 @@ def test_loss_equals_the_formula(exclude, temperature):
     assert all((row == i) != exclude for i, row in enumerate(rows))
     expected = nnclr_by_loops(module, views, [0, 1, 2], exclude)
     assert module(views, index).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_image_of_a_neighbor_is_no_negative():
+    module = make()
+    views = random_views(3, 0)
+    module(views, torch.arange(3))
+    module.after_step(0.1)
+    # All neighbours are of images of this batch; one other is left as a negative.
+    expected = nnclr_by_loops(module, views, [0, 1, 2], exclude=True)
+    assert module(views, torch.arange(3)).item() == pytest.approx(expected, rel=1e-5)
+    z1, *_ = heads_in_float64(module, views)
+    rows = neighbors_by_loops(z1, [0, 1, 2], module.queue, exclude=True)
+    assert None not in rows
 
 
 def test_loss_of_a_batch_with_and_without_neighbors():
@@ -151,7 +169,8 @@ def test_images_of_a_patient_may_be_neighbors():
 
 
 def test_a_batch_of_one_patient_has_a_finite_gradient():
-    module = make(groups=torch.zeros(6, dtype=torch.int64), same_group="ignore")
+    patients = torch.tensor([0, 0, 0, 1, 1, 1])
+    module = make(groups=patients, same_group="ignore")
     loss = module(random_views(3, 1), torch.arange(3))
     loss.backward()
     assert loss.item() == pytest.approx(0.0)  # no negatives are left

@@ -133,10 +133,10 @@ def test_the_second_view_is_made_of_the_partner(name):
 
 
 @pytest.mark.parametrize("name", CONTRASTIVE)
-def test_one_patient_alone_leaves_a_finite_loss(name):
-    """All images of one patient: there may be no negative left at all."""
+def test_a_batch_of_one_patient_leaves_a_finite_loss(name):
+    """There may be no negative left at all."""
     task = get_pretext(name).set_params(same_group="ignore")
-    info = TrainingInfo(4, 1, (24, 24), 4, groups=torch.zeros(4, dtype=torch.int64))
+    info = TrainingInfo(8, 1, (24, 24), 4, groups=torch.tensor([0] * 4 + [1] * 4))
     task = task.resolve(info)
     with isolated_torch_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(24, 24))
@@ -148,6 +148,14 @@ def test_one_patient_alone_leaves_a_finite_loss(name):
     assert torch.isfinite(loss)
     for weight in module.backbone.parameters():
         assert torch.isfinite(weight.grad).all()
+
+
+@pytest.mark.parametrize("name", CONTRASTIVE)
+def test_a_single_patient_has_no_negatives(name):
+    task = get_pretext(name).set_params(same_group="ignore")
+    groups = torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(ValueError, match="groups is a single patient"):
+        task.resolve(TrainingInfo(4, 1, (16, 16), 4, groups=groups))
 
 
 @pytest.mark.parametrize("name", CONTRASTIVE)
