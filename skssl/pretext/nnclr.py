@@ -149,10 +149,10 @@ class NNCLR(ContrastiveTask):
     the batch, it is then left out of the sum over k. The paper's queue goes back 24
     batches of 4,096; so does this one, at most. It begins empty, where the authors
     begin with random vectors: an image for which it holds no neighbour yet takes its
-    own z, as in SimCLR. With ``same_group="positive"`` the neighbour of a second view may be an
-    earlier view of the very image that it was made of. The batch normalisation at the
-    end of the projector is without scale and shift. Both views pass the network as one
-    batch.
+    own z, as in SimCLR. With ``same_group="positive"`` the neighbour of a second view
+    may be an earlier view of the very image that it was made of. The batch
+    normalisation at the end of the projector is without scale and shift. Both views
+    pass the network as one batch.
 
     References
     ----------
