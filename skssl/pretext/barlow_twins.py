@@ -57,9 +57,9 @@ class BarlowTwins(PretextTask):
     ----------
     redundancy_weight : float, default=0.005
         λ, the weight of the correlations between different features, at least 0.
-    hidden_size : int, default=2048
+    hidden_size : int, default=512
         Width of the projector's two hidden layers.
-    projection_size : int, default=2048
+    projection_size : int, default=256
         Dimension d of the projections z.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
@@ -77,16 +77,16 @@ class BarlowTwins(PretextTask):
     Adam and AdamW do not mind. With ``optimizer="sgd"`` the learning rate must be
     smaller by as much; the authors use LARS, which scales the gradient itself.
 
-    Differences: hidden_size and projection_size of 2048 are **our choice**. The paper's
-    8192 makes a projector of 138 million weights, twelve times a ResNet-18. Small
-    batches ask for fewer features, too: standardised features of n images span at most
-    n - 1 directions, so that with d above it not all correlations can vanish, and the
-    best C has about 1 / (1 + λd / (n - 1)) on its diagonal: 0.75 for 32 images. The
-    variance has 1e-5 added, so that features which are constant in a batch do no harm.
-    The projector's hidden layers have biases, which the normalisation after them
-    subtracts again. Both views pass the network as one batch, but are standardised
-    each by itself. The authors blur and solarise the two views differently; here both
-    follow one recipe.
+    Differences: widths of 512 and 256 are **our choice**, where the paper has 8192.
+    Standardised features of n images span at most n - 1 directions, so that with d
+    above it not all correlations can vanish, and the best C has about
+    1 / (1 + λd / (n - 1)) on its diagonal: 0.96 for 32 images here, and 0.43 with the
+    paper's. The rate is AdamW's 3e-4, which learned on phantoms in 360 steps, where
+    1e-3 with widths of 2048 did not. The variance has 1e-5 added, so that features
+    which are constant in a batch do no harm. The projector's hidden layers have biases,
+    which the normalisation after them subtracts again. Both views pass the network as
+    one batch, but are standardised each by itself. The authors blur and solarise the
+    two views differently; here both follow one recipe.
 
     References
     ----------
@@ -97,11 +97,12 @@ class BarlowTwins(PretextTask):
     Examples
     --------
     >>> from skssl.pretext import BarlowTwins
-    >>> BarlowTwins(projection_size=512)
-    BarlowTwins(projection_size=512)
+    >>> BarlowTwins(redundancy_weight=0.01)
+    BarlowTwins(redundancy_weight=0.01)
     """
 
     name = "barlow_twins"
+    default_lr = 3e-4
     card = MethodCard(
         title="Barlow Twins",
         paper="Zbontar et al. 2021",
@@ -111,7 +112,7 @@ class BarlowTwins(PretextTask):
         keeps="nothing",
         momentum_encoder=False,
         advice="Where slices look so alike that they are no negatives of each other: "
-        "it has none. Batches of 32 and more, or a smaller projection_size.",
+        "it has none. Batches of 32 and more.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -125,8 +126,8 @@ class BarlowTwins(PretextTask):
         self,
         *,
         redundancy_weight: float = 5e-3,
-        hidden_size: int = 2048,
-        projection_size: int = 2048,
+        hidden_size: int = 512,
+        projection_size: int = 256,
         augmentation: str | Augmentation = "auto",
     ):
         self.redundancy_weight = redundancy_weight

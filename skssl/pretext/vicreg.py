@@ -80,9 +80,9 @@ class VICReg(PretextTask):
         μ, the weight of the variances, at least 0. With 0 all features may collapse.
     covariance_weight : float, default=1.0
         The weight of the covariances, at least 0.
-    hidden_size : int, default=2048
+    hidden_size : int, default=512
         Width of the projector's two hidden layers. The paper calls it expander.
-    projection_size : int, default=2048
+    projection_size : int, default=256
         Dimension d of the projections z.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
@@ -107,12 +107,11 @@ class VICReg(PretextTask):
     sum of both views' v is that of the paper's equation 6; the authors'
     code takes their mean, which is ``variance_weight=12.5`` here.
 
-    Differences: hidden_size and projection_size of 2048 are **our choice**. The paper's
-    8192 makes a projector of 138 million weights, twelve times a ResNet-18. Small
-    batches ask for fewer features, too: n images span at most n - 1 directions, so
-    that with d above it not all covariances can vanish: c is at least d / (n - 1) - 1
-    at unit variances. Where that outweighs v, features settle at variances below 1.
-    Both views pass the network as one batch.
+    Differences: widths of 512 and 256 are **our choice**, where the paper has 8192.
+    n images span at most n - 1 directions, so that with d above it not all covariances
+    can vanish: c is at least d / (n - 1) - 1 at unit variances. Where that outweighs v,
+    features settle at variances below 1. The rate of 3e-4, with AdamW, is what learned
+    on phantoms within a few hundred steps. Both views pass the network as one batch.
 
     References
     ----------
@@ -123,11 +122,12 @@ class VICReg(PretextTask):
     Examples
     --------
     >>> from skssl.pretext import VICReg
-    >>> VICReg(projection_size=512)
-    VICReg(projection_size=512)
+    >>> VICReg(covariance_weight=2.0)
+    VICReg(covariance_weight=2.0)
     """
 
     name = "vicreg"
+    default_lr = 3e-4
     card = MethodCard(
         title="VICReg",
         paper="Bardes et al. 2022",
@@ -155,8 +155,8 @@ class VICReg(PretextTask):
         invariance_weight: float = 25.0,
         variance_weight: float = 25.0,
         covariance_weight: float = 1.0,
-        hidden_size: int = 2048,
-        projection_size: int = 2048,
+        hidden_size: int = 512,
+        projection_size: int = 256,
         augmentation: str | Augmentation = "auto",
     ):
         self.invariance_weight = invariance_weight

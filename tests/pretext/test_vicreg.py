@@ -119,13 +119,13 @@ def test_loss_is_float32_inside_autocast():
     )
 
 
-def test_default_projector_is_three_layers_of_2048():
+def test_default_projector_is_three_layers():
     module = make()
     kinds = [type(layer).__name__ for layer in module.projector]
     hidden = ["Linear", "BatchNorm1d", "ReLU"]
     assert kinds == [*hidden, *hidden, "Linear"]
     # weights, biases and scales of two hidden layers; the last has weights only
-    expected = 16 * 2048 + 2048 * 2048 + 2 * 3 * 2048 + 2048 * 2048
+    expected = 16 * 512 + 512 * 512 + 2 * 3 * 512 + 512 * 256
     assert sum(p.numel() for p in module.projector.parameters()) == expected
 
 
