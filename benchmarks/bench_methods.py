@@ -32,7 +32,7 @@ from skssl.pretext import get_pretext, list_pretexts
 
 # Equal for all methods; the images' size is 64 px.
 SETTINGS = {
-    "phantoms": {"max_epochs": 20, "batch_size": 32},
+    "phantoms": {"max_epochs": 15, "batch_size": 32},
     "xray": {"max_epochs": 20, "batch_size": 32},
     "covid-ct": {"max_epochs": 20, "batch_size": 32},
 }
@@ -127,7 +127,20 @@ def _control(row: dict, rows: list[dict]) -> float:
     found = [
         r["test"] for r in rows if r["seed"] == row["seed"] and r["features"] in names
     ]
-    return max(found, default=float("nan"))
+    return max(found) if len(found) == len(names) else float("nan")
+
+
+def _read_rows(path: Path, settings: dict) -> list[dict]:
+    """Return the rows of an earlier run, which must have had the same settings."""
+    if not path.exists():
+        return []
+    earlier = json.loads(path.read_text())
+    if earlier["settings"] != settings:
+        raise SystemExit(
+            f"{path} was made with {earlier['settings']}, not with {settings}: remove "
+            "it, or give another --json."
+        )
+    return earlier["rows"]
 
 
 def main() -> None:
@@ -141,7 +154,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     path = args.json or Path(__file__).parent / f"results/methods_{args.study}.json"
-    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    settings = {"image_size": 64, **SIZES[args.study], **SETTINGS[args.study]}
+    rows = _read_rows(path, settings)
     done = {(row["features"], row["seed"]) for row in rows}
     asked = [(m, seed) for seed in args.seeds for m in args.methods]
     left = [pair for pair in asked if pair not in done]
@@ -155,7 +169,6 @@ def main() -> None:
             print(_line(rows[-1], len(left) - n_done), flush=True)
             order = {name: i for i, name in enumerate([*CONTROLS, *list_pretexts()])}
             rows.sort(key=lambda row: (row["seed"], order.get(row["features"], 99)))
-            settings = {"image_size": 64, **SIZES[args.study], **SETTINGS[args.study]}
             save(path, {"study": args.study, "settings": settings, "rows": rows})
     summarize(rows)
 
