@@ -66,8 +66,8 @@ def phantoms(
 def cifar10(args: argparse.Namespace, seed: int) -> Study:
     """10,000 training images, 1,000 of them labelled; 10,000 test images."""
     archive = zipfile.ZipFile(args.data)
-    X, y = _read_zip(archive, "train/", 1000)
-    X_test, y_test = _read_zip(archive, "test/", 1000)
+    X, y = read_zip(archive, "train/", 1000)
+    X_test, y_test = read_zip(archive, "test/", 1000)
     rng = np.random.default_rng(seed)
     labelled = rng.permutation(len(X))[:1000]
     return Study(
@@ -97,7 +97,7 @@ def cifar10(args: argparse.Namespace, seed: int) -> Study:
 def xray(args: argparse.Namespace, seed: int, *, n_unlabelled: int = 4000) -> Study:
     """Some X-rays for the pretext, 100 of them labelled, 1,000 others for test."""
     archive = zipfile.ZipFile(args.data)
-    X, y = _read_zip(archive, "COVID-19_Radiography_Dataset/", None)
+    X, y = read_zip(archive, "COVID-19_Radiography_Dataset/", None)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(X))
     pretext, test = order[:n_unlabelled], order[4000:5000]
@@ -155,7 +155,7 @@ def _draw(
     )
 
 
-def _read_zip(
+def read_zip(
     archive: zipfile.ZipFile, prefix: str, per_class: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decode the first images of each class folder under ``prefix``."""

@@ -95,6 +95,20 @@ def test_projector_is_that_of_the_version_asked_for():
     assert not projector[-1].affine
 
 
+def test_version_1_has_a_linear_projector_and_the_same_loss():
+    module = make(hidden_size=None, temperature=0.07)
+    assert [type(layer).__name__ for layer in module.projector] == ["Linear"]
+    assert module.projector[0].weight.shape == (5, module.backbone.n_features)
+    views = random_views(3, 1)
+    loss = module(views, torch.arange(3))
+    with torch.no_grad():
+        q = unit(module.projector(module.backbone(views[0])).numpy())
+        k = unit(module.target_projector(module.target_backbone(views[1])).numpy())
+    queue = module.queue.features.double().numpy()
+    expected = info_nce_by_loops(q, k, queue, 0.07, np.zeros((3, 8), dtype=bool))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_queue_holds_the_latest_keys_first_in_first_out():
     module = make(queue_size=8)
     pushed = []
