@@ -9,7 +9,7 @@ from torchvision import models
 
 from skssl._names import unknown_name
 from skssl.nn.crnet import CRNet
-from skssl.nn.vit import SMALL_VITS, VIT_NAMES, make_vit
+from skssl.nn.vits import SMALL_VITS, VIT_NAMES, make_vit
 
 __all__ = [
     "OWN_NAMES",

@@ -15,7 +15,7 @@ from skssl.nn._networks import (
     remove_head,
     stem_of,
 )
-from skssl.nn.vit import SMALL_VITS, make_vit
+from skssl.nn.vits import SMALL_VITS, with_patches_of
 from skssl.nn.weights import LoadedWeights, fill, load_weights
 
 __all__ = ["Backbone", "build_backbone"]
@@ -129,11 +129,11 @@ def build_backbone(
     Parameters
     ----------
     backbone : str, nn.Module, Backbone or callable
-        The name of a torchvision classification model, "crnet", or the small vision
-        transformers "vit_tiny" and "vit_small" (see `skssl.nn.vit.make_vit`); a module,
+        The name of a torchvision classification model, "crnet", "vit_tiny" or
+        "vit_small" (vision transformers whose patches follow ``image_size``); a module,
         which is copied and never changed; or a callable without arguments that makes a
-        module. The head of a torchvision classifier and of CRNet is removed; any other
-        module is taken whole and must give features (n, d) or maps (n, d, h, w).
+        module. The head of a network by name is removed; any other module is taken
+        whole and must give features (n, d) or maps (n, d, h, w).
     in_channels : int
         Channels of the images, at least 1.
     image_size : (int, int)
@@ -204,7 +204,9 @@ def build_backbone(
     if weights is not None:
         loaded = load_weights(weights, name=name, network=network, named=named)
     if named and loaded is not None and name in SMALL_VITS:
-        network = _with_patches_of(loaded, network, name, (height, width))
+        # Chained stages may differ in image size; their patches must not.
+        network = with_patches_of(loaded.state, network, name, (height, width))
+        remove_head(network)
     if stem != "auto":
         change_stem(network, stem)
     elif loaded is not None and loaded.stem is not None:
@@ -243,18 +245,6 @@ def _make_or_copy(
     # A callable may return the same module each time, so its module is copied too.
     # Training is in float32, whatever the module was stored in.
     return deepcopy(made).float(), type(made).__name__
-
-
-def _with_patches_of(
-    loaded: LoadedWeights, network: nn.Module, name: str, image_size: tuple[int, int]
-) -> nn.Module:
-    """Return a small vision transformer whose patches have the size of the weights'."""
-    kernel = loaded.state.get("conv_proj.weight")  # (d, c, patch, patch)
-    if kernel is None or kernel.shape[-1] == network.patch_size:
-        return network
-    network = make_vit(name, image_size, patch_size=kernel.shape[-1])
-    remove_head(network)
-    return network
 
 
 def _inherit_normalization(

@@ -14,7 +14,8 @@ from skssl import SelfSupervisedPretrainer
 from skssl._random import isolated_torch_rng, make_generator
 from skssl.nn import build_backbone
 from skssl.nn._networks import make_network, remove_head
-from skssl.nn.vit import VIT_NAMES, VisionTransformer
+from skssl.nn.vit import VisionTransformer
+from skssl.nn.vits import VIT_NAMES
 
 TINY = {
     "image_size": 24,
