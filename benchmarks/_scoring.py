@@ -41,16 +41,29 @@ def choose(
 
 
 def score_test(probe: Pipeline, features: list[np.ndarray], study: Study) -> dict:
-    """Choose C on the labelled images, then score the test set once."""
-    search = choose(probe, features[0], study.y, study.groups, study.metric)
+    """Choose C on the labelled images, then score the test set once.
+
+    Of several draws of labels the figures are means, and the interval is of the mean.
+    """
+    h, h_test = features
+    searches = [
+        choose(probe, h[rows], study.y[rows], study.groups[rows], study.metric)
+        for rows in study.label_sets or [np.arange(len(study.y))]
+    ]
     if study.metric == "accuracy":
-        scores, metric = search.predict(features[1]), accuracy_score
+        outputs, metric = [s.predict(h_test) for s in searches], accuracy_score
     else:
-        scores, metric = search.decision_function(features[1]), roc_auc_score
+        outputs = [s.decision_function(h_test) for s in searches]
+        metric = roc_auc_score
+
+    def mean_score(y: np.ndarray, scores: np.ndarray) -> float:
+        return float(np.mean([metric(y, column) for column in scores.T]))
+
+    scores = np.stack(outputs, axis=1)  # (n_test, n_draws)
     return {
-        "cv": round(float(search.best_score_), 4),
-        "C": search.best_params_["logisticregression__C"],
-        **_interval(study.y_test, scores, metric, study.groups_test),
+        "cv": round(float(np.mean([s.best_score_ for s in searches])), 4),
+        "C": np.median([s.best_params_["logisticregression__C"] for s in searches]),
+        **_interval(study.y_test, scores, mean_score, study.groups_test),
     }
 
 

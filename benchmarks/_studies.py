@@ -24,6 +24,8 @@ class Study:
     groups_test: np.ndarray
     metric: str
     settings: dict = field(default_factory=dict)
+    # Rows of X of each draw of labels; by default all are one draw.
+    label_sets: list[np.ndarray] | None = None
     augmentation: str = "auto"
     # Settings of single methods: of the pretrainer, and of the task as pretext__*.
     methods: dict[str, dict] = field(default_factory=dict)
@@ -33,19 +35,22 @@ def phantoms(
     args: argparse.Namespace,  # noqa: ARG001
     seed: int,
     *,
-    n_labelled: int = 40,
     n_test: int = 120,
+    n_draws: int = 1,
 ) -> Study:
-    """280 patients, of some of whom one slice, drawn at random, is labelled."""
+    """280 patients, of 40 of whom one slice, drawn at random, is labelled."""
     scans = make_scan_phantoms(280 + n_test, image_size=96, random_state=seed)
     rng = np.random.default_rng(seed)
     patients = rng.permutation(np.unique(scans.groups))
     train = np.flatnonzero(np.isin(scans.groups, patients[:280]))
     test = np.flatnonzero(np.isin(scans.groups, patients[280:]))
-    # One slice of each patient: the first rows of a shuffled list.
-    shuffled = rng.permutation(train)
-    one_each = shuffled[np.unique(scans.groups[shuffled], return_index=True)[1]]
-    labelled = _draw(one_each, n_labelled, rng, y=scans.target)
+    draws = []
+    for _ in range(n_draws):
+        # One slice of each patient: the first rows of a shuffled list.
+        shuffled = rng.permutation(train)
+        one_each = shuffled[np.unique(scans.groups[shuffled], return_index=True)[1]]
+        draws.append(_draw(one_each, 40, rng, y=scans.target))
+    labelled = np.concatenate(draws)
     return Study(
         scans.data[train],
         scans.data[labelled],
@@ -56,6 +61,7 @@ def phantoms(
         scans.groups[test],
         "roc_auc",
         {"image_size": 64, "max_epochs": 20, "batch_size": 32},
+        label_sets=_places(draws),
         methods={
             "simclr": {"pretext__normalize_output": True},
             "moco": {"max_epochs": 60},
@@ -94,14 +100,17 @@ def cifar10(args: argparse.Namespace, seed: int) -> Study:
     )
 
 
-def xray(args: argparse.Namespace, seed: int, *, n_unlabelled: int = 4000) -> Study:
+def xray(
+    args: argparse.Namespace, seed: int, *, n_unlabelled: int = 4000, n_draws: int = 1
+) -> Study:
     """Some X-rays for the pretext, 100 of them labelled, 1,000 others for test."""
     archive = zipfile.ZipFile(args.data)
     X, y = read_zip(archive, "COVID-19_Radiography_Dataset/", None)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(X))
     pretext, test = order[:n_unlabelled], order[4000:5000]
-    labelled = _draw(pretext, 100, rng)
+    draws = [_draw(pretext, 100, rng) for _ in range(n_draws)]
+    labelled = np.concatenate(draws)
     return Study(
         X[pretext],
         X[labelled],
@@ -112,6 +121,7 @@ def xray(args: argparse.Namespace, seed: int, *, n_unlabelled: int = 4000) -> St
         test,
         "roc_auc",
         {"image_size": 64, "max_epochs": 15, "batch_size": 64},
+        label_sets=_places(draws),
         methods={
             "moco": {"optimizer": "adamw", "lr": 5e-4, "pretext__batch_norm": True}
         },
@@ -153,6 +163,12 @@ def _draw(
     return np.concatenate(
         [rng.permutation(rows[y[rows] == c])[: n // len(classes)] for c in classes]
     )
+
+
+def _places(draws: list[np.ndarray]) -> list[np.ndarray]:
+    """Return where each draw lies in all of them, one after the other."""
+    ends = np.cumsum([len(draw) for draw in draws])
+    return np.split(np.arange(ends[-1]), ends[:-1])
 
 
 def read_zip(

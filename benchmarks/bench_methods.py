@@ -37,8 +37,8 @@ SETTINGS = {
     "covid-ct": {"max_epochs": 34, "batch_size": 32},
 }
 SIZES: dict[str, dict[str, int]] = {
-    "phantoms": {"n_labelled": 100, "n_test": 400},
-    "xray": {"n_unlabelled": 1000},
+    "phantoms": {"n_test": 400, "n_draws": 5},
+    "xray": {"n_unlabelled": 1000, "n_draws": 5},
     "covid-ct": {},
 }
 CONTROLS = ["raw pixels (PCA)", "untrained", "untrained ViT"]
