@@ -1,6 +1,6 @@
 """Every registered pretext passes every check; a new file is found by itself."""
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from skssl.pretext import PretextTask, _base, get_pretext, list_pretexts
 from skssl.pretext._registry import import_methods
 from skssl.testing import check_pretext, pretext_checks
 
-TABLES = Path(__file__).resolve().parents[2] / "docs" / "_ext" / "tables.py"
+EXTENSION = Path(__file__).resolve().parents[2] / "docs" / "_ext"
 NEW_METHOD = '''
 """Predict the mean brightness of a view."""
 
@@ -87,12 +87,11 @@ def test_a_new_file_is_found_passes_and_appears_in_the_table(tmp_path, monkeypat
         import_methods("skssl.pretext", folders)
         assert "brightness" in list_pretexts()
         check_pretext("brightness")
-        spec = importlib.util.spec_from_file_location("tables", TABLES)
-        tables = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(tables)
-        table = tables.method_table()
-        assert "Nobody 2030" in table
-        assert "Never, but as an example of a file." in table
+        monkeypatch.syspath_prepend(EXTENSION)
+        pages = importlib.import_module("method_pages")
+        assert "Nobody 2030" in pages.advice_table()
+        assert "Never, but as an example of a file." in pages.advice_table()
+        assert "``'brightness'``" in pages.needs_table()
     finally:
         _base.REGISTRY.pop("brightness", None)
         sys.modules.pop("skssl.pretext.brightness", None)
