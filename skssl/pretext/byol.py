@@ -105,8 +105,8 @@ class BYOL(PretextTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=True,
-        advice="Where images resemble each other, as slices of one body region do, so "
-        "that none should repel another. Keep an eye on feature_std.",
+        advice="Where images resemble each other, so that none should repel another, "
+        "and for long trainings: 600 steps from random weights taught it nothing.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

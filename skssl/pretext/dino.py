@@ -197,7 +197,7 @@ class DINO(MultiCropTask):
         keeps="nothing",
         momentum_encoder=True,
         advice="Where parts of an image should be known from the whole, and for vision "
-        "transformers. Each step costs two to three of SimCLR's.",
+        "transformers. Each step costs two to three of SimCLR's, and it wants many.",
         backbones="any size",
     )
 

@@ -200,8 +200,8 @@ class SwAV(MultiCropTask):
         compares_batch=True,
         keeps="queue",
         momentum_encoder=False,
-        advice="Where images fall into groups that are about equally large; other "
-        "images of a group are no negatives.",
+        advice="Where images fall into groups that are about equally large, in long "
+        "trainings: in 600 steps from random weights its loss stayed near log K.",
         backbones="any size",
     )
 

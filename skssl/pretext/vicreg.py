@@ -136,8 +136,8 @@ class VICReg(PretextTask):
         compares_batch=True,
         keeps="nothing",
         momentum_encoder=False,
-        advice="As Barlow Twins, with three weights to set in place of one; its loss "
-        "tells collapse by the variances. Batches of 32 and more.",
+        advice="Where images are so alike that they are no negatives of each other: it "
+        "has none, and gains within a few hundred steps. Batches of 32 and more.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

@@ -249,7 +249,7 @@ def test_tiles_are_those_of_the_image_each_in_an_order_of_its_own():
 @BOTH
 def test_the_transformed_view_is_of_the_partner(method):
     images = torch.zeros(3, 1, 48, 48, dtype=torch.uint8)
-    info = info_of(image_size=(48, 48), groups=torch.zeros(7, dtype=torch.int64))
+    info = info_of(image_size=(48, 48), groups=torch.arange(7) // 3)
     task = method(augmentation="identity", same_group="positive").resolve(info)
     view, transformed = task.views(
         images, make_generator(0), size=(48, 48), partners=images + 255
