@@ -1,8 +1,13 @@
 """Projection and prediction heads."""
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import nn
 
 __all__ = ["mlp"]
+
+_RELU = partial(nn.ReLU, inplace=True)
 
 
 def mlp(
@@ -14,6 +19,7 @@ def mlp(
     batch_norm: bool = True,
     bias_out: bool = True,
     batch_norm_out: bool = False,
+    activation: Callable[[], nn.Module] = _RELU,
 ) -> nn.Sequential:
     """Make a multilayer perceptron, the head of most self-supervised methods.
 
@@ -24,11 +30,13 @@ def mlp(
     n_layers : int, default=2
         Number of linear layers, at least 1; with 1, ``hidden`` is not used.
     batch_norm : bool, default=True
-        Put a batch normalisation between each hidden linear layer and its ReLU.
+        Put a batch normalisation between each hidden linear layer and its activation.
     bias_out : bool, default=True
         Give the last linear layer a bias. Hidden linear layers always have one.
     batch_norm_out : bool, default=False
         End with a batch normalisation without scale and shift.
+    activation : callable, default=ReLU
+        Makes the module after each hidden layer.
 
     Returns
     -------
@@ -53,7 +61,7 @@ def mlp(
         layers.append(nn.Linear(n_in, hidden))
         if batch_norm:
             layers.append(nn.BatchNorm1d(hidden))
-        layers.append(nn.ReLU(inplace=True))
+        layers.append(activation())
         n_in = hidden
     layers.append(nn.Linear(n_in, n_out, bias=bias_out))
     if batch_norm_out:

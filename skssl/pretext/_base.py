@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from skssl.augment import Augmentation, get_recipe, resolve_augmentation
 from skssl.nn import Backbone
 
-__all__ = ["REGISTRY", "MethodCard", "PretextModule", "PretextTask", "TrainingInfo"]
+__all__ = [
+    "REGISTRY",
+    "MethodCard",
+    "PretextModule",
+    "PretextTask",
+    "TrainingInfo",
+    "settled",
+]
 
 REGISTRY: dict[str, type["PretextTask"]] = {}
 
@@ -149,6 +156,8 @@ class PretextTask(BaseEstimator, ABC):
     forbidden_augmentations : dict of str to str
         Augmentations that would undo the task, such as "horizontal_flip", each with
         the reason. "auto" leaves them out; asking for them is an error.
+    auto_leaves_out : tuple of str
+        Augmentations that "auto" leaves out, too, and that may be asked for.
     same_group : str
         What other images of a patient are to a contrastive method, which has a
         parameter of this name; see `ContrastiveTask`.
@@ -160,6 +169,7 @@ class PretextTask(BaseEstimator, ABC):
     default_optimizer: ClassVar[str] = "adamw"
     default_lr: ClassVar[float | None] = None
     forbidden_augmentations: ClassVar[dict[str, str]] = {}
+    auto_leaves_out: ClassVar[tuple[str, ...]] = ()
     augmentation: str | Augmentation = "auto"
     same_group: str = "negative"
 
@@ -191,7 +201,9 @@ class PretextTask(BaseEstimator, ABC):
         )
         task.augmentation.validate()
         if self.augmentation == "auto":
-            task.augmentation = task.augmentation.without(*self.forbidden_augmentations)
+            task.augmentation = task.augmentation.without(
+                *self.forbidden_augmentations, *self.auto_leaves_out
+            )
         for undone in sorted(task.augmentation.active()):
             if undone in self.forbidden_augmentations:
                 raise ValueError(
@@ -274,3 +286,10 @@ class PretextTask(BaseEstimator, ABC):
         ValueError
             If the method cannot train this backbone.
         """
+
+
+def settled(value: int | None, name: str) -> int:
+    """Return a parameter that `PretextTask.resolve` settles; raise if it is open."""
+    if value is None:
+        raise ValueError(f"{name} is open: call resolve() first.")
+    return value

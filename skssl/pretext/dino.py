@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
-from skssl.nn import Backbone, EMACopy, rising_momentum
+from skssl.nn import Backbone, EMACopy, mlp, rising_momentum
 from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
 from skssl.pretext._multicrop import (
     N_GLOBAL_VIEWS,
@@ -26,18 +26,16 @@ from skssl.pretext._multicrop import (
 class _DINOHead(nn.Module):
     def __init__(self, n_in: int, task: "DINO"):
         super().__init__()
-        hidden, n_out = task.hidden_size, task.projection_size
-        layers: list[nn.Module] = []
-        for width in (n_in, hidden):
-            layers.append(nn.Linear(width, hidden))
-            if task.batch_norm:
-                layers.append(nn.BatchNorm1d(hidden))
-            layers.append(nn.GELU())
-        layers.append(nn.Linear(hidden, n_out))
-        if task.batch_norm:
-            layers.append(nn.BatchNorm1d(n_out, affine=False))
-        self.mlp = nn.Sequential(*layers)
-        self.prototypes = nn.Linear(n_out, task.n_prototypes, bias=False)
+        self.mlp = mlp(
+            n_in,
+            task.hidden_size,
+            task.projection_size,
+            n_layers=3,
+            batch_norm=task.batch_norm,
+            batch_norm_out=task.batch_norm,
+            activation=nn.GELU,
+        )
+        self.prototypes = nn.Linear(task.projection_size, task.n_prototypes, bias=False)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.trunc_normal_(layer.weight, std=0.02)

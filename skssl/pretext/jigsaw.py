@@ -14,7 +14,13 @@ from torch.nn import functional
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation, cut_tiles, maximal_hamming_permutations
 from skssl.nn import Backbone, mlp
-from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
+from skssl.pretext._base import (
+    MethodCard,
+    PretextModule,
+    PretextTask,
+    TrainingInfo,
+    settled,
+)
 from skssl.pretext._labelled import check_takes_size
 from skssl.pretext._tiles import (
     N_TILES,
@@ -134,6 +140,8 @@ class Jigsaw(PretextTask):
     """
 
     name = "jigsaw"
+    # A turned view has black corners, which would mark the tiles of the corners.
+    auto_leaves_out = ("rotation",)
     card = MethodCard(
         title="Jigsaw",
         paper="Noroozi & Favaro 2016",
@@ -179,9 +187,6 @@ class Jigsaw(PretextTask):
     def resolve(self, info: TrainingInfo) -> Self:
         """Return a copy with the tile size settled; see `PretextTask.resolve`."""
         task = super().resolve(info)
-        if self.augmentation == "auto":
-            recipe: Augmentation = task.augmentation  # type: ignore[assignment]
-            task.augmentation = recipe.without("rotation")
         task.tile_size = choose_tile_size(
             task.tile_size, info.image_size, task.tile_fraction
         )
@@ -189,7 +194,8 @@ class Jigsaw(PretextTask):
 
     def input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002
         """Return the size of the tiles, pixels."""
-        return self._settled_tile_size(), self._settled_tile_size()
+        tile_size = settled(self.tile_size, "tile_size")
+        return tile_size, tile_size
 
     def views(
         self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
@@ -212,7 +218,7 @@ class Jigsaw(PretextTask):
         tiles = cut_tiles(
             self.augment(images, generator, size),
             generator,
-            tile_size=self._settled_tile_size(),
+            tile_size=settled(self.tile_size, "tile_size"),
             tile_fraction=self.tile_fraction,
         )
         label = torch.randint(
@@ -228,8 +234,3 @@ class Jigsaw(PretextTask):
         """Return the backbone with the heads; see `PretextTask.build`."""
         check_takes_size(backbone, self.input_size(info.image_size), self.name)
         return _JigsawModule(backbone, self)
-
-    def _settled_tile_size(self) -> int:
-        if self.tile_size is None:
-            raise ValueError("tile_size is open: call resolve() first.")
-        return self.tile_size

@@ -225,6 +225,7 @@ class MAE(PretextTask):
     """
 
     name = "mae"
+    auto_leaves_out = (*_COLOURS, *_TEXTURES)  # only pixels that move are left
     default_augmentation = "cross"
     default_lr = 5e-4
     card = MethodCard(
@@ -265,16 +266,13 @@ class MAE(PretextTask):
         self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Return a copy whose "auto" only moves pixels; see `PretextTask.resolve`."""
+        """Check the decoder's width; see `PretextTask.resolve`."""
         task = super().resolve(info)
         if self.decoder_width % _HEAD_WIDTH:
             raise ValueError(
                 f"The 'decoder_width' parameter of MAE must be a multiple of "
                 f"{_HEAD_WIDTH}, got {self.decoder_width}."
             )
-        if self.augmentation == "auto":
-            moved: Augmentation = task.augmentation  # type: ignore[assignment]
-            task.augmentation = moved.without(*_COLOURS, *_TEXTURES)
         return task
 
     def views(

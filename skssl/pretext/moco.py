@@ -13,7 +13,7 @@ from torch.nn import functional
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone, EMACopy, FeatureQueue, info_nce, mlp
-from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
+from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo, settled
 from skssl.pretext._contrastive import ContrastiveModule, ContrastiveTask
 
 
@@ -34,9 +34,8 @@ class _MoCoModule(ContrastiveModule):
         )
         self.target_backbone = EMACopy(self.backbone)
         self.target_projector = EMACopy(self.projector)
-        if task.queue_size is None:
-            raise ValueError("queue_size is open: call resolve() before build().")
-        self.queue = FeatureQueue(task.projection_size, task.queue_size)
+        queue_size = settled(task.queue_size, "queue_size")
+        self.queue = FeatureQueue(task.projection_size, queue_size)
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
         view_q, view_k = views

@@ -13,7 +13,7 @@ from torch.nn import functional
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone, FeatureQueue, mlp
-from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
+from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo, settled
 from skssl.pretext._contrastive import ContrastiveModule, ContrastiveTask
 
 
@@ -52,8 +52,6 @@ def _nnclr(
 class _NNCLRModule(ContrastiveModule):
     def __init__(self, backbone: Backbone, task: "NNCLR", info: TrainingInfo):
         super().__init__(backbone, task, info)
-        if task.queue_size is None:
-            raise ValueError("queue_size is open: call resolve() before build().")
         self.temperature = task.temperature
         self.exclude_same_image = task.exclude_same_image
         size = task.projection_size
@@ -66,7 +64,8 @@ class _NNCLRModule(ContrastiveModule):
             batch_norm_out=True,
         )
         self.predictor = mlp(size, task.predictor_hidden_size, size)
-        self.queue = FeatureQueue(size, task.queue_size)
+        queue_size = settled(task.queue_size, "queue_size")
+        self.queue = FeatureQueue(size, queue_size)
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
         h = self.backbone(torch.cat(views))  # (2n, n_features)

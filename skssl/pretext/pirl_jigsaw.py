@@ -12,7 +12,7 @@ from torch import Tensor
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation, cut_tiles
 from skssl.nn import Backbone, mlp
-from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
+from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo, settled
 from skssl.pretext._labelled import check_takes_size
 from skssl.pretext._pirl import PIRLModule, PIRLTask
 from skssl.pretext._tiles import (
@@ -165,7 +165,7 @@ class PIRLJigsaw(PIRLTask):
         tiles = cut_tiles(
             second,
             generator,
-            tile_size=self._settled_tile_size(),
+            tile_size=settled(self.tile_size, "tile_size"),
             tile_fraction=TILE_FRACTION,
         )
         draws = torch.rand(tiles.shape[:2], generator=generator, device=tiles.device)
@@ -173,16 +173,11 @@ class PIRLJigsaw(PIRLTask):
 
     def input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Return the size of the tiles, or of the views where these are smaller."""
-        tile_size = self._settled_tile_size()
+        tile_size = settled(self.tile_size, "tile_size")
         return min(tile_size, image_size[0]), min(tile_size, image_size[1])
 
     def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
         """Return the backbone with projectors and bank; see `PretextTask.build`."""
-        tile_size = self._settled_tile_size()
+        tile_size = settled(self.tile_size, "tile_size")
         check_takes_size(backbone, (tile_size, tile_size), self.name)
         return _PIRLJigsawModule(backbone, self, info)
-
-    def _settled_tile_size(self) -> int:
-        if self.tile_size is None:
-            raise ValueError("tile_size is open: call resolve() first.")
-        return self.tile_size

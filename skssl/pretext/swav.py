@@ -14,7 +14,7 @@ from torch.nn import functional
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone, FeatureQueue, mlp
-from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
+from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo, settled
 from skssl.pretext._multicrop import (
     N_GLOBAL_VIEWS,
     MultiCropModule,
@@ -71,11 +71,10 @@ class _SwAVModule(MultiCropModule):
         self.projector = mlp(
             backbone.n_features, task.hidden_size, task.projection_size
         )
-        if task.queue_size is None:
-            raise ValueError("queue_size is open: call resolve() before build().")
+        queue_size = settled(task.queue_size, "queue_size")
         self.queues = nn.ModuleList(  # type: ignore[assignment]
-            FeatureQueue(task.projection_size, task.queue_size)
-            for _ in range(N_GLOBAL_VIEWS if task.queue_size else 0)
+            FeatureQueue(task.projection_size, queue_size)
+            for _ in range(N_GLOBAL_VIEWS if queue_size else 0)
         )
         directions = torch.randn(task.n_prototypes, task.projection_size)
         self.prototypes = nn.Parameter(functional.normalize(directions, dim=1))
