@@ -1,5 +1,8 @@
 """Logistic regression on features, its C chosen by patient-grouped folds."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from _studies import Study
@@ -40,42 +43,71 @@ def choose(
     return search.fit(h, y, groups=groups)
 
 
-def score_test(probe: Pipeline, features: list[np.ndarray], study: Study) -> dict:
-    """Choose C on the labelled images, then score the test set once.
+class Scores(NamedTuple):
+    """What regressions on some features say of images that they did not see."""
 
-    Of several draws of labels the figures are means, and the interval is of the mean.
+    values: np.ndarray  # (n, n_draws), of each draw of labels; classes for accuracy
+    y: np.ndarray
+    groups: np.ndarray
+    metric: str
+    details: dict
+
+    def mean(self, y: np.ndarray, values: np.ndarray) -> float:
+        """Return the metric's mean over the columns of values."""
+        metric = accuracy_score if self.metric == "accuracy" else roc_auc_score
+        return float(np.mean([metric(y, column) for column in values.T]))
+
+
+def score_test(probe: Pipeline, features: list[np.ndarray], study: Study) -> Scores:
+    """Choose C on the labelled images, of each draw of labels, and score the test set.
+
+    The details are means over the draws.
     """
     h, h_test = features
     searches = [
         choose(probe, h[rows], study.y[rows], study.groups[rows], study.metric)
         for rows in study.label_sets or [np.arange(len(study.y))]
     ]
-    if study.metric == "accuracy":
-        outputs, metric = [s.predict(h_test) for s in searches], accuracy_score
-    else:
-        outputs = [s.decision_function(h_test) for s in searches]
-        metric = roc_auc_score
-
-    def mean_score(y: np.ndarray, scores: np.ndarray) -> float:
-        return float(np.mean([metric(y, column) for column in scores.T]))
-
-    scores = np.stack(outputs, axis=1)  # (n_test, n_draws)
-    return {
+    method = "predict" if study.metric == "accuracy" else "decision_function"
+    values = np.stack([getattr(s, method)(h_test) for s in searches], axis=1)
+    details = {
         "cv": round(float(np.mean([s.best_score_ for s in searches])), 4),
         "C": np.median([s.best_params_["logisticregression__C"] for s in searches]),
-        **_interval(study.y_test, scores, mean_score, study.groups_test),
     }
+    return Scores(values, study.y_test, study.groups_test, study.metric, details)
 
 
-def score_folds(probe: Pipeline, h: np.ndarray, study: Study) -> dict:
-    """Score each fold by a regression, C included, that did not see its patients."""
-    scores = np.empty(len(study.y))
+def score_folds(probe: Pipeline, features: list[np.ndarray], study: Study) -> Scores:
+    """Score each fold by a regression, C included, that did not see its patients.
+
+    The features of the test set have no influence.
+    """
+    h = features[0]
+    values = np.empty((len(study.y), 1))
     for train, test in FOLDS.split(h, study.y, study.groups):
         search = choose(
             probe, h[train], study.y[train], study.groups[train], study.metric
         )
-        scores[test] = search.decision_function(h[test])
-    return _interval(study.y, scores, roc_auc_score, study.groups)
+        values[test, 0] = search.decision_function(h[test])
+    return Scores(values, study.y, study.groups, study.metric, {})
+
+
+def describe(scores: Scores) -> dict:
+    """Return the details, and the mean over draws with the interval of that mean."""
+    return scores.details | _interval("test", scores, scores.values, scores.mean)
+
+
+def compare(scores: Scores, rivals: list[Scores]) -> dict:
+    """Return the gain over the strongest rival, its interval by the same patients."""
+    strongest = max(rivals, key=lambda rival: rival.mean(rival.y, rival.values))
+    n_draws = scores.values.shape[1]
+
+    def gain(y: np.ndarray, values: np.ndarray) -> float:
+        mine, its = values[:, :n_draws], values[:, n_draws:]
+        return scores.mean(y, mine) - scores.mean(y, its)
+
+    both = np.concatenate([scores.values, strongest.values], axis=1)
+    return _interval("gain", scores, both, gain)
 
 
 def raw_pixels(X: object) -> np.ndarray:
@@ -92,14 +124,22 @@ def raw_pixels(X: object) -> np.ndarray:
 
 
 def _interval(
-    y: np.ndarray, scores: np.ndarray, metric: object, groups: np.ndarray
+    name: str,
+    scores: Scores,
+    values: np.ndarray,
+    metric: Callable[[np.ndarray, np.ndarray], float],
 ) -> dict:
     interval = bootstrap_interval(
-        y, scores, metric=metric, groups=groups, n_resamples=500, random_state=0
+        scores.y,
+        values,
+        metric=metric,
+        groups=scores.groups,
+        n_resamples=500,
+        random_state=0,
     )
     figures = {
-        "test": interval.estimate,
-        "test_low": interval.low,
-        "test_high": interval.high,
+        name: interval.estimate,
+        f"{name}_low": interval.low,
+        f"{name}_high": interval.high,
     }
-    return {name: round(value, 4) for name, value in figures.items()}
+    return {key: round(value, 4) for key, value in figures.items()}

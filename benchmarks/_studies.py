@@ -37,9 +37,15 @@ def phantoms(
     *,
     n_test: int = 120,
     n_draws: int = 1,
+    lesion_contrast: float = 1.0,
 ) -> Study:
     """280 patients, of 40 of whom one slice, drawn at random, is labelled."""
-    scans = make_scan_phantoms(280 + n_test, image_size=96, random_state=seed)
+    scans = make_scan_phantoms(
+        280 + n_test,
+        image_size=96,
+        lesion_contrast=lesion_contrast,
+        random_state=seed,
+    )
     rng = np.random.default_rng(seed)
     patients = rng.permutation(np.unique(scans.groups))
     train = np.flatnonzero(np.isin(scans.groups, patients[:280]))

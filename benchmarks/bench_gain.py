@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from _report import save
-from _scoring import make_probe, raw_pixels, score_test
+from _scoring import describe, make_probe, raw_pixels, score_test
 from _studies import STUDIES, Study
 
 from skssl import SelfSupervisedPretrainer
@@ -27,7 +27,7 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
     """Return one row for each way of making features."""
     rows = []
     pixels = [raw_pixels(X) for X in (study.X, study.X_test)]
-    figures = score_test(make_probe(pca_seed=seed), pixels, study)
+    figures = describe(score_test(make_probe(pca_seed=seed), pixels, study))
     rows.append({"features": "raw pixels (PCA)", **figures})
     for method in ["untrained", *methods]:
         start = time.perf_counter()
@@ -41,7 +41,8 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
         ssl.fit(study.unlabelled)
         seconds = time.perf_counter() - start
         features = [ssl.transform(X) for X in (study.X, study.X_test)]
-        row = {"features": method, **score_test(make_probe(), features, study)}
+        scores = score_test(make_probe(), features, study)
+        row = {"features": method, **describe(scores)}
         row["pretraining_seconds"] = round(seconds, 1)
         if method != "untrained":
             row["loss"] = [round(epoch["loss"], 4) for epoch in ssl.history_]

@@ -108,9 +108,8 @@ def test_target_follows_by_the_moving_average():
         torch.testing.assert_close(weight, by_hand)
 
 
-def test_default_heads_and_momentum_are_the_papers():
+def test_default_heads_are_the_papers():
     module = make(lambda: nn.Conv2d(3, 512, 1))
-    assert module.momentum == 0.996
     for head, n_in, hidden in (
         (module.projector, 512, 512),
         (module.predictor, 128, 4096),

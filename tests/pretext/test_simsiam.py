@@ -76,8 +76,13 @@ def test_prediction_of_the_target_itself_is_the_least_loss():
     assert loss.item() == pytest.approx(-1, abs=1e-6)
 
 
-def test_default_heads_have_the_papers_sizes():
-    module = make(lambda: nn.Conv2d(3, 512, 1))
+def test_heads_have_the_papers_sizes_when_asked_for():
+    module = make(
+        lambda: nn.Conv2d(3, 512, 1),
+        hidden_size=2048,
+        projection_size=2048,
+        predictor_size=512,
+    )
     kinds = [type(layer).__name__ for layer in module.projector]
     assert kinds == ["Linear", "BatchNorm1d", "ReLU"] * 2 + ["Linear", "BatchNorm1d"]
     assert not module.projector[-1].affine
