@@ -46,9 +46,12 @@ def move_target_away(module):
                 weight.mul_(1 + torch.rand_like(weight))
 
 
+@pytest.mark.parametrize("normalize_output", [False, True])
 @pytest.mark.parametrize("n", [3, 6])
-def test_loss_equals_the_formula(n):
-    module, views = make(), random_views(n, 0)
+def test_loss_equals_the_formula(n, normalize_output):
+    module = make(normalize_output=normalize_output)
+    assert isinstance(module.projector[-1], nn.BatchNorm1d) == normalize_output
+    views = random_views(n, 0)
     move_target_away(module)
     double = deepcopy(module).double()
     loss = module(views, torch.arange(n))
@@ -107,7 +110,12 @@ def test_momentum_is_that_of_the_cosine(progress, share):
 
 
 def test_heads_have_the_papers_sizes_when_asked_for():
-    module = make(lambda: nn.Conv2d(3, 512, 1), hidden_size=4096, projection_size=256)
+    module = make(
+        lambda: nn.Conv2d(3, 512, 1),
+        hidden_size=4096,
+        projection_size=256,
+        normalize_output=False,
+    )
     hidden = 4096 + 2 * 4096  # bias of the linear layer; BatchNorm's scale and shift
     for head, n_in in ((module.projector, 512), (module.predictor, 256)):
         kinds = [type(layer).__name__ for layer in head]
