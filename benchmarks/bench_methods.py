@@ -5,9 +5,8 @@ labelled ones, its C chosen by patient-grouped cross-validation. Phantoms and X-
 are scored once on a test set; COVID-CT by patient-grouped cross-validation of train
 and val (whose images, without labels, all pretrainings saw). The gain over the better
 of raw pixels and the untrained network has an interval of its own, from the same
-patients for both. A run takes a process of
-its own, so that its peak memory is known; a run that the file has already is not
-repeated.
+patients for both. A run takes a process of its own, so that its peak memory is known;
+a run that the file has already is not repeated.
 
     python benchmarks/bench_methods.py phantoms
     python benchmarks/bench_methods.py xray --data covid-radiography-96.zip
@@ -42,7 +41,7 @@ from skssl import SelfSupervisedPretrainer
 from skssl.engine import feature_rank
 from skssl.pretext import get_pretext, list_pretexts
 
-# Equal for all methods, some 600 steps each; the images' size is 64 px.
+# Equal for all methods, 580 to 780 steps; the images' size is 64 px.
 SETTINGS = {
     "phantoms": {"max_epochs": 25, "batch_size": 32},
     "xray": {"max_epochs": 18, "batch_size": 32},
