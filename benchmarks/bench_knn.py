@@ -27,6 +27,7 @@ TASKS = {
         temperature=0.1,
         queue_size=4096,
         momentum=0.99,
+        batch_norm=False,
         hidden_size=512,
         in_batch_negatives=False,
         exclude_same_image=False,

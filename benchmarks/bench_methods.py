@@ -62,7 +62,19 @@ def load(name: str, data: Path | None, seed: int) -> Study:
     return STUDIES[name](args, seed, **SIZES[name])
 
 
-def run(name: str, data: Path | None, method: str, seed: int) -> dict:
+def score_rivals(name: str, data: Path | None, seed: int) -> list[Scores]:
+    """Score what each method has to beat: raw pixels and the untrained network."""
+    study = load(name, data, seed)
+    untrained = make_pretrainer(name, UNTRAINED, seed).fit(study.unlabelled)
+    return [
+        score_pixels(name, study, seed),
+        score_features(name, study, untrained)[1],
+    ]
+
+
+def run(
+    name: str, data: Path | None, method: str, seed: int, rivals: list[Scores]
+) -> dict:
     """Return one row; called in a process of its own."""
     study = load(name, data, seed)
     row: dict = {"features": method, "seed": seed}
@@ -73,11 +85,6 @@ def run(name: str, data: Path | None, method: str, seed: int) -> dict:
     h, scores = score_features(name, study, ssl)
     row |= describe(scores)
     if method != UNTRAINED:
-        untrained = make_pretrainer(name, UNTRAINED, seed).fit(study.unlabelled)
-        rivals = [
-            score_pixels(name, study, seed),
-            score_features(name, study, untrained)[1],
-        ]
         row |= compare(scores, rivals)
     row["rankme"] = round(float(feature_rank(torch.from_numpy(h))), 1)
     if ssl.n_iter_:
@@ -187,7 +194,14 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = str(n_threads)  # of the processes to come
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.jobs, spawn, max_tasks_per_child=1) as pool:
-        futures = [pool.submit(run, args.study, args.data, *pair) for pair in left]
+        shared = {
+            seed: pool.submit(score_rivals, args.study, args.data, seed)
+            for seed in dict.fromkeys(seed for _, seed in left)
+        }
+        futures = [
+            pool.submit(run, args.study, args.data, *pair, shared[pair[1]].result())
+            for pair in left
+        ]
         for n_done, future in enumerate(as_completed(futures), start=1):
             rows.append(future.result())
             print(_line(rows[-1], len(left) - n_done), flush=True)

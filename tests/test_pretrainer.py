@@ -69,7 +69,7 @@ def test_scikit_learns_checks_run_with_the_default_backbone():
     ("pretext", "parameters", "lr"),
     [
         ("simclr", {}, 1e-3),
-        ("moco", {}, 0.02),
+        ("moco", {}, 5e-4),
         ("moco", {"lr": 0.5}, 0.5),
         ("moco", {"optimizer": "adamw"}, 1e-3),
     ],
@@ -79,8 +79,14 @@ def test_optimizer_auto_is_the_pretexts_own(scans, pretext, parameters, lr):
     ssl.set_params(batch_size=8, max_epochs=1, warmup_epochs=0).fit(scans.data)
     assert ssl.lr_ == lr
     assert ssl.history_[0]["lr"] == pytest.approx(lr)
-    expected = parameters.get("optimizer", "sgd" if pretext == "moco" else "adamw")
-    assert ssl.optimizer_ == expected
+    assert ssl.optimizer_ == "adamw"
+
+
+def test_optimizer_auto_may_be_another_than_adamw(scans, monkeypatch):
+    monkeypatch.setattr(SimCLR, "default_optimizer", "sgd")
+    ssl = make_ssl(max_epochs=1).fit(scans.data)
+    assert ssl.optimizer_ == "sgd"
+    assert ssl.lr_ == make_ssl(optimizer="sgd", max_epochs=1).fit(scans.data).lr_
 
 
 def test_features_are_float32_and_finite(scans):

@@ -11,10 +11,12 @@ from skssl.nn import build_backbone
 from skssl.pretext import MoCo, TrainingInfo
 from skssl.testing import tiny_cnn
 
+PUBLISHED = {"in_batch_negatives": False, "batch_norm": False}
+
 
 def make(n_images=6, **parameters):
     settings = {"hidden_size": 7, "projection_size": 5, "queue_size": 8, **parameters}
-    settings.setdefault("in_batch_negatives", False)  # the published method
+    settings = PUBLISHED | settings
     info = TrainingInfo(n_images, 1, (16, 16), batch_size=3)
     task = MoCo(**settings).resolve(info)
     with isolated_torch_rng(0):
