@@ -17,7 +17,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import statistics
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -89,9 +88,8 @@ def run(
     row["rankme"] = round(float(feature_rank(torch.from_numpy(h))), 1)
     if ssl.n_iter_:
         history = ssl.history_
-        row["images_per_second"] = round(
-            statistics.median(epoch["images_per_second"] for epoch in history), 1
-        )
+        speed = np.median([epoch["images_per_second"] for epoch in history])
+        row["images_per_second"] = round(float(speed), 1)
         row["seconds"] = round(sum(epoch["seconds"] for epoch in history), 1)
         row["loss"] = [round(history[i]["loss"], 4) for i in (0, -1)]
         row["feature_std"] = round(history[-1]["feature_std"], 3)
@@ -147,7 +145,7 @@ def _line(row: dict, n_left: int) -> str:
 
 def summarize(rows: list[dict]) -> None:
     """Print means over seeds, and of the gain its spread."""
-    print(f"\n{'features':20} {'test':>6} {'gain':>15} {'rank':>6} {'img/s':>6}")
+    print(f"\n{'features':20} {'test':>6} {'gain':>14} {'rank':>6} {'img/s':>6}")
     for name in dict.fromkeys(row["features"] for row in rows):
         mine = [row for row in rows if row["features"] == name]
         test, gain, rank, speed = (
@@ -155,9 +153,9 @@ def summarize(rows: list[dict]) -> None:
             for key in ("test", "gain", "rankme", "images_per_second")
         )
         print(
-            f"{name:20} {statistics.fmean(test):6.3f} "
-            f"{statistics.fmean(gain):+6.3f} ± {statistics.pstdev(gain):.3f} "
-            f"{statistics.fmean(rank):6.1f} {statistics.fmean(speed):6.0f}"
+            f"{name:20} {np.mean(test):6.3f} "
+            f"{np.mean(gain):+6.3f} ± {np.std(gain):.3f} "
+            f"{np.mean(rank):6.1f} {np.mean(speed):6.0f}"
         )
 
 

@@ -154,26 +154,51 @@ def check_groups(groups: Any, n_images: int) -> np.ndarray | None:
     Raises
     ------
     ValueError
-        If there is not one group an image.
+        If there is not one group an image, if some are missing, or if text is mixed
+        with numbers.
     """
     if groups is None:
         return None
-    groups = np.asarray(groups)
+    groups = _as_array(groups)
     if groups.shape != (n_images,):
         raise ValueError(
             f"groups has shape {groups.shape}, but X has {n_images} images: one group "
             "(patient) an image is needed."
         )
-    if groups.dtype.kind not in "OfmM":
-        return groups
-    names = groups.tolist()
-    # Only NaN and NaT differ from themselves; pandas' NA has no truth value at all.
-    if any(
-        g is None or type(g).__name__ == "NAType" or g != g  # noqa: PLR0124
-        for g in names
-    ):
+    if _has_missing(groups):
         raise ValueError("groups holds missing values: every image needs a patient.")
-    return groups.astype(str) if groups.dtype.kind == "O" else groups
+    if groups.dtype.kind != "O":
+        return groups
+    of_text = {isinstance(group, str) for group in groups}
+    if len(of_text) > 1:
+        raise ValueError(
+            "groups holds text and numbers, so that 1 and '1' may be one patient or "
+            "two: use one kind for all."
+        )
+    plain = np.array(groups.tolist())  # objects become what they are
+    return plain.astype(str) if plain.dtype.kind == "O" else plain
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """Return values as an array; in a list with text, other objects stay as they are.
+
+    numpy would turn them into text, too: NaN into "nan".
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "US" and not hasattr(values, "dtype"):
+        return np.asarray(values, dtype=object)
+    return array
+
+
+def _has_missing(values: np.ndarray) -> bool:
+    """Tell whether there is a None, NaN, NaT or pandas' NA among the values."""
+    if values.dtype.kind not in "OfmM":
+        return False
+    # Only NaN and NaT differ from themselves; pandas' NA has no truth value at all.
+    return any(
+        value is None or type(value).__name__ == "NAType" or value != value  # noqa: PLR0124
+        for value in values.tolist()
+    )
 
 
 def check_labels(y: Any, n_images: int) -> np.ndarray | None:
@@ -182,17 +207,23 @@ def check_labels(y: Any, n_images: int) -> np.ndarray | None:
     Raises
     ------
     ValueError
-        If there is not one label an image.
+        If there is not one label an image, or if one in an array of objects is
+        missing. (NaN in an array of floats is for the probe to read.)
     """
     if y is None:
         return None
-    y = np.asarray(y)
+    y = _as_array(y)
     if len(y.shape) == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.shape != (n_images,):
         raise ValueError(
             f"y has shape {y.shape}, but X has {n_images} images: one label an image "
             "is needed, -1 for those without."
+        )
+    if y.dtype.kind == "O" and _has_missing(y):
+        raise ValueError(
+            "y holds missing values (None, NaN or NA): the label of an image without "
+            "one is -1, for a regression NaN in an array of floats."
         )
     return y
 

@@ -123,7 +123,8 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
     n_iter_, max_epochs_, batch_size_, warmup_epochs_ : int
         Epochs run, and the settings used.
     selected_epoch_ : int
-        The epoch whose weights were kept.
+        The epoch whose weights were kept; with ``select="last"`` the last whole one,
+        also if Ctrl-C kept weights of the next.
     initial_probe_score_ : float
         With ``probe``: the score before training.
     image_shape_ : (H, W, C)

@@ -49,6 +49,8 @@ class PretrainingMixin(BackboneFeaturesMixin):
         n = len(source)
         groups = check_groups(groups, n)
         y = None if self.probe is None else check_labels(y, n)
+        if self.select == "probe" and y is None:
+            raise ValueError("select='probe' needs probe=... and labels, fit(X, y).")
         seeds = Seeds(*spawn_seeds(self.random_state, len(Seeds._fields)))
         rows = draw_rows(n, self.fraction, groups, seeds.rows)
         self._learn_format(source, rows)

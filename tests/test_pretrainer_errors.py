@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sklearn.linear_model import Ridge
 
 from skssl import SelfSupervisedPretrainer
+from skssl._images import check_groups
 from skssl.exceptions import NonFiniteLossError
 from skssl.pretext import SimCLR
 from skssl.testing import tiny_cnn
@@ -43,6 +45,12 @@ def with_value(value, dtype=np.float64):
         (IMAGES, {"pretext": SimCLR(augmentation="moco_v3")}, "moco_v2"),
         (IMAGES, {"optimizer": "adma"}, "Did you mean 'adam"),
         (IMAGES, {"schedule": "cosin"}, "cosine"),
+        (IMAGES, {"schedule": lambda progress, warmup: np.nan}, "schedule returned"),
+        (IMAGES, {"device": "meta"}, "device='meta': only"),
+        (IMAGES, {"select": "probe"}, "select='probe' needs probe="),
+        (IMAGES, {"select": "probe", "probe": Ridge()}, "needs probe=.* and labels"),
+        (IMAGES, {"select": lambda row: row["los"]}, r"select:.*loss.*KeyError\('los'"),
+        (IMAGES, {"select": dict}, "select: .*TypeError"),
         (IMAGES, {"fraction": 0}, "'fraction' parameter"),
         (IMAGES, {"fraction": 1.5}, "'fraction' parameter"),
         (IMAGES, {"fraction": 0.05}, "fraction=0.05 of 12 images leaves 1"),
@@ -70,6 +78,18 @@ def test_fit_names_what_is_wrong(X, options, message):
         make_ssl(**options).fit(X)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"schedule": lambda progress: 1.0}, "schedule must take"),
+        ({"callbacks": ["early"]}, "callbacks: 'early' is no callback"),
+    ],
+)
+def test_callables_and_callbacks_of_a_wrong_kind(options, message):
+    with pytest.raises(TypeError, match=message):
+        make_ssl(**options).fit(IMAGES)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_cuda_where_there_is_none():
     with pytest.raises(ValueError, match="finds no CUDA device"):
@@ -84,15 +104,37 @@ def test_groups_of_a_wrong_shape(groups):
 
 @pytest.mark.parametrize(
     "groups",
-    [["a", None] * 6, [1.0, np.nan] * 6, pd.array(["a", pd.NA] * 6, dtype="string")],
+    [
+        ["a", None] * 6,
+        ["a", np.nan] * 6,
+        [1.0, np.nan] * 6,
+        pd.Series(["a", np.nan] * 6),
+        pd.array(["a", pd.NA] * 6, dtype="string"),
+    ],
 )
 def test_missing_groups(groups):
     with pytest.raises(ValueError, match="groups holds missing values"):
         make_ssl().fit(IMAGES, groups=groups)
 
 
+@pytest.mark.parametrize("groups", [[1, "1"] * 6, pd.Series([1, "1"] * 6)])
+def test_groups_of_text_and_numbers(groups):
+    with pytest.raises(ValueError, match="groups holds text and numbers"):
+        make_ssl().fit(IMAGES, groups=groups)
+
+
+def test_groups_are_equal_whatever_holds_them():
+    numbers = [1, 1, 2.0, 2]  # of one patient each, if not read as text
+    for held in (numbers, np.array(numbers, dtype=object), pd.Series(numbers)):
+        np.testing.assert_array_equal(check_groups(held, 4), [1, 1, 2, 2])
+    names = ["b", "a", "b", "a"]
+    for held in (names, np.array(names), np.array(names, object), pd.Series(names)):
+        assert check_groups(held, 4).tolist() == names
+
+
 def test_divergence_in_the_very_last_step_is_seen():
-    ssl = make_ssl(schedule=lambda progress, warmup: float("nan"))
+    ssl = make_ssl(schedule=lambda progress, warmup: np.nan if progress > 0.9 else 1.0)
+    ssl.set_params(max_epochs=9, batch_size=12)
     with pytest.raises(NonFiniteLossError, match="weights NaN or infinite"):
         ssl.fit(IMAGES)
 

@@ -4,6 +4,7 @@ import math
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 import torch
@@ -258,6 +259,9 @@ def test_select_by_the_probe(scans):
         ({"probe": "knn"}, "target", "'probe' parameter"),
         ({"select": "best"}, "target", "'select' parameter"),
         ({"probe": Probe(KNN, scoring="aucc")}, "target", "aucc"),
+        ({"probe": KNN}, "missing", "y holds missing values"),
+        ({"probe": KNN}, "missing in a list", "y holds missing values"),
+        ({"probe": Probe(KNN, scoring="roc_auc")}, "three", "^probe: .*multi_class"),
         ({"probe": KNN}, "one class", r"have 1 class\(es\)"),
         ({"probe": KNN}, "strings", "'-1'"),
         ({"probe": Probe(KNN, scoring="roc_auc")}, "rare", "one class only"),
@@ -278,6 +282,9 @@ def test_bad_settings_are_named_before_training(scans, options, y, message):
         "one class": np.where(scans.target > 0, 1, -1),
         "strings": np.where(scans.target > 0, "a", "-1"),
         "rare": rare,
+        "three": np.arange(len(rare)) % 3,
+        "missing": pd.Series(["a", "b", None] * len(rare))[: len(rare)],
+        "missing in a list": (["a", "b", math.nan] * len(rare))[: len(rare)],
     }[y]
     ssl = make_ssl(**options)
     with pytest.raises(ValueError, match=message):

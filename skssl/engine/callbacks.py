@@ -145,7 +145,12 @@ class ProbeLog(Callback):
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         self.images_ = X.images
         # A probe that cannot work says so now, and not after hours.
-        scores = self._scores(net)
+        try:
+            scores = self._scores(net)
+        except ValueError as error:
+            raise ValueError(
+                f"probe: the features before training cannot be scored: {error}"
+            ) from error
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"probe: the scores of the folds are {scores}: a fold may hold one "
@@ -180,6 +185,11 @@ class WeightSelection(Callback):
     score : callable
         Takes the row, a dictionary of figures, and returns a number, the higher the
         better; None or NaN passes an epoch over.
+
+    Raises
+    ------
+    ValueError
+        After the first epoch, if ``score`` fails or returns something else.
     """
 
     def __init__(self, score: Callable[[dict[str, float]], float | None]):
@@ -191,7 +201,14 @@ class WeightSelection(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         row = net.rows()[-1]
-        score = self.score(row)
+        try:
+            score = self.score(row)
+            score = None if score is None else float(score)
+        except Exception as error:
+            raise ValueError(
+                f"select: the callable has to make a number or None of a row with "
+                f"{', '.join(row)}, but raised {error!r}."
+            ) from error
         if score is not None and score > self.best_:  # never true of NaN
             self.best_ = score
             self.epoch_ = row["epoch"]

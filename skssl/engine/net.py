@@ -132,6 +132,14 @@ class PretextNet(NeuralNet):
             callbacks.append(("progress_bar", ProgressBar()))
         return callbacks
 
+    def initialize_callbacks(self) -> "PretextNet":
+        """Refuse what is no callback, of which skorch would say an AttributeError."""
+        for item in self.callbacks or []:
+            callback = item[-1] if isinstance(item, tuple) else item
+            if not hasattr(callback, "on_epoch_end"):
+                raise TypeError(f"callbacks: {item!r} is no callback of skorch.")
+        return super().initialize_callbacks()
+
     def initialize_criterion(self) -> "PretextNet":
         """Do nothing: the pretext module returns its own loss."""
         self.criterion_ = None

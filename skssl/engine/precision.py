@@ -25,7 +25,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Raises
     ------
     ValueError
-        If the device does not exist here.
+        If the device does not exist here, or is neither a CPU nor a CUDA device.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -33,8 +33,10 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device={device!r} is no torch device: {error}") from error
-    if resolved.type != "cuda":
+    if resolved.type == "cpu":
         return resolved
+    if resolved.type != "cuda":
+        raise ValueError(f"device={str(device)!r}: only 'cpu' and 'cuda' can be used.")
     if not torch.cuda.is_available():
         raise ValueError(
             f"device={str(device)!r} was asked for, but torch finds no CUDA device "

@@ -1,7 +1,7 @@
 """Learning-rate schedules: factors of the base rate as functions of progress."""
 
 from collections.abc import Callable
-from math import cos, pi
+from math import cos, isfinite, pi
 
 from skssl._names import unknown_name
 
@@ -89,7 +89,8 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
     Parameters
     ----------
     schedule : {"constant", "cosine"} or callable
-        A callable is returned as it is; it is called with ``(progress, warmup)``.
+        A callable is tried at ``(0.0, 0.0)`` and returned as it is; it is called with
+        ``(progress, warmup)``.
 
     Returns
     -------
@@ -99,9 +100,10 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
     Raises
     ------
     ValueError
-        If the name is unknown; the message gives the nearest.
+        If the name is unknown; the message gives the nearest. If what a callable
+        returns is not a finite number.
     TypeError
-        If ``schedule`` is neither a string nor callable.
+        If ``schedule`` is neither a string nor callable, or does not take these two.
 
     Examples
     --------
@@ -110,6 +112,14 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
     0.0
     """
     if callable(schedule):
+        try:
+            factor = float(schedule(0.0, 0.0))
+        except TypeError as error:
+            raise TypeError(
+                f"schedule must take (progress, warmup) and return a number: {error}"
+            ) from error
+        if not isfinite(factor):
+            raise ValueError(f"schedule returned {factor} for progress 0, warmup 0.")
         return schedule
     if not isinstance(schedule, str):
         raise TypeError(

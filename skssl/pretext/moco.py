@@ -80,14 +80,16 @@ class MoCo(ContrastiveTask):
         published method; see the notes.
     exclude_same_image : bool, default=True
         Leave keys of the very image that is asked about out of its negatives. False
-        is the published method, which counts other views of it as negatives.
+        is the published method, which counts other views of it as negatives. Only
+        with ``same_group="negative"``: the others leave out the whole patient.
     batch_norm : bool, default=True
         Normalise in the projector, after its hidden layer and, without scale and
         shift, at its end, as in version 3 [4]_, whose predictor and other changes are
         not here. False is the projector of versions 1 and 2.
     hidden_size : int or None, default=2048
-        Width of the projector's hidden layer. None is the linear projector of version
-        1, which goes with ``augmentation="moco_v1"`` and ``temperature=0.07``.
+        Width of the projector's hidden layer. None is a linear projector: that of
+        version 1 with ``batch_norm=False``, which goes with ``temperature=0.07`` and
+        ``augmentation="moco_v1"``.
     projection_size : int, default=128
         Dimension of queries and keys.
     same_group : {"negative", "ignore", "positive"}, default="negative"
@@ -159,7 +161,7 @@ class MoCo(ContrastiveTask):
     name = "moco"
     default_lr = 5e-4
     card = MethodCard(
-        title="MoCo v2",
+        title="MoCo",
         paper="He et al. 2020; Chen et al. 2020",
         doi="10.1109/CVPR42600.2020.00975",
         n_views=2,

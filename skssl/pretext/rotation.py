@@ -38,8 +38,8 @@ class Rotation(PretextTask):
     that tell the turn; images have to be square for it. All 4n images are one batch,
     so steps cost four times those of a single view.
 
-    Gray images get contrast, gamma, blur and noise, too, which the paper's do not
-    (**our choice**): a few hundred images are soon known by heart.
+    Gray images get brightness, contrast, gamma, blur and noise, too, which the paper's
+    do not (**our choice**): a few hundred images are soon known by heart.
 
     References
     ----------
