@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from skssl._sklearn import Interval
@@ -81,9 +81,19 @@ class PIRLModule(ContrastiveModule):
         self.temperature = task.temperature
         self.transform_weight = task.transform_weight
         self.bank_momentum = task.bank_momentum
-        n_features, n_out = backbone.n_features, task.projection_size
-        self.projector = mlp(n_features, 1, n_out, n_layers=1)
-        self.bank = MemoryBank(info.n_images, n_out)
+        self.projector = self.make_projector(backbone.n_features, task)
+        self.bank = MemoryBank(info.n_images, task.projection_size)
+
+    @staticmethod
+    def make_projector(n_in: int, task: "PIRLTask") -> nn.Sequential:
+        """Return a linear layer, normalised if the task asks for it."""
+        return mlp(
+            n_in,
+            1,
+            task.projection_size,
+            n_layers=1,
+            batch_norm_out=task.normalize_output,
+        )
 
     @abstractmethod
     def project_transformed(self, transformed: Tensor) -> Tensor:
@@ -117,12 +127,14 @@ class PIRLTask(ContrastiveTask):
     transform_weight: float
     bank_momentum: float
     projection_size: int
+    normalize_output: bool
 
     pirl_constraints: ClassVar[dict[str, list]] = {
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "transform_weight": [Interval(Real, 0, 1, closed="both")],
         "bank_momentum": [Interval(Real, 0, 1, closed="left")],
         "projection_size": [Interval(Integral, 1, None, closed="left")],
+        "normalize_output": ["boolean"],
         **ContrastiveTask.group_constraint,
         "augmentation": [str, Augmentation],
     }

@@ -26,9 +26,9 @@ from skssl.pretext._tiles import (
 class _PIRLJigsawModule(PIRLModule):
     def __init__(self, backbone: Backbone, task: "PIRLJigsaw", info: TrainingInfo):
         super().__init__(backbone, task, info)
-        n_features, n_out = backbone.n_features, task.projection_size
-        self.tile_projector = mlp(n_features, 1, n_out, n_layers=1)
-        self.tiles_projector = mlp(N_TILES * n_out, 1, n_out, n_layers=1)
+        n_out = task.projection_size
+        self.tile_projector = mlp(backbone.n_features, 1, n_out, n_layers=1)
+        self.tiles_projector = self.make_projector(N_TILES * n_out, task)
 
     def project_transformed(self, transformed: Tensor) -> Tensor:
         h = self.backbone(transformed.flatten(0, 1))  # (9n, d)
@@ -41,14 +41,17 @@ class PIRLJigsaw(PIRLTask):
 
     Parameters
     ----------
-    temperature : float, default=0.07
-        τ of the loss, above 0.
+    temperature : float, default=0.2
+        τ of the loss, above 0. The paper's is 0.07.
     transform_weight : float, default=0.5
         λ, the share of the tiles in the loss, in [0, 1].
     bank_momentum : float, default=0.5
         γ, the share of the old feature in the memory bank's average, in [0, 1).
     projection_size : int, default=128
         Dimension of the projections and of the bank's features.
+    normalize_output : bool, default=True
+        Normalise the projections f and g over the batch, without scale and shift; the
+        single tiles' stay as they are. False is the paper's.
     tile_size : int, optional
         Side of the nine tiles in pixels, at least 1. Default: 85 % of a third of the
         images' short side, but at least 32 px, and at most the short side.
@@ -116,10 +119,11 @@ class PIRLJigsaw(PIRLTask):
     def __init__(
         self,
         *,
-        temperature: float = 0.07,
+        temperature: float = 0.2,
         transform_weight: float = 0.5,
         bank_momentum: float = 0.5,
         projection_size: int = 128,
+        normalize_output: bool = True,
         tile_size: int | None = None,
         same_group: str = "negative",
         augmentation: str | Augmentation = "auto",
@@ -128,6 +132,7 @@ class PIRLJigsaw(PIRLTask):
         self.transform_weight = transform_weight
         self.bank_momentum = bank_momentum
         self.projection_size = projection_size
+        self.normalize_output = normalize_output
         self.tile_size = tile_size
         self.same_group = same_group
         self.augmentation = augmentation

@@ -29,7 +29,7 @@ def info_of(image_size=(PX, PX), groups=None):
 
 
 def make(method, groups=None, **parameters):
-    settings = {"projection_size": 5, **parameters}
+    settings = {"projection_size": 5, "normalize_output": False, **parameters}
     if method is PIRLJigsaw:
         settings["tile_size"] = TILE_PX
     info = info_of(groups=groups)
@@ -49,8 +49,12 @@ def random_views(method, n, seed):
 
 
 def linear(layers, h):
-    (layer,) = layers
-    return layer.weight.detach().numpy() @ h + layer.bias.detach().numpy()
+    """Each row of h through a linear layer and, if there is one, a normalisation."""
+    layer, *normalization = layers
+    z = h @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    if normalization:
+        z = (z - z.mean(0)) / np.sqrt(z.var(0) + normalization[0].eps)
+    return z
 
 
 @torch.no_grad()
@@ -58,17 +62,16 @@ def project_by_hand(module, views):
     """f and g of each image in float64; the backbone is the only layer not by hand."""
     double = deepcopy(module).double()
     whole = double.backbone(views[0].double()).numpy()
-    f = [linear(double.projector, h) for h in whole]
+    f = linear(double.projector, whole)
     if views[1].ndim == 4:
         turned = double.backbone(views[1].double()).numpy()
-        return f, [linear(double.turned_projector, h) for h in turned]
+        return f, linear(double.turned_projector, turned)
     tiles = torch.cat([tiles.double() for tiles in views[1]])  # image by image
-    parts = [linear(double.tile_projector, h) for h in double.backbone(tiles).numpy()]
-    g = [
-        linear(double.tiles_projector, np.concatenate(parts[9 * i : 9 * i + 9]))
-        for i in range(len(views[1]))
-    ]
-    return f, g
+    parts = linear(double.tile_projector, double.backbone(tiles).numpy())
+    nine = np.stack(
+        [np.concatenate(of_one) for of_one in np.split(parts, len(views[1]))]
+    )
+    return f, linear(double.tiles_projector, nine)
 
 
 def cosine(a, b):
@@ -89,12 +92,14 @@ def nce_by_loops(m, b, negatives, temperature):
 
 @BOTH
 @pytest.mark.parametrize("same_group", ["negative", "ignore"])
-def test_loss_equals_the_formula(method, same_group):
+@pytest.mark.parametrize("normalize_output", [True, False])
+def test_loss_equals_the_formula(method, same_group, normalize_output):
     patient = [0, 0, 1, 1, 1, 2, 2]
     module = make(
         method,
         torch.tensor(patient),
         same_group=same_group,
+        normalize_output=normalize_output,
         temperature=0.1,
         transform_weight=0.3,
     )

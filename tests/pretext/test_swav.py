@@ -173,8 +173,9 @@ def test_prototypes_have_unit_norm_from_the_start_and_after_each_step():
 def test_gradient_reaches_backbone_projector_and_prototypes():
     module = make(freeze_prototypes=0.0)
     module(random_views(3, 0), torch.arange(3)).backward()
+    undone = {"projector.0.bias", "projector.3.bias"}  # by normalisations after them
     for name, weight in module.named_parameters():
-        if name != "projector.0.bias":  # undone by the normalisation after it
+        if name not in undone:
             assert weight.grad.abs().sum() > 0, name
 
 
@@ -217,14 +218,19 @@ def test_queue_size_follows_the_set_and_the_batch(n_images, batch_size, queue_si
     assert SwAV().resolve(info).queue_size == queue_size
 
 
-def test_projector_has_the_size_of_the_paper():
+@pytest.mark.parametrize("normalize_output", [True, False])
+def test_projector_has_the_size_of_the_paper(normalize_output):
     info = TrainingInfo(n_images=6, n_channels=1, image_size=(32, 32), batch_size=3)
     with isolated_torch_rng(0):
         backbone = build_backbone("resnet18", in_channels=1, image_size=(32, 32))
-        module = SwAV().resolve(info).build(backbone, info)
+        task = SwAV(normalize_output=normalize_output)
+        module = task.resolve(info).build(backbone, info)
     expected = (512 + 1) * 2048 + 2 * 2048 + (2048 + 1) * 128
     assert sum(p.numel() for p in module.projector.parameters()) == expected
     assert module.prototypes.shape == (64, 128)
+    kinds = [type(layer).__name__ for layer in module.projector]
+    last = ["BatchNorm1d"] * normalize_output
+    assert kinds == ["Linear", "BatchNorm1d", "ReLU", "Linear", *last]
 
 
 def test_bad_epsilon_is_named():
