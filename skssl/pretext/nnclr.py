@@ -89,7 +89,10 @@ class _NNCLRModule(ContrastiveModule):
         ``neighbor`` (n,) is the image that each one's neighbour is of; where there was
         no neighbour, it is -1 or the image itself.
         """
-        masked = self.is_same_group(index, index)
+        masked = self.is_same_group(index, torch.cat([index, neighbor]))  # (n, 2n)
+        if masked is not None:
+            of_image, of_neighbor = masked.chunk(2, dim=1)
+            masked = of_image | of_neighbor.T
         if self.exclude_same_image:
             # A neighbour must not be told to be unlike its own image.
             own = neighbor[:, None] == index  # (n, n)
@@ -122,7 +125,8 @@ class NNCLR(ContrastiveTask):
     same_group : {"negative", "ignore", "positive"}, default="negative"
         What another image of the same patient is: a negative as any other; left out
         of the negatives; or left out, and the source of the second view. The last two
-        need ``groups`` in ``fit``. With each of them it may be the neighbour.
+        need ``groups`` in ``fit``, and leave out the images of the neighbour's patient,
+        too. With each of them it may be the neighbour.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
         for colour.

@@ -73,17 +73,18 @@ def nnclr_by_loops(module, views, index, exclude, patient=None):
     for z, p in ((z1, p2), (z2, p1)):
         rows = neighbors_by_loops(z, index, module.queue, exclude)
         for i in range(n):
-            neighbor, image = z[i], None
+            neighbor, images = z[i], [index[i]]
             if rows[i] is not None:
                 neighbor = module.queue.features[rows[i]].double().numpy()
-                image = module.queue.index[rows[i]].item() if exclude else None
+                images.append(module.queue.index[rows[i]].item())
+            patients = [] if patient is None else [patient[image] for image in images]
             terms = {
                 k: np.exp(neighbor @ p[k] / module.temperature)
                 for k in range(n)
                 if k == i
-                or (
-                    index[k] != image
-                    and (patient is None or patient[index[k]] != patient[index[i]])
+                or not (
+                    (exclude and index[k] in images[1:])
+                    or (patient and patient[index[k]] in patients)
                 )
             }
             losses.append(-np.log(terms[i] / sum(terms.values())))
@@ -147,8 +148,9 @@ def test_first_batch_takes_its_own_projections():
 def test_images_of_a_patient_are_no_negatives(same_group):
     patients = torch.tensor([0, 0, 1, 1, 2, 3])
     module = make(groups=patients, same_group=same_group)
-    module(random_views(2, 0), torch.tensor([1, 4]))
+    module(random_views(2, 0), torch.tensor([3, 4]))
     module.after_step(0.1)
+    # Image 2 is of the patient of a neighbour, image 3.
     index, views = [0, 2, 1, 5], random_views(4, 1)
     known = None if same_group == "negative" else patients.tolist()
     expected = nnclr_by_loops(module, views, index, exclude=True, patient=known)
@@ -163,7 +165,7 @@ def test_images_of_a_patient_may_be_neighbors():
     index, views = [1, 5], random_views(2, 1)  # 1 is of the patient of image 0
     z1, *_ = heads_in_float64(module, views)
     assert None not in neighbors_by_loops(z1, index, module.queue, exclude=True)
-    expected = nnclr_by_loops(module, views, index, exclude=True)
+    expected = nnclr_by_loops(module, views, index, True, [0, 0, 1, 1, 2, 3])
     loss = module(views, torch.tensor(index))
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
