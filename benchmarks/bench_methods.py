@@ -6,7 +6,8 @@ are scored once on a test set; COVID-CT by patient-grouped cross-validation of t
 and val (whose images, without labels, all pretrainings saw). The gain over the better
 of raw pixels and the untrained network has an interval of its own, from the same
 patients for both. A run takes a process of its own, so that its peak memory is known;
-a run that the file has already is not repeated.
+a run that the file has already is not repeated, unless the method's defaults are others
+now.
 
     python benchmarks/bench_methods.py phantoms
     python benchmarks/bench_methods.py xray --data covid-radiography-96.zip
@@ -83,6 +84,8 @@ def run(
     row["peak_ram_gb"] = round(peak_ram_gb(), 2)
     h, scores = score_features(name, study, ssl)
     row |= describe(scores)
+    if method not in CONTROLS:
+        row["defaults"] = defaults(method)
     if method != UNTRAINED:
         row |= compare(scores, rivals)
     row["rankme"] = round(float(feature_rank(torch.from_numpy(h))), 1)
@@ -124,6 +127,13 @@ def make_pretrainer(name: str, method: str, seed: int) -> SelfSupervisedPretrain
     return SelfSupervisedPretrainer(method, random_state=seed, **settings)
 
 
+def defaults(method: str) -> dict:
+    """Return the settings of a method that are its own, as a file has them."""
+    task = get_pretext(method)
+    own = {"optimizer": task.default_optimizer, "lr": task.default_lr}
+    return json.loads(json.dumps(task.get_params(deep=False) | own))
+
+
 def _score(name: str) -> Callable[[Pipeline, list[np.ndarray], Study], Scores]:
     # COVID-CT's test split is not for comparisons.
     return score_folds if name == "covid-ct" else score_test
@@ -160,7 +170,10 @@ def summarize(rows: list[dict]) -> None:
 
 
 def _read_rows(path: Path, settings: dict) -> list[dict]:
-    """Return the rows of an earlier run, which must have had the same settings."""
+    """Return the rows of an earlier run that still hold.
+
+    It must have had the same settings.
+    """
     if not path.exists():
         return []
     earlier = json.loads(path.read_text())
@@ -169,7 +182,11 @@ def _read_rows(path: Path, settings: dict) -> list[dict]:
             f"{path} was made with {earlier['settings']}, not with {settings}: remove "
             "it, or give another --json."
         )
-    return earlier["rows"]
+    return [
+        row
+        for row in earlier["rows"]
+        if row["features"] in CONTROLS or row["defaults"] == defaults(row["features"])
+    ]
 
 
 def main() -> None:
