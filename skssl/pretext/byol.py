@@ -123,7 +123,7 @@ class BYOL(PretextTask):
         keeps="nothing",
         momentum_encoder=True,
         advice="Where images resemble each other, so that none should repel another. "
-        "The fast copy and narrow heads of here are for about 1,000 steps.",
+        "In about 1,000 steps from random weights it gains with some seeds only.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

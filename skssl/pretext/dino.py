@@ -195,7 +195,8 @@ class DINO(MultiCropTask):
         keeps="nothing",
         momentum_encoder=True,
         advice="Where parts of an image should be known from the whole, and for vision "
-        "transformers. Each step costs two to three of SimCLR's, and it wants many.",
+        "transformers, in long trainings: 800 steps from random weights did not do, "
+        "and each costs two to three of SimCLR's.",
         backbones="any size",
     )
 
