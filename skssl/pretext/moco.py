@@ -169,7 +169,7 @@ class MoCo(ContrastiveTask):
         keeps="queue",
         momentum_encoder=True,
         advice="Where small batches are all that fits: the queue adds negatives. A "
-        "step costs three quarters of SimCLR's.",
+        "step costs a little less than SimCLR's, and it needs as many.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
