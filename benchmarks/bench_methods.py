@@ -185,7 +185,8 @@ def _read_rows(path: Path, settings: dict) -> list[dict]:
     return [
         row
         for row in earlier["rows"]
-        if row["features"] in CONTROLS or row["defaults"] == defaults(row["features"])
+        if row["features"] in CONTROLS
+        or row.get("defaults") == defaults(row["features"])
     ]
 
 
