@@ -6,19 +6,13 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.linear_model import Ridge
+from skorch.callbacks import LRScheduler
 
-from skssl import SelfSupervisedPretrainer
 from skssl._images import check_groups
 from skssl.exceptions import NonFiniteLossError
 from skssl.pretext import SimCLR
-from skssl.testing import tiny_cnn
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 16, 16), dtype=np.uint8)
-
-
-def make_ssl(pretext="simclr", **options):
-    settings = {"backbone": tiny_cnn, "max_epochs": 1, "random_state": 0, **options}
-    return SelfSupervisedPretrainer(pretext, **settings)
 
 
 def with_value(value, dtype=np.float64):
@@ -73,7 +67,7 @@ def with_value(value, dtype=np.float64):
         (IMAGES, {"random_state": "seed"}, "random_state"),
     ],
 )
-def test_fit_names_what_is_wrong(X, options, message):
+def test_fit_names_what_is_wrong(make_ssl, X, options, message):
     with pytest.raises(ValueError, match=message):
         make_ssl(**options).fit(X)
 
@@ -85,19 +79,19 @@ def test_fit_names_what_is_wrong(X, options, message):
         ({"callbacks": ["early"]}, "callbacks: 'early' is no callback"),
     ],
 )
-def test_callables_and_callbacks_of_a_wrong_kind(options, message):
+def test_callables_and_callbacks_of_a_wrong_kind(make_ssl, options, message):
     with pytest.raises(TypeError, match=message):
         make_ssl(**options).fit(IMAGES)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
-def test_cuda_where_there_is_none():
+def test_cuda_where_there_is_none(make_ssl):
     with pytest.raises(ValueError, match="finds no CUDA device"):
         make_ssl(device="cuda").fit(IMAGES)
 
 
 @pytest.mark.parametrize("groups", [[1, 2, 3], np.zeros((12, 2))])
-def test_groups_of_a_wrong_shape(groups):
+def test_groups_of_a_wrong_shape(make_ssl, groups):
     with pytest.raises(ValueError, match="groups has shape"):
         make_ssl().fit(IMAGES, groups=groups)
 
@@ -112,13 +106,13 @@ def test_groups_of_a_wrong_shape(groups):
         pd.array(["a", pd.NA] * 6, dtype="string"),
     ],
 )
-def test_missing_groups(groups):
+def test_missing_groups(make_ssl, groups):
     with pytest.raises(ValueError, match="groups holds missing values"):
         make_ssl().fit(IMAGES, groups=groups)
 
 
 @pytest.mark.parametrize("groups", [[1, "1"] * 6, pd.Series([1, "1"] * 6)])
-def test_groups_of_text_and_numbers(groups):
+def test_groups_of_text_and_numbers(make_ssl, groups):
     with pytest.raises(ValueError, match="groups holds text and numbers"):
         make_ssl().fit(IMAGES, groups=groups)
 
@@ -132,15 +126,14 @@ def test_groups_are_equal_whatever_holds_them():
         assert check_groups(held, 4).tolist() == names
 
 
-def test_divergence_in_the_very_last_step_is_seen():
+def test_divergence_in_the_very_last_step_is_seen(make_ssl):
     ssl = make_ssl(schedule=lambda progress, warmup: np.nan if progress > 0.9 else 1.0)
     ssl.set_params(max_epochs=9, batch_size=12)
     with pytest.raises(NonFiniteLossError, match="weights NaN or infinite"):
         ssl.fit(IMAGES)
 
 
-def test_learning_rate_callbacks_are_refused():
-    from skorch.callbacks import LRScheduler
+def test_learning_rate_callbacks_are_refused(make_ssl):
 
     with pytest.raises(ValueError, match="pass schedule="):
         make_ssl(callbacks=[LRScheduler("StepLR", step_size=1)]).fit(IMAGES)
@@ -155,27 +148,27 @@ def paths(tmp_path):
     return names
 
 
-def test_missing_file(paths):
+def test_missing_file(make_ssl, paths):
     paths[4] = paths[4].replace("4.png", "gone.png")
     with pytest.raises(FileNotFoundError, match=r"X\[4\]: no such file: .*gone\.png"):
         make_ssl().fit(paths)
 
 
 @pytest.mark.parametrize("content", [b"some text", b""])
-def test_a_text_file_named_png(paths, tmp_path, content):
+def test_a_text_file_named_png(make_ssl, paths, tmp_path, content):
     (tmp_path / "3.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"X\[3\].*3\.png' is not an image"):
         make_ssl().fit(paths)
 
 
-def test_a_truncated_png(paths, tmp_path):
+def test_a_truncated_png(make_ssl, paths, tmp_path):
     file = tmp_path / "5.png"
     file.write_bytes(file.read_bytes()[:120])
     with pytest.raises(ValueError, match=r"X\[5\].*5\.png"):
         make_ssl().fit(paths)
 
 
-def test_a_bad_file_at_transform_loses_nothing(paths, tmp_path):
+def test_a_bad_file_at_transform_loses_nothing(make_ssl, paths, tmp_path):
     ssl = make_ssl().fit(paths)
     before = ssl.transform(paths[:2])
     (tmp_path / "9.png").unlink()
@@ -184,7 +177,7 @@ def test_a_bad_file_at_transform_loses_nothing(paths, tmp_path):
     np.testing.assert_array_equal(ssl.transform(paths[:2]), before)
 
 
-def test_another_channel_count_at_transform():
+def test_another_channel_count_at_transform(make_ssl):
     ssl = make_ssl().fit(IMAGES)
     colour = np.zeros((2, 16, 16, 3), np.uint8)
     with pytest.raises(ValueError, match=r"X\[0\].*3 channels where 1 are expected"):
@@ -192,13 +185,13 @@ def test_another_channel_count_at_transform():
     assert make_ssl(color="gray").fit(IMAGES).transform(colour).shape == (2, 16)
 
 
-def test_wide_values_at_transform_after_uint8():
+def test_wide_values_at_transform_after_uint8(make_ssl):
     ssl = make_ssl().fit(IMAGES)
     with pytest.raises(ValueError, match=r"X\[0\].*value_range"):
         ssl.transform(IMAGES[:2].astype(np.float32))
 
 
-def test_integers_are_windowed_where_floats_are_refused():
+def test_integers_are_windowed_where_floats_are_refused(make_ssl):
     hu = np.linspace(-2000, 2000, 12 * 64).reshape(12, 8, 8)
     window = {"value_range": (-1000, 400)}
     make_ssl(**window).fit(hu.astype(np.int16))
@@ -209,7 +202,7 @@ def test_integers_are_windowed_where_floats_are_refused():
         make_ssl(**window, out_of_range="raise").fit(hu.astype(np.int16))
 
 
-def test_non_finite_loss_stops_and_says_the_epoch():
+def test_non_finite_loss_stops_and_says_the_epoch(make_ssl):
     # A learning rate of 1e30 overflows float32 within two epochs.
     ssl = make_ssl(
         max_epochs=5, optimizer="sgd", lr=1e30, warmup_epochs=0, batch_size=4
@@ -218,6 +211,6 @@ def test_non_finite_loss_stops_and_says_the_epoch():
         ssl.fit(IMAGES)
 
 
-def test_a_bare_estimator_as_weights_is_refused_with_the_way_out():
+def test_a_bare_estimator_as_weights_is_refused_with_the_way_out(make_ssl):
     with pytest.raises(TypeError, match="FrozenEstimator"):
         make_ssl(weights=make_ssl().fit(IMAGES)).fit(IMAGES)

@@ -1,52 +1,25 @@
 """SelfSupervisedPretrainer as a scikit-learn estimator."""
 
-import pickle
-import subprocess
-import sys
-
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import check_estimator
+from skorch.callbacks import GradientNormClipping
 
 from skssl import SelfSupervisedPretrainer
-from skssl.datasets import make_scan_phantoms
 from skssl.pretext import MoCo, SimCLR
 from skssl.testing import tiny_cnn
 
 
-def make_ssl(pretext="simclr", **options):
-    settings = {"backbone": tiny_cnn, "max_epochs": 1, "random_state": 0, **options}
-    return SelfSupervisedPretrainer(pretext, **settings)
-
-
-@pytest.fixture(scope="module")
-def scans():
-    return make_scan_phantoms(10, images_per_patient=3, image_size=32, random_state=0)
-
-
-@pytest.fixture(scope="module")
-def paths(scans, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scans")
-    names = []
-    for i, scan in enumerate(scans.data):
-        names.append(str(folder / f"{i}.png"))
-        Image.fromarray(scan).save(names[-1])
-    return names
-
-
-def test_scikit_learns_checks_run_in_full():
+def test_scikit_learns_checks_run_in_full(make_ssl):
     records = check_estimator(
         make_ssl(image_shape="flat"), on_skip=None, on_fail="raise"
     )
@@ -74,7 +47,7 @@ def test_scikit_learns_checks_run_with_the_default_backbone():
         ("moco", {"optimizer": "adamw"}, 1e-3),
     ],
 )
-def test_optimizer_auto_is_the_pretexts_own(scans, pretext, parameters, lr):
+def test_optimizer_auto_is_the_pretexts_own(make_ssl, scans, pretext, parameters, lr):
     ssl = make_ssl(pretext=pretext, schedule="constant", **parameters)
     ssl.set_params(batch_size=8, max_epochs=1, warmup_epochs=0).fit(scans.data)
     assert ssl.lr_ == lr
@@ -82,114 +55,21 @@ def test_optimizer_auto_is_the_pretexts_own(scans, pretext, parameters, lr):
     assert ssl.optimizer_ == "adamw"
 
 
-def test_optimizer_auto_may_be_another_than_adamw(scans, monkeypatch):
+def test_optimizer_auto_may_be_another_than_adamw(make_ssl, scans, monkeypatch):
     monkeypatch.setattr(SimCLR, "default_optimizer", "sgd")
     ssl = make_ssl(max_epochs=1).fit(scans.data)
     assert ssl.optimizer_ == "sgd"
     assert ssl.lr_ == make_ssl(optimizer="sgd", max_epochs=1).fit(scans.data).lr_
 
 
-def test_features_are_float32_and_finite(scans):
+def test_features_are_float32_and_finite(make_ssl, scans):
     h = make_ssl().fit(scans.data).transform(scans.data)
     assert h.dtype == np.float32
     assert h.shape == (30, 16)
     assert np.isfinite(h).all()
 
 
-def test_paths_and_arrays_of_the_same_images_give_the_same_bits(scans, paths):
-    from_arrays = make_ssl().fit(scans.data).transform(scans.data)
-    from_paths = make_ssl().fit(paths).transform(paths)
-    from_list = make_ssl().fit(list(scans.data)).transform(pd.Series(paths))
-    np.testing.assert_array_equal(from_arrays, from_paths)
-    np.testing.assert_array_equal(from_arrays, from_list)
-
-
-def test_features_do_not_depend_on_the_company(scans):
-    ssl = make_ssl().fit(scans.data)
-    h = ssl.transform(scans.data)
-    alone = np.concatenate([ssl.transform(scans.data[i : i + 1]) for i in range(5)])
-    np.testing.assert_allclose(alone, h[:5], rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("pretext", ["simclr", "moco"])
-def test_the_same_seed_gives_the_same_bits_in_two_processes(pretext):
-    script = f"""
-import numpy as np, hashlib
-from skssl import SelfSupervisedPretrainer
-from skssl.testing import tiny_cnn
-X = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
-h = [SelfSupervisedPretrainer({pretext!r}, backbone=tiny_cnn, max_epochs=2,
-     random_state=1).fit_transform(X).tobytes() for _ in range(2)]
-assert h[0] == h[1]
-print(hashlib.sha256(h[0]).hexdigest())
-"""
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", script], check=True, capture_output=True, text=True
-        ).stdout
-        for _ in range(2)
-    ]
-    assert runs[0] == runs[1]
-    assert len(runs[0]) == 65
-
-
-def test_global_generators_are_neither_read_nor_changed(scans):
-    results = []
-    for global_seed in (1, 2):
-        torch.manual_seed(global_seed)
-        np.random.seed(global_seed)  # noqa: NPY002
-        before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-        results.append(make_ssl().fit_transform(scans.data))
-        make_ssl(random_state=None).fit(scans.data)
-        assert torch.equal(torch.get_rng_state(), before[0])
-        np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
-    np.testing.assert_array_equal(*results)
-
-
-def test_another_seed_gives_other_features(scans):
-    first, second = (make_ssl(random_state=s).fit_transform(scans.data) for s in (0, 1))
-    assert not np.allclose(first, second)
-
-
-@pytest.mark.parametrize("dump", ["pickle", "joblib"])
-def test_a_fitted_estimator_loads_in_another_process(scans, tmp_path, dump):
-    ssl = make_ssl("moco").fit(scans.data)
-    file, images = tmp_path / "ssl.bin", tmp_path / "images.npy"
-    np.save(images, scans.data[:4])
-    if dump == "pickle":
-        file.write_bytes(pickle.dumps(ssl))
-    else:
-        joblib.dump(ssl, file)
-    script = (
-        "import sys, joblib, pickle, numpy as np\n"
-        "kind, file, images, out = sys.argv[1:]\n"
-        "load = joblib.load if kind == 'joblib' else pickle.load\n"
-        "ssl = load(open(file, 'rb'))\n"
-        "np.save(out, ssl.transform(np.load(images)))\n"
-    )
-    out = tmp_path / "h.npy"
-    subprocess.run(
-        [sys.executable, "-c", script, dump, str(file), str(images), str(out)],
-        check=True,
-    )
-    np.testing.assert_array_equal(np.load(out), ssl.transform(scans.data[:4]))
-
-
-def test_no_training_image_is_kept(rng):
-    images = rng.integers(0, 256, (60, 64, 64), dtype=np.uint8)
-    small = len(pickle.dumps(make_ssl().fit(images[:10])))
-    large = len(pickle.dumps(make_ssl().fit(images)))
-    assert large - small < 2000  # row numbers, not 200 kB of pixels
-
-
-def test_keep_module(scans):
-    assert not hasattr(make_ssl().fit(scans.data), "pretext_module_")
-    kept = make_ssl("moco", keep_module=True).fit(scans.data)
-    assert kept.pretext_module_.backbone is kept.backbone_
-    assert kept.pretext_module_.queue.features.shape == (30, 128)
-
-
-def test_fitted_attributes(scans):
+def test_fitted_attributes(make_ssl, scans):
     ssl = make_ssl("moco", max_epochs=3).fit(scans.data)
     assert ssl.n_iter_ == len(ssl.history_) == 3
     assert ssl.image_shape_ == (32, 32, 1)
@@ -203,14 +83,14 @@ def test_fitted_attributes(scans):
     assert ssl.get_feature_names_out()[0] == "selfsupervisedpretrainer0"
 
 
-def test_untrained_control(scans):
+def test_untrained_control(make_ssl, scans):
     ssl = make_ssl(max_epochs=0).fit(scans.data)
     assert ssl.n_iter_ == 0
     assert ssl.history_ == []
     assert ssl.transform(scans.data).shape == (30, 16)
 
 
-def test_digits_fold_by_themselves():
+def test_digits_fold_by_themselves(make_ssl):
     X, _ = load_digits(return_X_y=True)
     ssl = make_ssl().fit(X[:60])
     assert ssl.image_shape_ == (8, 8, 1)
@@ -220,7 +100,7 @@ def test_digits_fold_by_themselves():
     assert not hasattr(ssl, "n_features_in_")
 
 
-def test_new_values_are_clipped_to_the_learned_range():
+def test_new_values_are_clipped_to_the_learned_range(make_ssl):
     X = np.linspace(0, 1, 20 * 64).reshape(20, 8, 8)
     ssl = make_ssl().fit(X)
     beyond = np.full((1, 8, 8), 7.0)
@@ -230,7 +110,7 @@ def test_new_values_are_clipped_to_the_learned_range():
 
 
 @pytest.mark.parametrize("channels", [2, 3, 5])
-def test_any_channel_count(channels, rng):
+def test_any_channel_count(make_ssl, channels, rng):
     X = rng.integers(0, 256, (8, 16, 16, channels), dtype=np.uint8)
     ssl = make_ssl().fit(X)
     assert ssl.image_shape_ == (16, 16, channels)
@@ -238,7 +118,7 @@ def test_any_channel_count(channels, rng):
     np.testing.assert_array_equal(ssl.transform(X), ssl.transform(tensor))
 
 
-def test_set_output_pandas(scans, paths):
+def test_set_output_pandas(make_ssl, scans, paths):
     frame = make_ssl().set_output(transform="pandas").fit_transform(paths)
     assert list(frame.columns[:2]) == [
         "selfsupervisedpretrainer0",
@@ -249,7 +129,7 @@ def test_set_output_pandas(scans, paths):
     assert list(indexed.index[:2]) == ["scan 0", "scan 1"]
 
 
-def test_nested_parameters_by_name():
+def test_nested_parameters_by_name(make_ssl):
     ssl = make_ssl("moco").set_params(pretext__temperature=0.7)
     assert ssl.pretext.temperature == 0.7
     assert isinstance(ssl.pretext, MoCo)
@@ -260,16 +140,16 @@ def test_nested_parameters_by_name():
         make_ssl("moco").set_params(pretext__temprature=1)
 
 
-def make_pipeline(tmp_path, **options):
+def make_pipeline(ssl, tmp_path):
     return Pipeline(
-        [("ssl", make_ssl(**options)), ("clf", LogisticRegression(max_iter=50))],
+        [("ssl", ssl), ("clf", LogisticRegression(max_iter=50))],
         memory=str(tmp_path / "cache"),
     )
 
 
-def test_grid_search_on_paths_with_patient_groups(scans, paths, tmp_path):
+def test_grid_search_on_paths_with_patient_groups(make_ssl, scans, paths, tmp_path):
     search = GridSearchCV(
-        make_pipeline(tmp_path),
+        make_pipeline(make_ssl(), tmp_path),
         {
             "ssl__fraction": [0.5, 1.0],
             "ssl__pretext__temperature": [0.2, 0.5],
@@ -284,10 +164,10 @@ def test_grid_search_on_paths_with_patient_groups(scans, paths, tmp_path):
     assert search.predict_proba(paths).shape == (30, 2)
 
 
-def test_cross_validate_in_two_processes(scans, paths, tmp_path):
+def test_cross_validate_in_two_processes(make_ssl, scans, paths, tmp_path):
     scores = [
         cross_validate(
-            make_pipeline(tmp_path / str(n_jobs), precision="float32"),
+            make_pipeline(make_ssl(precision="float32"), tmp_path / str(n_jobs)),
             np.array(paths),
             scans.target,
             groups=scans.groups,
@@ -300,7 +180,7 @@ def test_cross_validate_in_two_processes(scans, paths, tmp_path):
     assert np.isfinite(scores).all()
 
 
-def test_groups_are_routed(scans):
+def test_groups_are_routed(make_ssl, scans):
     with config_context(enable_metadata_routing=True):
         ssl = make_ssl(fraction=0.5).set_fit_request(groups=True)
         pipe = Pipeline([("ssl", ssl), ("clf", LogisticRegression(max_iter=50))])
@@ -311,7 +191,7 @@ def test_groups_are_routed(scans):
 
 
 @pytest.mark.parametrize("by_patient", [True, False])
-def test_fractions_are_nested(scans, by_patient):
+def test_fractions_are_nested(make_ssl, scans, by_patient):
     groups = scans.groups if by_patient else None
     used = [
         set(make_ssl(fraction=f).fit(scans.data, groups=groups).sample_indices_)
@@ -321,7 +201,7 @@ def test_fractions_are_nested(scans, by_patient):
     assert used[0] < used[1] < used[2] < used[3]
 
 
-def test_stages_are_chained_by_a_frozen_estimator(scans):
+def test_stages_are_chained_by_a_frozen_estimator(make_ssl, scans):
     first = make_ssl().fit(scans.data)
     second = make_ssl(weights=FrozenEstimator(first), max_epochs=0).fit(scans.data)
     np.testing.assert_array_equal(
@@ -331,80 +211,29 @@ def test_stages_are_chained_by_a_frozen_estimator(scans):
     assert not np.allclose(first.transform(scans.data), trained.transform(scans.data))
 
 
-def test_a_module_is_copied(scans):
-    module = tiny_cnn()
-    before = {k: v.clone() for k, v in module.state_dict().items()}
-    make_ssl(backbone=module).fit(scans.data)
-    for name, value in module.state_dict().items():
-        assert torch.equal(value, before[name])
-
-
-def test_ctrl_c_keeps_the_weights_so_far(scans):
-    from skorch.callbacks import Callback
-
-    class CtrlC(Callback):
-        def on_batch_end(self, net, **kwargs):
-            if len(net.history) == 3:
-                import signal
-
-                signal.raise_signal(signal.SIGINT)
-
-    ssl = make_ssl(max_epochs=50, callbacks=[CtrlC()])
-    with pytest.raises(KeyboardInterrupt):
-        ssl.fit(scans.data)
-    assert ssl.n_iter_ == 2
-    assert ssl.transform(scans.data).shape == (30, 16)
-
-
-def test_transform_before_fit(scans):
-    with pytest.raises(NotFittedError):
-        make_ssl().transform(scans.data)
-
-
-def test_one_failed_fit_is_no_fit(scans):
-    ssl = make_ssl(backbone="nope")
-    with pytest.raises(ValueError, match="nope"):
-        ssl.fit(scans.data)
-    with pytest.raises(NotFittedError):
-        ssl.transform(scans.data)
-
-
-def test_a_failed_refit_leaves_the_earlier_fit(scans):
-    ssl = make_ssl(keep_module=True).fit(scans.data)
-    before = ssl.transform(scans.data)
-    ssl.set_params(image_size=8, optimizer="nope")
-    with pytest.raises(ValueError, match="nope"):
-        ssl.fit(scans.data)
-    np.testing.assert_array_equal(ssl.transform(scans.data), before)
-    ssl.set_params(optimizer="adamw", keep_module=False).fit(scans.data)
-    assert not hasattr(ssl, "pretext_module_")
-
-
-def test_fits_inside_no_grad(scans):
+def test_fits_inside_no_grad(make_ssl, scans):
     with torch.no_grad():
         make_ssl().fit(scans.data)
 
 
-def test_warmup_may_take_all_epochs(scans):
+def test_warmup_may_take_all_epochs(make_ssl, scans):
     assert make_ssl(warmup_epochs=5).fit(scans.data).n_iter_ == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-def test_modules_and_tensors_of_other_precision(scans, dtype):
+def test_modules_and_tensors_of_other_precision(make_ssl, scans, dtype):
     tensors = torch.from_numpy(scans.data[:8]).to(dtype) / 255
     ssl = make_ssl(backbone=tiny_cnn().to(dtype)).fit(tensors)
     np.testing.assert_array_equal(ssl.transform(tensors), ssl.transform(list(tensors)))
 
 
-def test_a_given_range_serves_rows_that_training_did_not_have(scans):
+def test_a_given_range_serves_rows_that_training_did_not_have(make_ssl, scans):
     ssl = make_ssl(value_range=(0, 510)).fit(scans.data)
     twice = scans.data.astype(np.uint16) * 2
     np.testing.assert_array_equal(ssl.transform(twice), ssl.transform(scans.data))
 
 
-def test_gradient_callbacks_take_effect(scans):
-    from skorch.callbacks import GradientNormClipping
-
+def test_gradient_callbacks_take_effect(make_ssl, scans):
     clipped = make_ssl(
         optimizer="sgd", callbacks=[GradientNormClipping(1e-12)], weight_decay=0.0
     ).fit(scans.data)
@@ -415,14 +244,14 @@ def test_gradient_callbacks_take_effect(scans):
         torch.testing.assert_close(ours, first, rtol=0, atol=1e-9)
 
 
-def test_a_giant_patient_does_not_empty_the_fraction(scans):
+def test_a_giant_patient_does_not_empty_the_fraction(make_ssl, scans):
     groups = np.array(["giant"] * 24 + list("abcdef"))
     for seed in range(5):
         ssl = make_ssl(fraction=0.4, random_state=seed)
         assert len(ssl.fit(scans.data, groups=groups).sample_indices_) >= 2
 
 
-def test_recipes_are_settable_by_name():
+def test_recipes_are_settable_by_name(make_ssl):
     ssl = make_ssl(SimCLR(augmentation="simclr"))
     ssl.set_params(pretext__augmentation__p_blur=0.1)
     assert ssl.pretext.augmentation.p_blur == 0.1
@@ -430,7 +259,7 @@ def test_recipes_are_settable_by_name():
         make_ssl().set_params(pretext__augmentation__p_blur=0.1)
 
 
-def test_a_bad_nested_name_changes_nothing():
+def test_a_bad_nested_name_changes_nothing(make_ssl):
     ssl = make_ssl()
     with pytest.raises(ValueError, match="Invalid parameter"):
         ssl.set_params(pretext__bogus=1)

@@ -1,0 +1,103 @@
+"""The tables of what was measured, from files of results."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def measured(extension):
+    return extension("measured")
+
+
+def gain_row(seed, features, test, **more):
+    interval = {"test_low": test - 0.05, "test_high": test + 0.05}
+    return {"seed": seed, "features": features, "cv": 0.5, "test": test} | (
+        interval | more
+    )
+
+
+def test_gains_are_differences_within_a_seed(measured, tmp_path, cells):
+    training = {"loss": [3.0, 2.0], "batch_size": 64}
+    rows = [
+        gain_row(0, "untrained", 0.70, pretraining_seconds=1.0),
+        gain_row(0, "simclr", 0.80, pretraining_seconds=40.0, **training),
+        gain_row(1, "untrained", 0.74, pretraining_seconds=1.0),
+        gain_row(1, "simclr", 0.80, pretraining_seconds=60.0, **training),
+    ]
+    study = {"environment": {"device": "cpu"}, "study": "toy", "rows": rows}
+    (tmp_path / "gain_toy.json").write_text(json.dumps(study))
+    text = measured.gain_tables(tmp_path)
+    assert ".. rubric:: toy" in text
+    assert "Measured with: ``device cpu``." in text
+    assert cells(text)[2] == [
+        "simclr",
+        "2 × 64",
+        "0.500 ± 0.000",
+        "0.800 [0.750, 0.850]; 0.800 [0.750, 0.850]",
+        "0.800 ± 0.000",
+        "+0.080 ± 0.020",  # of 0.10 and 0.06
+        "50",
+    ]
+
+
+def comparison_row(seed, features, test, gain=None, **more):
+    figures = {"test": test} if gain is None else {"test": test, "gain": gain}
+    for name, value in list(figures.items()):
+        figures |= {f"{name}_low": value - 0.05, f"{name}_high": value + 0.05}
+    return {"seed": seed, "features": features} | figures | more
+
+
+def test_methods_are_compared_with_the_gain_of_each_seed(measured, tmp_path, cells):
+    def trained(rank, speed, memory):
+        return {"rankme": rank, "images_per_second": speed, "peak_ram_gb": memory}
+
+    rows = [
+        comparison_row(0, "raw pixels (PCA)", 0.60),
+        comparison_row(0, "untrained", 0.70, rankme=8.0, peak_ram_gb=1.0),
+        comparison_row(0, "byol", 0.80, 0.10, **trained(20.0, 100.0, 1.5)),
+        comparison_row(1, "raw pixels (PCA)", 0.74),
+        comparison_row(1, "untrained", 0.70, rankme=9.0, peak_ram_gb=1.0),
+        comparison_row(1, "byol", 0.80, 0.06, **trained(21.0, 300.0, 1.7)),
+        comparison_row(2, "mae", 0.75, -0.02),
+    ]
+    study = {"study": "toy", "settings": {"max_epochs": 20}, "rows": rows}
+    (tmp_path / "methods_toy.json").write_text(json.dumps(study))
+    text = measured.comparison_tables(tmp_path)
+    assert ".. rubric:: toy" in text
+    assert "Settings: ``max_epochs 20``." in text
+    by_name = {row[0]: row for row in cells(text)[1:]}
+    assert list(by_name) == ["raw pixels (PCA)", "untrained", "byol", "mae"]
+    assert by_name["byol"] == [
+        "byol",
+        "0.800 [0.750, 0.850]; 0.800 [0.750, 0.850]",
+        "0.800 ± 0.000",
+        "+0.100 [+0.050, +0.150]; +0.060 [+0.010, +0.110]",
+        "+0.080 ± 0.020",
+        "20.5",
+        "200",
+        "1.60",
+    ]
+    assert by_name["raw pixels (PCA)"][2:] == ["0.670 ± 0.070"] + [""] * 5
+    assert by_name["untrained"][3:] == ["", "", "8.5", "", "1.00"]
+    assert by_name["mae"][3:] == ["-0.020 [-0.070, +0.030]", "-0.020", "", "", ""]
+
+
+def test_speeds_are_read_from_their_files(measured, tmp_path, cells):
+    settings = {"pretext": "moco", "backbone": "resnet18", "size": 112, "batch": 64}
+    benchmark = {
+        "environment": {"threads": 2},
+        "settings": settings,
+        "medians": {"skssl": 150.0},
+        "ratios": {"skssl / bare step, auto": 0.9512},
+    }
+    (tmp_path / "bench_pretrain_moco.json").write_text(json.dumps(benchmark))
+    text = measured.speed_tables(tmp_path)
+    assert ".. rubric:: moco, resnet18, 112 px, batch 64" in text
+    assert cells(text)[1:] == [["skssl", "150"], ["skssl / bare step, auto", "0.9512"]]
+
+
+def test_without_measurements_the_page_says_so(measured, tmp_path):
+    assert measured.gain_tables(tmp_path) == "Not measured yet.\n"
+    assert measured.comparison_tables(tmp_path) == "Not measured yet.\n"
+    assert measured.speed_tables(tmp_path / "absent") == "Not measured yet.\n"
