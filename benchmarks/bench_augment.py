@@ -19,7 +19,7 @@ import torch
 from _report import save
 from torchvision.transforms import v2
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.augment import Augmentation, get_recipe
 
 Contender = Callable[[], object]
@@ -187,7 +187,7 @@ def main() -> None:
     """Measure, print, and write JSON where asked."""
     args = parse_arguments()
     torch.set_num_threads(args.threads)
-    with isolated_torch_rng(args.seed, args.device):
+    with isolated_rng(args.seed, args.device):
         results = measure(contenders(get_recipe(args.recipe), args), args)
     print(
         f"{args.recipe}, {args.channels} channel(s), {args.store_size} to {args.size} "

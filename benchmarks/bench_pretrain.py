@@ -21,7 +21,7 @@ from _report import environment, peak_ram_gb, save
 from PIL import Image
 
 from skssl import SelfSupervisedPretrainer
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.datasets import load_image_folder, make_scan_phantoms
 from skssl.engine import autocast, resolve_device, resolve_precision
 from skssl.engine.optimizers import make_optimizer
@@ -54,7 +54,7 @@ class BareStep:
         info = TrainingInfo(args.n_images, 1, size, args.batch)
         task = get_pretext(args.pretext).resolve(info)
         self.precision = resolve_precision(precision, self.device, size)
-        with isolated_torch_rng(0):
+        with isolated_rng(0):
             backbone = build_backbone(args.backbone, in_channels=1, image_size=size)
             module = task.build(backbone, info).train()
         images = torch.randint(0, 256, (args.batch, 1, *size), dtype=torch.uint8)

@@ -144,7 +144,9 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
     Notes
     -----
     The same ``random_state`` on the same machine, with the same number of threads,
-    gives the same bits.
+    gives the same bits. Of several threads of one process that fit at a time, one
+    trains while the others wait, since torch's global generators are the process's;
+    parallel searches need processes, which are joblib's default.
 
     Examples
     --------
@@ -243,7 +245,7 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=False)  # of the probe's estimator
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> Self:
         """Pretrain the backbone.
 

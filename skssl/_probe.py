@@ -158,14 +158,15 @@ def labelled_rows(y: np.ndarray, estimator: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        If y is an array of strings, one of which is "-1".
+        If a label is the string "-1".
     """
     if not is_classifier(estimator):
         is_missing = np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), bool)
         return np.flatnonzero(~is_missing)
-    if y.dtype.kind == "U" and (y == "-1").any():
+    labels = y.tolist()
+    if "-1" in labels:
         raise ValueError(
-            "y holds strings, one of them '-1'. For images without a label use the "
-            "number -1 in an array of dtype object."
+            "y holds the string '-1'. For images without a label use the number -1, "
+            "beside strings in a list or in an array of dtype object."
         )
-    return np.flatnonzero([label != -1 for label in y.tolist()])
+    return np.flatnonzero([label != -1 for label in labels])

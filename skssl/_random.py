@@ -1,5 +1,6 @@
 """Seeds and generators that leave numpy's and torch's global states alone."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,7 +9,7 @@ import torch
 
 RandomState = int | np.random.RandomState | np.random.Generator | None
 
-__all__ = ["RandomState", "isolated_torch_rng", "make_generator", "spawn_seeds"]
+__all__ = ["RandomState", "isolated_rng", "make_generator", "spawn_seeds"]
 
 
 def spawn_seeds(random_state: RandomState, n_seeds: int) -> list[int]:
@@ -59,18 +60,27 @@ def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gener
     return torch.Generator(device=device).manual_seed(seed)
 
 
-@contextmanager
-def isolated_torch_rng(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Seed torch's global generators inside the block and restore them after it.
+_GLOBAL_GENERATORS = threading.RLock()
 
-    Weight initialisation and dropout can only draw from the global generators; this
-    is the one place that touches them.
+
+@contextmanager
+def isolated_rng(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Seed the global generators inside the block and restore them after it.
+
+    Weight initialisation and dropout can only draw from torch's, an estimator without
+    a ``random_state`` from numpy's; this is the one place that touches them. A process
+    has one of each, so of several threads one at a time is inside.
     """
     device = torch.device(device)
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with _GLOBAL_GENERATORS, torch.random.fork_rng(devices=devices):
+        numpy_state = np.random.get_state()  # noqa: NPY002
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.random.default_generator.manual_seed(seed)
         for cuda_device in devices:
             with torch.cuda.device(cuda_device):
                 torch.cuda.manual_seed(seed)
-        yield
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002

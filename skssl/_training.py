@@ -15,7 +15,7 @@ from skssl._defaults import (
 from skssl._features import BackboneFeaturesMixin
 from skssl._images import check_groups, check_labels, draw_rows
 from skssl._probe import Probe, labelled_rows
-from skssl._random import isolated_torch_rng, spawn_seeds
+from skssl._random import isolated_rng, spawn_seeds
 from skssl.data import ImageStore
 from skssl.engine import (
     PretextNet,
@@ -58,7 +58,7 @@ class PretrainingMixin(BackboneFeaturesMixin):
         info = self._training_info(None if groups is None else groups[rows], len(rows))
         probe = self._probe_log(y, groups, rows, seeds.monitors, device)
         with (
-            isolated_torch_rng(seeds.weights, device),
+            isolated_rng(seeds.weights, device),
             deterministic_kernels(device),
             torch.enable_grad(),
         ):
@@ -141,10 +141,11 @@ class PretrainingMixin(BackboneFeaturesMixin):
         y = np.array(y[rows][labelled].tolist())  # objects become what they are
         if groups is not None:
             groups = groups[rows][labelled]
-        splits = probe.draw_folds(y, groups, seed)
+        with isolated_rng(seed):  # a splitter may have no random_state
+            splits = probe.draw_folds(y, groups, seed)
 
         def score(h: np.ndarray) -> np.ndarray:
-            with isolated_torch_rng(seed, device):  # a network of torch may be a probe
+            with isolated_rng(seed, device):  # nor may the estimator
                 return probe.evaluate(h, y, splits)
 
         return ProbeLog(labelled, score, probe.every)

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from skssl import SelfSupervisedPretrainer
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.nn import EMACopy, build_backbone
 from skssl.nn.vit import VisionTransformer
 from skssl.pretext import (
@@ -241,7 +241,7 @@ def _module(
     task: PretextTask, n_channels: int, seed: int = 0
 ) -> tuple[PretextModule, PretextTask]:
     resolved = task.resolve(_info(n_channels))
-    with isolated_torch_rng(seed):
+    with isolated_rng(seed):
         backbone = build_backbone(
             _backbone(task), in_channels=n_channels, image_size=(_PX, _PX)
         )

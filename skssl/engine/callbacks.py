@@ -117,7 +117,7 @@ def _figures(h: Tensor, of_views: Tensor, loss: Tensor) -> dict[str, float]:
 
 
 class ProbeLog(Callback):
-    """Score the features of labelled images every few epochs, and after the last.
+    """Score the features of labelled images every few epochs, and after ``max_epochs``.
 
     Parameters
     ----------
@@ -222,11 +222,17 @@ class WeightSelection(Callback):
 
 
 class CollapseMonitor(Callback):
-    """Warn after training if all images ended with nearly the same features."""
+    """Warn after training if all images have nearly the same features.
+
+    It looks at the epoch whose weights are kept, so `WeightSelection` comes before it.
+    """
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        if not net.history:
+            return
         # An interrupted epoch has no figures.
-        figure = net.history[-1].get("feature_std", 1.0) if net.history else 1.0
+        kept = net.history[(net.selected_epoch_ or 0) - 1]  # -1, the last, if none is
+        figure = kept.get("feature_std", 1.0)
         if figure < _COLLAPSED_BELOW:
             warnings.warn(
                 f"the features have collapsed: their spread is {figure:.2g} (0 means "

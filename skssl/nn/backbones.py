@@ -177,7 +177,7 @@ def build_backbone(
     it is the average over channels. Without any it is 0.5 and 0.25.
 
     Random weights come from torch's global generator, which is not seeded here: call
-    this inside ``skssl._random.isolated_torch_rng``.
+    this inside ``skssl._random.isolated_rng``.
 
     Examples
     --------

@@ -32,7 +32,7 @@ class MemoryBank(nn.Module):
     Notes
     -----
     The first directions are drawn from torch's global generator; build the bank inside
-    ``skssl._random.isolated_torch_rng``. ``update`` writes in place, so update after
+    ``skssl._random.isolated_rng``. ``update`` writes in place, so update after
     the backward pass of a loss that reads ``features``. No call waits for the device.
 
     References

@@ -37,7 +37,7 @@ class FeatureQueue(nn.Module):
     the queue the newest ``size`` keys stay. No call waits for the device.
 
     The first directions are drawn from torch's global generator; build the queue inside
-    ``skssl._random.isolated_torch_rng``. ``push`` writes in place, so push after the
+    ``skssl._random.isolated_rng``. ``push`` writes in place, so push after the
     backward pass of a loss that reads ``features``.
 
     References

@@ -267,7 +267,7 @@ class PretextTask(BaseEstimator, ABC):
         """Put heads, copies and queues around a backbone.
 
         To be called on a resolved task (see `resolve`), and inside
-        ``skssl._random.isolated_torch_rng``, since heads are initialised from torch's
+        ``skssl._random.isolated_rng``, since heads are initialised from torch's
         global generator.
 
         Parameters

@@ -136,7 +136,7 @@ class ContextRestoration(PretextTask):
     about a third of the pixels (**our choice**). Its decoder for classification is
     not specified either; here it doubles the map until it has the image's size, with
     one convolution each time. There are no connections around the backbone's last map,
-    so the features have to hold the whole image.
+    so the features have to hold the whole image. The optimizer is AdamW.
 
     The map is the last before the pooling. Networks with layers of weights behind it,
     such as VGG, are restored from their features instead, so that all is trained.

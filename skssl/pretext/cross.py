@@ -82,7 +82,11 @@ class Cross(PretextTask):
             Cross(momentum=0.996, augmentation="cross"), backbone="resnet50",
             weights="imagenet", image_size=112, batch_size=256, max_epochs=40,
             optimizer="sgd", lr=0.03, weight_decay=4e-4,
+            schedule="constant", warmup_epochs=0,
         )
+
+    where the paper names no schedule, and cuts its crops from images of 224 px, which
+    here are kept at 128 px.
 
     Differences: the paper's τ and SGD are for weights that know something. From random
     weights and in about 1,000 steps a copy that slow stays near its random start, whose

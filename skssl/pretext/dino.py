@@ -168,8 +168,9 @@ class DINO(MultiCropTask):
     the last layer for one epoch, which is a few steps here. Its small views are 0.05
     to 0.4 of the area: 0.05 of a 64 px image is 14 px wide, and the large views of
     "medical_gray" begin at 0.3. Its views differ in blur and solarisation; here both
-    are of one recipe. Weight decay is constant, gradients are not clipped, and the
-    student is what is kept, not the teacher.
+    are of one recipe, and four small ones take the place of eight to ten. The rate
+    does not grow with the batch size. Weight decay is constant, gradients are not
+    clipped, and the student is what is kept, not the teacher.
 
     References
     ----------

@@ -155,7 +155,7 @@ class NNCLR(ContrastiveTask):
     own z, as in SimCLR. With ``same_group="positive"`` the neighbour of a second view
     may be an earlier view of the very image that it was made of. The batch
     normalisation at the end of the projector is without scale and shift. Both views
-    pass the network as one batch.
+    pass the network as one batch. AdamW takes the place of LARS.
 
     References
     ----------

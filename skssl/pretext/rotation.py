@@ -39,7 +39,8 @@ class Rotation(PretextTask):
     so steps cost four times those of a single view.
 
     Gray images get brightness, contrast, gamma, blur and noise, too, which the paper's
-    do not (**our choice**): a few hundred images are soon known by heart.
+    do not (**our choice**): a few hundred images are soon known by heart. AdamW takes
+    the place of SGD, and needs no rate of its own.
 
     References
     ----------

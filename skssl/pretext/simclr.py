@@ -68,7 +68,9 @@ class SimCLR(ContrastiveTask):
 
     Both views pass the network as one batch, so that BatchNorm sees both.
     Gazda et al. use τ = 0.5; 0.2 is **our choice**, which separates slices of one
-    body region better at the small batches that small sets allow.
+    body region better at the small batches that small sets allow. The optimizer of
+    [1]_ is LARS, for batches of thousands, that of Gazda et al. Adam at 5e-4; AdamW,
+    as of all methods that do not say otherwise, is **our choice**.
 
     With ``normalize_output`` the loss falls from the first steps on, since what all
     images have in common is subtracted. Whether the features are better for it

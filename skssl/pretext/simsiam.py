@@ -71,10 +71,10 @@ class SimSiam(PretextTask):
     itself, so that BatchNorm sees one view at a time.
 
     Differences: the paper trains by SGD, at 0.05 for each 256 images of the batch, for
-    some 100,000 steps. From random weights and in about 1,000 steps, neither that nor
-    its widths (``hidden_size=2048, projection_size=2048``) taught anything on phantoms.
-    Narrow heads, of which the predictor is no bottleneck, and AdamW at 5e-4, by
-    ``optimizer="auto"``, did: **our choice**. The paper keeps the predictor's rate
+    up to some 250,000 steps. From random weights and in about 1,000 steps, neither that
+    nor its widths (``hidden_size=2048, projection_size=2048``) taught anything on
+    phantoms. Narrow heads, of which the predictor is no bottleneck, and AdamW at 5e-4,
+    by ``optimizer="auto"``, did: **our choice**. The paper keeps the predictor's rate
     constant, here it follows the schedule as all others do.
 
     There are no negatives: all images on one point would be a perfect answer, which
@@ -105,8 +105,8 @@ class SimSiam(PretextTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=False,
-        advice="The least memory of the methods without negatives: one network, no "
-        "copy. It gains within some hundred steps, with the narrow heads of here.",
+        advice="Where batches are small: one network, no copy, no comparison within "
+        "the batch. It gains within some hundred steps, with the narrow heads of here.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

@@ -179,11 +179,11 @@ class SwAV(MultiCropTask):
     without ``normalize_output``, which subtracts what the batch has in common, the loss
     stayed near log K for 800 steps. The paper's ε is 0.05, with which the loss fell
     less, or not at all, in trials of 300 steps with a small network, on phantoms of
-    32 px. The paper starts its queue, of 15
-    batches, after 15 epochs; here it counts from the first step on. It freezes the
-    prototypes for one epoch, which is a few steps here. Its global views are 0.14 to
-    1 of the image, its small ones 0.05 to 0.14, which is 14 to 24 px of 64; here they
-    are those of the recipe, and 0.1 to 0.3. AdamW takes the place of LARS.
+    32 px. The paper starts its queue, of 15 batches, after 15 epochs; here it counts
+    from the first step on. It freezes the prototypes for one epoch, which is a few
+    steps here. Its global views are 0.14 to 1 of the image, its six small ones 0.05 to
+    0.14, which is 14 to 24 px of 64; here they are those of the recipe, and four of
+    0.1 to 0.3. AdamW takes the place of LARS.
 
     References
     ----------
@@ -209,7 +209,7 @@ class SwAV(MultiCropTask):
         keeps="queue",
         momentum_encoder=False,
         advice="Where images fall into groups that are about equally large. Each step "
-        "costs one and a half of SimCLR's.",
+        "costs about 1.7 of SimCLR's.",
         backbones="any size",
     )
 

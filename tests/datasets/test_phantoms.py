@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.datasets import make_scan_phantoms
 from skssl.datasets._phantoms import _balanced_labels, _test_patients
 
@@ -201,7 +201,7 @@ def test_a_supervised_network_sees_the_lesions(rng):
     labels = torch.tensor(scans.target).float()
     train = np.flatnonzero(scans.groups < 200)
     held_out = scans.groups >= 200
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         layers = []
         for n_in, n_out in ((1, 16), (16, 32), (32, 64), (64, 128)):
             conv = nn.Conv2d(n_in, n_out, 3, padding=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.engine import alignment, feature_rank, feature_spread, uniformity
 from skssl.engine.monitors import backbone_features
 from skssl.nn import build_backbone
@@ -62,7 +62,7 @@ def test_alignment_and_uniformity_by_loops():
 
 
 def test_features_are_those_of_eval_mode_and_the_mode_comes_back():
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16)).train()
     images = torch.randint(0, 256, (70, 1, 16, 16), dtype=torch.uint8)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}

@@ -1,13 +1,14 @@
 """The loop: one host sync an epoch, a schedule over steps, orderly ends."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, EarlyStopping
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.data import ImageStore
 from skssl.engine import PretextNet
 from skssl.exceptions import CollapseWarning, NonFiniteLossError
@@ -25,7 +26,7 @@ def store(rng):
 def make_net(**options):
     info = TrainingInfo(11, 1, (16, 16), 4)
     task = SimCLR(hidden_size=8, projection_size=4).resolve(info)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         module = task.build(backbone, info)
     settings = {"max_epochs": 3, "batch_size": 4, "lr": 1e-3, **options}
@@ -140,6 +141,24 @@ def test_collapse_warns(store):
     net.module.backbone.forward = lambda images: forward(images) * 0 + 1
     with pytest.warns(CollapseWarning, match="collapsed: their spread is 0"):
         net.fit(store)
+
+
+@pytest.mark.parametrize(("chosen", "n_warnings"), [(1, 0), (2, 1)])
+def test_collapse_is_that_of_the_epoch_that_is_kept(store, chosen, n_warnings):
+    class Collapse(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 2:
+                for weight in net.module_.backbone.parameters():
+                    weight.data.zero_()
+
+    net = make_net(
+        max_epochs=2, callbacks=[Collapse()], select=lambda row: row["epoch"] == chosen
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net.fit(store)
+    assert net.selected_epoch_ == chosen
+    assert [w.category for w in caught] == [CollapseWarning] * n_warnings
 
 
 def test_progress_bar_shows_steps_and_figures(store, capsys):

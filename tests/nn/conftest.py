@@ -2,10 +2,10 @@
 
 import pytest
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 
 
 @pytest.fixture(autouse=True)
 def _isolated_rng():
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         yield

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import CRNet
 
 
@@ -29,7 +29,7 @@ def test_only_the_first_convolution_is_batch_normalised():
 
 
 def test_weights_have_kaimings_spread():
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         network = CRNet()
     weight = network.features[7].weight  # fan-in 64 * 49
     assert weight.std().item() == pytest.approx((2 / (64 * 49)) ** 0.5, rel=0.02)

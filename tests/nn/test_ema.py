@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import EMACopy
 
 
 @pytest.fixture
 def source():
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
 
 

@@ -3,13 +3,13 @@ from collections import deque
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.nn import FeatureQueue
 
 
 @pytest.fixture
 def queue():
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         return FeatureQueue(n_features=3, size=7)
 
 

@@ -11,7 +11,7 @@ from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from skssl import SelfSupervisedPretrainer
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.nn import build_backbone
 from skssl.nn._networks import make_network, remove_head
 from skssl.nn.vit import VisionTransformer
@@ -30,7 +30,7 @@ TINY = {
 
 def make(cls=VisionTransformer, **changes):
     """Make a tiny network whose head, zero at first in torchvision, gives something."""
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         network = cls(**{**TINY, **changes})
         torch.nn.init.normal_(network.heads.head.weight)
         return network.eval()
@@ -99,7 +99,7 @@ def test_same_weights_and_features_as_torchvision_at_the_native_size():
 
 def test_vit_b_32_by_name_is_torchvisions():
     backbone = build_backbone("vit_b_32", in_channels=3, image_size=(64, 64)).eval()
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         theirs = models.vit_b_32(image_size=64).eval()
     theirs.heads = torch.nn.Identity()
     theirs.load_state_dict(backbone.network.state_dict())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext.barlow_twins import BarlowTwins, _barlow_twins
@@ -17,7 +17,7 @@ INFO = TrainingInfo(n_images=6, n_channels=1, image_size=(16, 16), batch_size=6)
 
 def make(**parameters):
     task = BarlowTwins(**parameters).resolve(INFO)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         return task.build(backbone, INFO).train()
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext.byol import BYOL
@@ -19,7 +19,7 @@ INFO = TrainingInfo(n_images=9, n_channels=1, image_size=(16, 16), batch_size=6)
 
 def make(network=tiny_cnn, **parameters):
     task = BYOL(**{"hidden_size": 7, "projection_size": 5, **parameters}).resolve(INFO)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(network, in_channels=1, image_size=(16, 16))
         return task.build(backbone, INFO).train()
 
@@ -40,7 +40,7 @@ def squared_distance(a, b):
 
 def move_target_away(module):
     """Make the target another network, as it is after a step."""
-    with isolated_torch_rng(1), torch.no_grad():
+    with isolated_rng(1), torch.no_grad():
         for copy in (module.target_backbone, module.target_projector):
             for weight in copy.parameters():
                 weight.mul_(1 + torch.rand_like(weight))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo, get_pretext
 from skssl.pretext.context_restoration import (
@@ -91,7 +91,7 @@ def test_one_swap_moves_two_patches_and_no_pixel_is_lost(fraction, patch_px):
 
 def test_loss_is_the_mean_squared_error():
     task = ContextRestoration(decoder_width=4).resolve(info())
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(24, 24))
         module = task.build(backbone, info()).train()
     views = task.views(images(3), make_generator(1), size=(24, 24))
@@ -116,7 +116,7 @@ def test_loss_is_the_mean_squared_error():
 def test_gradient_reaches_every_weight(network):
     about = info(image_size=(40, 40))
     task = ContextRestoration(decoder_width=8).resolve(about)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(network, in_channels=1, image_size=(40, 40))
         module = task.build(backbone, about)
         views = task.views(images(3, 1, (40, 40)), make_generator(0), size=(40, 40))

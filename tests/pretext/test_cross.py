@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext.cross import Cross
@@ -19,7 +19,7 @@ SMALL = {"hidden_size": 7, "projection_size": 5, "predictor_size": 9}
 
 def make(network=tiny_cnn, **parameters):
     task = Cross(**parameters).resolve(INFO)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(network, in_channels=1, image_size=(16, 16))
         return task.build(backbone, INFO).train()
 
@@ -31,7 +31,7 @@ def random_views(n, seed):
 
 def move_target_away(module):
     """Make the target another network, as it is after a step."""
-    with isolated_torch_rng(1), torch.no_grad():
+    with isolated_rng(1), torch.no_grad():
         for copy in (module.target_backbone, module.target_projector):
             for weight in copy.parameters():
                 weight.mul_(1 + torch.rand_like(weight))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.engine import autocast
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo, get_pretext, list_pretexts
@@ -22,7 +22,7 @@ def test_a_step_makes_the_host_wait_for_nothing(name):
     info = TrainingInfo(8, 1, (24, 24), 4, groups=groups)
     task = task.resolve(info)
     network = tiny_vit if task.card.backbones == "ViT" else tiny_cnn
-    with isolated_torch_rng(0, device):
+    with isolated_rng(0, device):
         backbone = build_backbone(network, in_channels=1, image_size=(24, 24))
         module = task.build(backbone, info).to(device).train()
     optimizer = torch.optim.SGD(module.parameters(), lr=1e-3)

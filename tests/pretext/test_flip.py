@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.augment import Augmentation
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo, get_pretext
@@ -44,7 +44,7 @@ def test_left_and_right_change_places():
 
 def test_loss_is_the_binary_cross_entropy_of_the_paper():
     task = Flip().resolve(info())
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 20))
         module = task.build(backbone, info()).train()
     views = task.views(images(1), make_generator(1), size=(16, 20))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.augment import maximal_hamming_permutations
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo, get_pretext
@@ -24,7 +24,7 @@ def make(backbone=tiny_cnn, image_size=(24, 24), **parameters):
     settings = {"n_permutations": 5, "projection_size": 4, "hidden_size": 6}
     about = info(image_size=image_size)
     task = Jigsaw(**{**settings, **parameters}).resolve(about)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(backbone, in_channels=1, image_size=image_size)
         return task, task.build(backbone, about).train()
 

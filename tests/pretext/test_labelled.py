@@ -5,13 +5,13 @@ import pytest
 import torch
 from torchvision import models
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext._labelled import check_takes_size, which_view_loss
 
 
 def make(network, px):
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         return build_backbone(network, in_channels=1, image_size=(px, px))
 
 

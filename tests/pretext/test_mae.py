@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext.mae import MAE, _Decoder, _sin_cos_positions
@@ -22,7 +22,7 @@ def make(backbone=tiny_vit, n_channels=1, px=PX, **parameters):
     info = TrainingInfo(
         n_images=8, n_channels=n_channels, image_size=(px, px), batch_size=4
     )
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         built = build_backbone(backbone, in_channels=n_channels, image_size=(px, px))
         return MAE(**settings).resolve(info).build(built, info).train()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import MoCo, TrainingInfo
 from skssl.testing import tiny_cnn
@@ -19,7 +19,7 @@ def make(n_images=6, **parameters):
     settings = PUBLISHED | settings
     info = TrainingInfo(n_images, 1, (16, 16), batch_size=3)
     task = MoCo(**settings).resolve(info)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         return task.build(backbone, info).train()
 
@@ -31,6 +31,15 @@ def random_views(n, seed):
 
 def unit(z):
     return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
+@torch.no_grad()
+def query_and_key(module, views):
+    """Unit-norm q and k in float64, from a copy."""
+    double = deepcopy(module).double()
+    q = double.projector(double.backbone(views[0].double()))
+    k = double.target_projector(double.target_backbone(views[1].double()))
+    return unit(q.numpy()), unit(k.numpy())
 
 
 def info_nce_by_loops(q, k, queue, temperature, masked):
@@ -48,42 +57,40 @@ def info_nce_by_loops(q, k, queue, temperature, masked):
 
 
 @pytest.mark.parametrize("exclude", [True, False])
-def test_loss_equals_the_formula(exclude):
-    module = make(temperature=0.2, exclude_same_image=exclude)
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_loss_equals_the_formula(exclude, batch_norm):
+    module = make(temperature=0.2, exclude_same_image=exclude, batch_norm=batch_norm)
     first = torch.tensor([0, 1, 2])
     module(random_views(3, 0), first)
     module.after_step(0.1)  # the queue now holds keys of images 0, 1 and 2
     index = torch.tensor([2, 3, 0])
     views = random_views(3, 1)
-    double = deepcopy(module).double()
+    q, k = query_and_key(module, views)
     loss = module(views, index)
-    with torch.no_grad():
-        q = unit(double.projector(double.backbone(views[0].double())).numpy())
-        k = double.target_projector(double.target_backbone(views[1].double()))
     held = module.queue.index.numpy()
     masked = (held[None] == index.numpy()[:, None]) & exclude
     assert masked.sum() == (2 if exclude else 0)  # images 2 and 0 are in the queue
-    expected = info_nce_by_loops(
-        q, unit(k.numpy()), module.queue.features.double().numpy(), 0.2, masked
-    )
+    queue = module.queue.features.double().numpy()
+    expected = info_nce_by_loops(q, k, queue, 0.2, masked)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("exclude", [True, False])
 @pytest.mark.parametrize("images", [[2, 3, 0], [5, 5, 0]])
-def test_other_keys_of_the_batch_join_the_negatives(exclude, images):
-    module = make(in_batch_negatives=True, exclude_same_image=exclude)
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_other_keys_of_the_batch_join_the_negatives(exclude, images, batch_norm):
+    module = make(
+        in_batch_negatives=True, exclude_same_image=exclude, batch_norm=batch_norm
+    )
     module(random_views(3, 0), torch.tensor([0, 1, 2]))
     module.after_step(0.1)
     index, views = torch.tensor(images), random_views(3, 1)
+    q, k = query_and_key(module, views)
     loss = module(views, index)
-    with torch.no_grad():
-        q = unit(module.projector(module.backbone(views[0])).numpy())
-        k = unit(module.target_projector(module.target_backbone(views[1])).numpy())
     of = np.array([*images, *module.queue.index])
     masked = (of[None] == index.numpy()[:, None]) & exclude
     masked[:, :3] |= np.eye(3, dtype=bool)  # the positive is no negative
-    negatives = np.vstack([k, module.queue.features.numpy()])
+    negatives = np.vstack([k, module.queue.features.double().numpy()])
     expected = info_nce_by_loops(q, k, negatives, 0.2, masked)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
@@ -102,10 +109,8 @@ def test_version_1_has_a_linear_projector_and_the_same_loss():
     assert [type(layer).__name__ for layer in module.projector] == ["Linear"]
     assert module.projector[0].weight.shape == (5, module.backbone.n_features)
     views = random_views(3, 1)
+    q, k = query_and_key(module, views)
     loss = module(views, torch.arange(3))
-    with torch.no_grad():
-        q = unit(module.projector(module.backbone(views[0])).numpy())
-        k = unit(module.target_projector(module.target_backbone(views[1])).numpy())
     queue = module.queue.features.double().numpy()
     expected = info_nce_by_loops(q, k, queue, 0.07, np.zeros((3, 8), dtype=bool))
     assert loss.item() == pytest.approx(expected, rel=1e-5)
@@ -117,13 +122,10 @@ def test_queue_holds_the_latest_keys_first_in_first_out():
     for step, n in enumerate((3, 3, 3, 2)):  # 11 keys through 8 places
         index = torch.arange(n) + 3 * step
         views = random_views(n, step)
-        with torch.no_grad():
-            k = deepcopy(module).target_projector(
-                deepcopy(module).target_backbone(views[1])
-            )
+        _, k = query_and_key(module, views)
         module(views, index)
         module.after_step(0.1)
-        pushed += list(zip(index.tolist(), unit(k.numpy()), strict=True))
+        pushed += list(zip(index.tolist(), k, strict=True))
     held = dict(zip(module.queue.index.tolist(), module.queue.features, strict=True))
     assert sorted(held) == sorted(i for i, _ in pushed[-8:])
     for i, key in pushed[-8:]:
@@ -132,16 +134,24 @@ def test_queue_holds_the_latest_keys_first_in_first_out():
 
 def test_target_follows_by_the_moving_average():
     module = make(momentum=0.9)
-    start = [p.clone() for p in module.target_backbone.parameters()]
-    for q, k in zip(module.backbone.parameters(), start, strict=True):
-        torch.testing.assert_close(q, k)  # begins as a copy
-    with torch.no_grad():
-        for weight in module.backbone.parameters():
-            weight.add_(1.0)
-    module(random_views(3, 0), torch.arange(3))
-    module.after_step(0.5)
-    for old, new in zip(start, module.target_backbone.parameters(), strict=True):
-        torch.testing.assert_close(new, old + 0.1)  # 0.9 old + 0.1 (old + 1)
+    trained = [*module.backbone.parameters(), *module.projector.parameters()]
+    target = [
+        *module.target_backbone.parameters(),
+        *module.target_projector.parameters(),
+    ]
+    expected = [weight.detach().double() for weight in trained]  # begins as a copy
+    for step, n in enumerate((3, 2, 3)):
+        with torch.no_grad():
+            for weight in trained:
+                weight.add_(step + 1.0)
+        module(random_views(n, step), torch.arange(n))
+        module.after_step((step + 1) / 10)
+        expected = [
+            0.9 * old + 0.1 * weight.detach().double()
+            for old, weight in zip(expected, trained, strict=True)
+        ]
+    for ours, theirs in zip(target, expected, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_forward_leaves_the_queue_to_after_step():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.augment import Augmentation
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
@@ -121,7 +121,7 @@ def test_cross_view_entropy_equals_its_sum():
 
 @BOTH
 def test_network_of_one_size_needs_n_local_views_0(method):
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         crnet = build_backbone("crnet", in_channels=1, image_size=(48, 48))
         with pytest.raises(ValueError, match=r"'crnet' cannot take.*n_local_views=0"):
             method(**SMALL_HEAD).resolve(info((48, 48))).build(crnet, info((48, 48)))
@@ -155,7 +155,7 @@ def test_bad_parameters_are_named(method, parameters, message):
 def test_prototypes_are_frozen_at_first(method):
     task = method(**SMALL_HEAD, n_local_views=0, freeze_prototypes=0.5)
     small = info((16, 16))
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         net = torch.nn.Conv2d(1, 4, 3)
         backbone = build_backbone(net, in_channels=1, image_size=(16, 16))
         module = task.resolve(small).build(backbone, small)

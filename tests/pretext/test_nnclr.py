@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext.nnclr import NNCLR
@@ -28,7 +28,7 @@ def make(groups=None, **parameters):
     task = NNCLR(**{**sizes, "queue_size": 8, **parameters}).resolve(
         info(groups=groups)
     )
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         return task.build(backbone, info(groups=groups)).train()
 
@@ -233,7 +233,7 @@ def test_loss_and_queue_are_float32_inside_autocast():
 
 def test_default_heads_are_those_of_the_paper():
     task = NNCLR().resolve(info())
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         module = task.build(backbone, info())
     hidden = ["Linear", "BatchNorm1d", "ReLU"]

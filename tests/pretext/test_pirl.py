@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext._pirl import noise_contrastive
@@ -34,7 +34,7 @@ def make(method, groups=None, **parameters):
         settings["tile_size"] = TILE_PX
     info = info_of(groups=groups)
     task = method(**settings).resolve(info)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(PX, PX))
         return task.build(backbone, info).train()
 
@@ -91,7 +91,7 @@ def nce_by_loops(m, b, negatives, temperature):
 
 
 @BOTH
-@pytest.mark.parametrize("same_group", ["negative", "ignore"])
+@pytest.mark.parametrize("same_group", ["negative", "ignore", "positive"])
 @pytest.mark.parametrize("normalize_output", [True, False])
 def test_loss_equals_the_formula(method, same_group, normalize_output):
     patient = [0, 0, 1, 1, 1, 2, 2]
@@ -278,7 +278,7 @@ def test_tile_size_follows_the_image_size(image_size, tile_size):
 
 def test_jigsaw_refuses_a_backbone_of_one_size():
     info = info_of(image_size=(96, 96))
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone("crnet", in_channels=1, image_size=(96, 96))
         with pytest.raises(ValueError, match=r"pirl_jigsaw.*'crnet' cannot take"):
             PIRLJigsaw().resolve(info).build(backbone, info)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng, make_generator
+from skssl._random import isolated_rng, make_generator
 from skssl.augment import Augmentation
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo, get_pretext
@@ -44,7 +44,7 @@ def test_the_first_quarter_turn_is_counter_clockwise():
 
 def test_loss_equals_the_formula():
     task = Rotation().resolve(info())
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         module = task.build(backbone, info()).train()
     views = task.views(images(1), make_generator(1), size=(16, 16))
@@ -63,7 +63,7 @@ def test_loss_equals_the_formula():
 
 
 def test_head_is_one_linear_layer():
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         head = Rotation().resolve(info()).build(backbone, info()).head
     assert sum(p.numel() for p in head.parameters()) == 16 * 4 + 4

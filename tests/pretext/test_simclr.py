@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import SimCLR, TrainingInfo
 from skssl.testing import tiny_cnn
@@ -15,7 +15,7 @@ INFO = TrainingInfo(n_images=6, n_channels=1, image_size=(16, 16), batch_size=6)
 @pytest.fixture
 def module_and_views():
     task = SimCLR(temperature=0.3, hidden_size=7, projection_size=5).resolve(INFO)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         module = task.build(backbone, INFO)
         views = torch.rand(6, 1, 16, 16), torch.rand(6, 1, 16, 16)
@@ -48,7 +48,7 @@ def test_projector_is_that_of_gazda(normalize_output):
     task = SimCLR(
         hidden_size=7, projection_size=5, normalize_output=normalize_output
     ).resolve(INFO)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         projector = task.build(backbone, INFO).projector
     # linear with bias, BatchNorm (scale, shift), linear without bias; the

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext.simsiam import SimSiam
@@ -19,7 +19,7 @@ SMALL = {"hidden_size": 7, "projection_size": 5, "predictor_size": 4}
 
 def make(network=tiny_cnn, **parameters):
     task = SimSiam(**parameters).resolve(INFO)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(network, in_channels=1, image_size=(16, 16))
         return task.build(backbone, INFO).train()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext.swav import SwAV, _sinkhorn
@@ -18,7 +18,7 @@ def make(n_local_views=2, **parameters):
     settings |= {"queue_size": 5, "epsilon": 0.05, **parameters}
     info = TrainingInfo(n_images=6, n_channels=1, image_size=(16, 16), batch_size=3)
     task = SwAV(n_local_views=n_local_views, local_size=8, **settings).resolve(info)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16))
         return task.build(backbone, info).train()
 
@@ -221,7 +221,7 @@ def test_queue_size_follows_the_set_and_the_batch(n_images, batch_size, queue_si
 @pytest.mark.parametrize("normalize_output", [True, False])
 def test_projector_has_the_size_of_the_paper(normalize_output):
     info = TrainingInfo(n_images=6, n_channels=1, image_size=(32, 32), batch_size=3)
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone("resnet18", in_channels=1, image_size=(32, 32))
         task = SwAV(normalize_output=normalize_output)
         module = task.resolve(info).build(backbone, info)

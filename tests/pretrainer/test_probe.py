@@ -5,8 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import Ridge
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, StratifiedShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 
 from skssl import Probe
@@ -52,6 +53,21 @@ def test_a_probe_of_torch_does_not_change_the_training(
         for estimator in (KNN, Drawing(3))
     ]
     assert_same_weights(*weights)
+
+
+def test_an_estimator_and_folds_without_a_seed_take_the_pretrainers(make_ssl, scans):
+    probe = Probe(
+        ExtraTreesClassifier(3),
+        every=1,
+        cv=StratifiedShuffleSplit(3),
+        scoring="neg_log_loss",
+    )
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second = (
+        make_ssl(probe=probe).fit(scans.data, scans.target).history_ for _ in range(2)
+    )
+    assert [r["probe_score"] for r in first] == [r["probe_score"] for r in second]
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
 def test_probe_scores_every_k_epochs_and_the_last(make_ssl, scans):

@@ -142,6 +142,9 @@ def test_select_by_the_probe(make_ssl, scans):
         ({"probe": Probe(KNN, scoring="roc_auc")}, "three", "^probe: .*multi_class"),
         ({"probe": KNN}, "one class", r"have 1 class\(es\)"),
         ({"probe": KNN}, "strings", "'-1'"),
+        ({"probe": KNN}, "strings in a list", "'-1'"),
+        ({"probe": KNN}, "strings in a series", "'-1'"),
+        ({"probe": KNeighborsClassifier(weights="uni")}, "target", "'weights' param"),
         ({"probe": Probe(KNN, scoring="roc_auc")}, "rare", "one class only"),
         (
             {"probe": Probe(KNN, cv=PredefinedSplit([0, 1] * 99))},
@@ -154,11 +157,14 @@ def test_select_by_the_probe(make_ssl, scans):
 def test_bad_settings_are_named_before_training(make_ssl, scans, options, y, message):
     rare = np.zeros(len(scans.target), dtype=int)
     rare[:2] = 1
+    strings = np.where(scans.target > 0, "a", "-1")
     target = {
         "short": scans.target[:3],
         "target": scans.target,
         "one class": np.where(scans.target > 0, 1, -1),
-        "strings": np.where(scans.target > 0, "a", "-1"),
+        "strings": strings,
+        "strings in a list": strings.tolist(),
+        "strings in a series": pd.Series(strings),
         "rare": rare,
         "three": np.arange(len(rare)) % 3,
         "missing": pd.Series(["a", "b", None] * len(rare))[: len(rare)],

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from joblib import Parallel, delayed
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
@@ -64,6 +65,15 @@ def test_global_generators_are_neither_read_nor_changed(make_ssl, scans):
         assert torch.equal(torch.get_rng_state(), before[0])
         np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     np.testing.assert_array_equal(*results)
+
+
+def test_fits_in_threads_equal_fits_one_by_one(make_ssl, scans):
+    before = torch.get_rng_state()
+    fit = delayed(lambda seed: make_ssl(random_state=seed).fit_transform(scans.data))
+    alone = [make_ssl(random_state=seed).fit_transform(scans.data) for seed in range(4)]
+    together = Parallel(n_jobs=4, prefer="threads")(fit(seed) for seed in range(4))
+    np.testing.assert_array_equal(together, alone)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_another_seed_gives_other_features(make_ssl, scans):
