@@ -94,6 +94,7 @@ def _comparison_table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for name, mine in _by_features(rows):
         gained = [row for row in mine if "gain" in row]  # the controls did not
+        n_clear = sum(row["gain_low"] > 0 for row in gained)
         lines.append(
             (
                 name,
@@ -101,6 +102,7 @@ def _comparison_table(rows: list[dict[str, Any]]) -> str:
                 _mean_and_spread([row["test"] for row in mine]),
                 _each_seed(gained, "gain", sign="+"),
                 _mean_and_spread([r["gain"] for r in gained], "+") if gained else "",
+                f"{n_clear} of {len(gained)}" if gained else "",
                 _mean(mine, "rankme", ".1f"),
                 _mean(mine, "images_per_second", ".0f"),
                 _mean(mine, "peak_ram_gb", ".2f"),
@@ -112,6 +114,7 @@ def _comparison_table(rows: list[dict[str, Any]]) -> str:
         "AUC",
         "Gain over the stronger control [95 % interval], each seed",
         "Gain",
+        "Seeds whose interval is above 0",
         "Effective rank",
         "Images a second",
         "Peak memory, GB",

@@ -74,13 +74,14 @@ def test_methods_are_compared_with_the_gain_of_each_seed(measured, tmp_path, cel
         "0.800 ± 0.000",
         "+0.100 [+0.050, +0.150]; +0.060 [+0.010, +0.110]",
         "+0.080 ± 0.020",
+        "2 of 2",
         "20.5",
         "200",
         "1.60",
     ]
-    assert by_name["raw pixels (PCA)"][2:] == ["0.670 ± 0.070"] + [""] * 5
-    assert by_name["untrained"][3:] == ["", "", "8.5", "", "1.00"]
-    assert by_name["mae"][3:] == ["-0.020 [-0.070, +0.030]", "-0.020", "", "", ""]
+    assert by_name["raw pixels (PCA)"][2:] == ["0.670 ± 0.070"] + [""] * 6
+    assert by_name["untrained"][3:] == ["", "", "", "8.5", "", "1.00"]
+    assert by_name["mae"][3:] == ["-0.020 [-0.070, +0.030]", "-0.020", "0 of 1", "", "", ""]
 
 
 def test_speeds_are_read_from_their_files(measured, tmp_path, cells):
