@@ -9,7 +9,7 @@ from torch import nn
 
 from skssl import pretext
 from skssl._defaults import default_max_epochs
-from skssl._random import isolated_torch_rng
+from skssl._random import isolated_rng
 from skssl.augment import get_recipe
 from skssl.engine.optimizers import make_optimizer
 from skssl.nn import EMACopy, FeatureQueue, build_backbone
@@ -87,7 +87,7 @@ def optimizer_table() -> str:
 def count_numbers(task: PretextTask) -> Numbers:
     """Build a task's module around its backbone of the example, and count."""
     backbone_name = "vit_tiny" if task.card.backbones == "ViT" else "resnet18"
-    with isolated_torch_rng(0):
+    with isolated_rng(0):
         backbone = build_backbone(
             backbone_name,
             in_channels=EXAMPLE.n_channels,
