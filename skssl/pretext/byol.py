@@ -92,9 +92,10 @@ class BYOL(PretextTask):
     backbone has learnt. With τ = 0.9 it still depended on the seed whether anything was
     learnt. The fast copy, which by the rise of m is slow in the end, the narrow heads
     and ``normalize_output``, as SimSiam has it, which gives each direction of the
-    projections the same weight, are **our choice** for about 1,000 steps. The paper trains with LARS; AdamW at 5e-4, by
-    ``optimizer="auto"``, is **our choice**. Its two views differ in blur and in
-    solarization; here both are drawn from one recipe, without solarization.
+    projections the same weight, are **our choice** for about 1,000 steps. The paper
+    trains with LARS; AdamW at 5e-4, by ``optimizer="auto"``, is **our choice**. Its two
+    views differ in blur and in solarization; here both are drawn from one recipe,
+    without solarization.
 
     There are no negatives: all images on one point would be a perfect answer. The
     column ``feature_std`` of the history tells, by falling towards 0.
