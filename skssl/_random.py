@@ -9,6 +9,8 @@ import torch
 
 RandomState = int | np.random.RandomState | np.random.Generator | None
 
+_GLOBAL_GENERATORS = threading.RLock()
+
 __all__ = ["RandomState", "isolated_rng", "make_generator", "spawn_seeds"]
 
 
@@ -60,9 +62,6 @@ def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gener
     return torch.Generator(device=device).manual_seed(seed)
 
 
-_GLOBAL_GENERATORS = threading.RLock()
-
-
 @contextmanager
 def isolated_rng(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Seed the global generators inside the block and restore them after it.
@@ -75,12 +74,12 @@ def isolated_rng(seed: int, device: torch.device | str = "cpu") -> Iterator[None
     devices = [device] if device.type == "cuda" else []
     with _GLOBAL_GENERATORS, torch.random.fork_rng(devices=devices):
         numpy_state = np.random.get_state()  # noqa: NPY002
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        torch.random.default_generator.manual_seed(seed)
-        for cuda_device in devices:
-            with torch.cuda.device(cuda_device):
-                torch.cuda.manual_seed(seed)
         try:
+            np.random.seed(seed % 2**32)  # noqa: NPY002
+            torch.random.default_generator.manual_seed(seed)
+            for cuda_device in devices:
+                with torch.cuda.device(cuda_device):
+                    torch.cuda.manual_seed(seed)
             yield
         finally:
             np.random.set_state(numpy_state)  # noqa: NPY002
