@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from _studies import Study
+from scipy.stats import mannwhitneyu
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -53,9 +53,15 @@ class Scores(NamedTuple):
     details: dict
 
     def mean(self, y: np.ndarray, values: np.ndarray) -> float:
-        """Return the metric's mean over the columns of values."""
-        metric = accuracy_score if self.metric == "accuracy" else roc_auc_score
-        return float(np.mean([metric(y, column) for column in values.T]))
+        """Return the metric's mean over the columns of values.
+
+        The AUC is U / (n₁ n₀), of all columns at once: intervals take 500 of it.
+        """
+        if self.metric == "accuracy":
+            return float(np.mean(values == y[:, None]))
+        ill, well = values[y == 1], values[y == 0]
+        u = mannwhitneyu(ill, well, axis=0, method="asymptotic").statistic
+        return float(np.mean(u) / (len(ill) * len(well)))
 
 
 def score_test(probe: Pipeline, features: list[np.ndarray], study: Study) -> Scores:
