@@ -1,5 +1,7 @@
 """Images, and pretrainers that take no time."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +20,12 @@ def make_ssl():
         return SelfSupervisedPretrainer(pretext, **settings)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def long_ssl(make_ssl):
+    """Return a function that makes a pretrainer of four epochs."""
+    return partial(make_ssl, max_epochs=4)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """A probe by grouped folds while the pretraining runs."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -16,18 +14,12 @@ from skssl.testing import tiny_cnn
 KNN = KNeighborsClassifier(3)
 
 
-@pytest.fixture
-def make_ssl(make_ssl):
-    """Return the maker of pretrainers of four epochs."""
-    return partial(make_ssl, max_epochs=4)
-
-
-def test_ctrl_c_in_the_first_probe_leaves_the_earlier_fit(make_ssl, scans):
+def test_ctrl_c_in_the_first_probe_leaves_the_earlier_fit(long_ssl, scans):
     class Interrupted(KNeighborsClassifier):
         def fit(self, X, y):
             raise KeyboardInterrupt
 
-    ssl = make_ssl().fit(scans.data)
+    ssl = long_ssl().fit(scans.data)
     before = ssl.transform(scans.data)
     ssl.set_params(probe=Interrupted())
     with pytest.raises(KeyboardInterrupt):
@@ -36,7 +28,7 @@ def test_ctrl_c_in_the_first_probe_leaves_the_earlier_fit(make_ssl, scans):
 
 
 def test_a_probe_of_torch_does_not_change_the_training(
-    make_ssl, scans, assert_same_weights
+    long_ssl, scans, assert_same_weights
 ):
     class Drawing(KNeighborsClassifier):
         def fit(self, X, y):
@@ -47,7 +39,7 @@ def test_a_probe_of_torch_does_not_change_the_training(
         return torch.nn.Sequential(tiny_cnn(), torch.nn.Dropout(0.3))
 
     weights = [
-        make_ssl(backbone=dropping, probe=Probe(estimator, every=1, cv=2)).fit(
+        long_ssl(backbone=dropping, probe=Probe(estimator, every=1, cv=2)).fit(
             scans.data, scans.target
         )
         for estimator in (KNN, Drawing(3))
@@ -55,7 +47,7 @@ def test_a_probe_of_torch_does_not_change_the_training(
     assert_same_weights(*weights)
 
 
-def test_an_estimator_and_folds_without_a_seed_take_the_pretrainers(make_ssl, scans):
+def test_an_estimator_and_folds_without_a_seed_take_the_pretrainers(long_ssl, scans):
     probe = Probe(
         ExtraTreesClassifier(3),
         every=1,
@@ -64,15 +56,15 @@ def test_an_estimator_and_folds_without_a_seed_take_the_pretrainers(make_ssl, sc
     )
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first, second = (
-        make_ssl(probe=probe).fit(scans.data, scans.target).history_ for _ in range(2)
+        long_ssl(probe=probe).fit(scans.data, scans.target).history_ for _ in range(2)
     )
     assert [r["probe_score"] for r in first] == [r["probe_score"] for r in second]
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-def test_probe_scores_every_k_epochs_and_the_last(make_ssl, scans):
+def test_probe_scores_every_k_epochs_and_the_last(long_ssl, scans):
     probe = Probe(KNN, every=3, cv=2)
-    ssl = make_ssl(probe=probe).fit(scans.data, scans.target, groups=scans.groups)
+    ssl = long_ssl(probe=probe).fit(scans.data, scans.target, groups=scans.groups)
     assert ["probe_score" in row for row in ssl.history_] == [False, False, True, True]
     assert 0 <= ssl.initial_probe_score_ <= 1
     last = ssl.history_[-1]
@@ -83,10 +75,10 @@ def test_probe_scores_every_k_epochs_and_the_last(make_ssl, scans):
     assert last["probe_std"] >= 0
 
 
-def test_probe_score_is_that_of_the_features(make_ssl, scans):
+def test_probe_score_is_that_of_the_features(long_ssl, scans):
     """An own splitter makes the folds known; sizes agree, so features do, too."""
     probe = Probe(KNN, every=1, cv=GroupKFold(3))
-    ssl = make_ssl(probe=probe, max_epochs=1)
+    ssl = long_ssl(probe=probe, max_epochs=1)
     ssl.fit(scans.data, scans.target, groups=scans.groups)
     h = ssl.transform(scans.data)
     scores = [
@@ -98,7 +90,7 @@ def test_probe_score_is_that_of_the_features(make_ssl, scans):
 
 
 @pytest.mark.parametrize("kind", ["int", "float", "object", "strings"])
-def test_probe_leaves_unlabelled_rows_out(make_ssl, scans, kind):
+def test_probe_leaves_unlabelled_rows_out(long_ssl, scans, kind):
     class Spy(KNeighborsClassifier):
         seen: list = []
 
@@ -111,13 +103,13 @@ def test_probe_leaves_unlabelled_rows_out(make_ssl, scans, kind):
     y[::3] = -1
     if kind in ("int", "float"):
         y = y.astype(kind)
-    make_ssl(probe=Probe(Spy(3), every=2, cv=2)).fit(scans.data, y)
+    long_ssl(probe=Probe(Spy(3), every=2, cv=2)).fit(scans.data, y)
     assert Spy.seen
     for classes in Spy.seen:
         assert classes.tolist() == names
 
 
-def test_a_regressor_leaves_nan_out(make_ssl, scans):
+def test_a_regressor_leaves_nan_out(long_ssl, scans):
     class Spy(Ridge):
         seen: list = []
 
@@ -127,11 +119,11 @@ def test_a_regressor_leaves_nan_out(make_ssl, scans):
 
     y = np.where(scans.target > 0, -1.0, 1.0)
     y[:3] = np.nan
-    make_ssl(probe=Probe(Spy(), every=9, cv=2), max_epochs=1).fit(scans.data, y)
+    long_ssl(probe=Probe(Spy(), every=9, cv=2), max_epochs=1).fit(scans.data, y)
     assert sum(Spy.seen[:2]) == len(y) - 3  # two halves; -1.0 is a value
 
 
-def test_probe_sees_only_the_rows_of_the_fraction(make_ssl, scans):
+def test_probe_sees_only_the_rows_of_the_fraction(long_ssl, scans):
     sizes = []
 
     class Spy(KNeighborsClassifier):
@@ -139,18 +131,18 @@ def test_probe_sees_only_the_rows_of_the_fraction(make_ssl, scans):
             sizes.append(len(y))
             return super().score(X, y)
 
-    ssl = make_ssl(probe=Probe(Spy(1), every=9, cv=2), fraction=0.5, max_epochs=1)
+    ssl = long_ssl(probe=Probe(Spy(1), every=9, cv=2), fraction=0.5, max_epochs=1)
     ssl.fit(scans.data, scans.target, groups=scans.groups)
     assert sum(sizes[:2]) == len(ssl.sample_indices_) < len(scans.data)
 
 
-def test_a_bare_estimator_and_a_regressor_serve_as_probes(make_ssl, scans):
-    ssl = make_ssl(probe=Ridge(), max_epochs=1)
+def test_a_bare_estimator_and_a_regressor_serve_as_probes(long_ssl, scans):
+    ssl = long_ssl(probe=Ridge(), max_epochs=1)
     ssl.fit(scans.data, scans.target.astype(float), groups=scans.groups)
     assert "probe_score" in ssl.history_[0]
 
 
-def test_without_labels_there_is_no_probe(make_ssl, scans):
-    ssl = make_ssl(probe=KNN, max_epochs=1).fit(scans.data)
+def test_without_labels_there_is_no_probe(long_ssl, scans):
+    ssl = long_ssl(probe=KNN, max_epochs=1).fit(scans.data)
     assert "probe_score" not in ssl.history_[0]
     assert not hasattr(ssl, "initial_probe_score_")

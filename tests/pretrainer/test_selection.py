@@ -2,7 +2,6 @@
 
 import math
 import pickle
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -28,14 +27,8 @@ from skssl.testing import tiny_cnn
 KNN = KNeighborsClassifier(3)
 
 
-@pytest.fixture
-def make_ssl(make_ssl):
-    """Return the maker of pretrainers of four epochs."""
-    return partial(make_ssl, max_epochs=4)
-
-
-def test_monitors_are_in_every_row(make_ssl, scans):
-    for row in make_ssl().fit(scans.data).history_:
+def test_monitors_are_in_every_row(long_ssl, scans):
+    for row in long_ssl().fit(scans.data).history_:
         assert 0 < row["feature_std"] <= 1
         assert 1 <= row["rankme"] <= 16
         assert 0 <= row["alignment"] <= 4
@@ -43,30 +36,30 @@ def test_monitors_are_in_every_row(make_ssl, scans):
 
 
 def test_monitors_and_probes_do_not_change_the_training(
-    make_ssl, scans, assert_same_weights
+    long_ssl, scans, assert_same_weights
 ):
-    plain = make_ssl().fit(scans.data)
-    probed = make_ssl(probe=Probe(KNN, every=1, cv=2)).fit(scans.data, scans.target)
+    plain = long_ssl().fit(scans.data)
+    probed = long_ssl(probe=Probe(KNN, every=1, cv=2)).fit(scans.data, scans.target)
     assert_same_weights(plain, probed)
 
 
-def test_rankme_keeps_the_epoch_of_the_highest_rank(make_ssl, scans):
-    ssl = make_ssl(select="rankme", lr=0.05).fit(scans.data)
+def test_rankme_keeps_the_epoch_of_the_highest_rank(long_ssl, scans):
+    ssl = long_ssl(select="rankme", lr=0.05).fit(scans.data)
     ranks = [row["rankme"] for row in ssl.history_]
     assert ssl.selected_epoch_ == 1 + int(np.argmax(ranks))
 
 
 @pytest.mark.parametrize("epoch", [1, 3, 4])
 def test_a_callable_keeps_the_weights_of_its_epoch(
-    make_ssl, scans, epoch, assert_same_weights
+    long_ssl, scans, epoch, assert_same_weights
 ):
     """The schedule is constant, so a shorter training has the same first epochs."""
     settings = {"schedule": "constant", "warmup_epochs": 0}
-    chosen = make_ssl(select=lambda row: -abs(row["epoch"] - epoch), **settings)
+    chosen = long_ssl(select=lambda row: -abs(row["epoch"] - epoch), **settings)
     chosen.fit(scans.data)
     assert chosen.selected_epoch_ == epoch
     assert chosen.n_iter_ == 4
-    shorter = make_ssl(max_epochs=epoch, **settings).fit(scans.data)
+    shorter = long_ssl(max_epochs=epoch, **settings).fit(scans.data)
     assert shorter.selected_epoch_ == epoch
     assert_same_weights(chosen, shorter)
     np.testing.assert_array_equal(
@@ -75,11 +68,11 @@ def test_a_callable_keeps_the_weights_of_its_epoch(
 
 
 def test_select_by_name_equals_the_callable_and_pickles(
-    make_ssl, scans, assert_same_weights
+    long_ssl, scans, assert_same_weights
 ):
     probe = Probe(KNN, every=2, cv=2)
     by_name, by_hand = (
-        make_ssl(probe=probe, select=select).fit(scans.data, scans.target)
+        long_ssl(probe=probe, select=select).fit(scans.data, scans.target)
         for select in ("probe", lambda row: row.get("probe_score"))
     )
     assert by_name.selected_epoch_ == by_hand.selected_epoch_
@@ -88,38 +81,38 @@ def test_select_by_name_equals_the_callable_and_pickles(
     assert_same_weights(by_name, loaded)
 
 
-def test_select_restores_the_statistics_of_batchnorm(make_ssl, scans):
+def test_select_restores_the_statistics_of_batchnorm(long_ssl, scans):
     settings = {"schedule": "constant", "warmup_epochs": 0}
-    chosen = make_ssl(select=lambda row: -row["epoch"], **settings).fit(scans.data)
-    shorter = make_ssl(max_epochs=1, **settings).fit(scans.data)
+    chosen = long_ssl(select=lambda row: -row["epoch"], **settings).fit(scans.data)
+    shorter = long_ssl(max_epochs=1, **settings).fit(scans.data)
     ours, theirs = (s.backbone_.state_dict() for s in (chosen, shorter))
     for name, value in ours.items():
         assert torch.equal(value, theirs[name]), name
 
 
-def test_load_best_would_overrule_select(make_ssl, scans):
+def test_load_best_would_overrule_select(long_ssl, scans):
     stop = EarlyStopping(monitor="loss", load_best=True)
     with pytest.raises(ValueError, match="load_best=True"):
-        make_ssl(callbacks=[stop]).fit(scans.data)
+        long_ssl(callbacks=[stop]).fit(scans.data)
 
 
 @pytest.mark.parametrize("score", [None, math.nan])
 def test_no_score_at_all_keeps_the_last_and_warns(
-    make_ssl, scans, score, assert_same_weights
+    long_ssl, scans, score, assert_same_weights
 ):
     with pytest.warns(SelectionWarning, match="no epoch a score"):
-        ssl = make_ssl(select=lambda row: score).fit(scans.data)
+        ssl = long_ssl(select=lambda row: score).fit(scans.data)
     assert ssl.selected_epoch_ == 4
-    assert_same_weights(ssl, make_ssl().fit(scans.data))
+    assert_same_weights(ssl, long_ssl().fit(scans.data))
 
 
-def test_an_untrained_network_has_no_epoch(make_ssl, scans):
-    ssl = make_ssl(max_epochs=0, select="rankme").fit(scans.data)
+def test_an_untrained_network_has_no_epoch(long_ssl, scans):
+    ssl = long_ssl(max_epochs=0, select="rankme").fit(scans.data)
     assert ssl.selected_epoch_ == 0
 
 
-def test_select_by_the_probe(make_ssl, scans):
-    ssl = make_ssl(
+def test_select_by_the_probe(long_ssl, scans):
+    ssl = long_ssl(
         probe=Probe(KNN, every=2, cv=LeaveOneGroupOut()),
         select=lambda row: row.get("probe_score"),
     ).fit(scans.data, scans.target, groups=scans.groups)
@@ -154,7 +147,7 @@ def test_select_by_the_probe(make_ssl, scans):
     ],
 )
 @pytest.mark.filterwarnings("ignore:The least populated class", "ignore:Only one class")
-def test_bad_settings_are_named_before_training(make_ssl, scans, options, y, message):
+def test_bad_settings_are_named_before_training(long_ssl, scans, options, y, message):
     rare = np.zeros(len(scans.target), dtype=int)
     rare[:2] = 1
     strings = np.where(scans.target > 0, "a", "-1")
@@ -170,7 +163,7 @@ def test_bad_settings_are_named_before_training(make_ssl, scans, options, y, mes
         "missing": pd.Series(["a", "b", None] * len(rare))[: len(rare)],
         "missing in a list": (["a", "b", math.nan] * len(rare))[: len(rare)],
     }[y]
-    ssl = make_ssl(**options)
+    ssl = long_ssl(**options)
     with pytest.raises(ValueError, match=message):
         ssl.fit(scans.data, target)
     assert not hasattr(ssl, "backbone_")
