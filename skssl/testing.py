@@ -123,18 +123,35 @@ def check_is_cloneable(task: PretextTask) -> None:
 
 
 def check_views(task: PretextTask) -> None:
-    """Views are float32, labels int64; both depend on the generator alone."""
+    """Views are float32 images in [0, 1], drawn for each; labels are int64.
+
+    Both depend on the generator alone.
+    """
     for n_channels in (1, 3):
         resolved = task.resolve(_info(n_channels))
         images = _images(1, n_channels).expand(4, -1, -1, -1).contiguous()
-        first, again = (
-            resolved.views(images, make_generator(1), size=(20, 20)) for _ in range(2)
+        first, again, other = (
+            resolved.views(images, make_generator(seed), size=(20, 20))
+            for seed in (1, 1, 2)
         )
         for view, same in zip(first, again, strict=True):
             kinds = (torch.float32, torch.int64)
             assert view.dtype in kinds, "views must be float32, labels int64"
             assert torch.equal(view, same), "views must depend on the generator only"
             assert torch.isfinite(view).all(), "views must be finite"
+            assert view.shape[0] == len(images), "views must have a row for each image"
+            if view.is_floating_point():
+                low, high = view.min().item(), view.max().item()
+                assert low > -1e-5, f"views must be in [0, 1], one has {low}"
+                assert high < 1 + 1e-5, f"views must be in [0, 1], one has {high}"
+        assert any(
+            not torch.equal(view, another)
+            for view, another in zip(first, other, strict=True)
+        ), "views must follow the generator, and other seeds give the same"
+        view = first[0]
+        assert view.shape[-3] == n_channels, "views must keep the channels"
+        alike = [torch.equal(view[0], row) for row in view[1:]]
+        assert not all(alike), "views must be drawn for each image, not for the batch"
 
 
 def check_loss_of_any_batch(task: PretextTask) -> None:
@@ -169,8 +186,8 @@ def check_gradients(task: PretextTask) -> None:
 def check_forward_is_pure(task: PretextTask) -> None:
     """Only `after_step` changes state (but for BatchNorm's running statistics)."""
     module, resolved = _module(task, 1)
-    first = _loss(module, resolved, 5)
     before = _state(module)
+    first = _loss(module, resolved, 5)
     again = _loss(module, resolved, 5)
     assert torch.equal(first, again), "the same batch gives another loss"
     for name, value in _state(module).items():
@@ -185,8 +202,14 @@ def check_state_dict_round_trip(task: PretextTask) -> None:
         module.after_step((step + 1) / 10)
     restored, _ = _module(task, 1, seed=99)
     restored.load_state_dict(module.state_dict())
-    ours, theirs = (_loss(m, resolved, 5, seed=7) for m in (module, restored))
-    assert torch.equal(ours, theirs), "the state dict does not hold the whole state"
+    for step in range(3, 8):  # so that a queue comes round
+        ours, theirs = (_loss(m, resolved, 5, seed=step) for m in (module, restored))
+        assert torch.equal(ours, theirs), "the state dict does not hold the whole state"
+        for each in (module, restored):
+            each.after_step((step + 1) / 10)
+    for name, value in _state(restored).items():
+        same = torch.equal(value, _state(module)[name])
+        assert same, f"{name} of a restored module goes another way"
 
 
 def check_leaves_global_rng_alone(task: PretextTask) -> None:

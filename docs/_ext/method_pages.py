@@ -24,7 +24,11 @@ EXAMPLE = TrainingInfo(
     batch_size=32,
     max_epochs=default_max_epochs(500, 32),
 )
-_BACKBONES = {"any": "any", "any size": "all but CRNet", "ViT": "vision transformers"}
+_BACKBONES = {
+    "any": "any",
+    "any size": "all but CRNet, MaxViT, Inception",
+    "ViT": "vision transformers",
+}
 
 
 class Numbers(NamedTuple):

@@ -39,7 +39,7 @@ class DeviceLoader:
     ----------
     store : ImageStore
     batch_size : int
-        Upper bound of the size of a batch, 2 or more.
+        Upper bound of the size of a batch, 2 or more, but for the case above.
     generator : torch.Generator
         On the CPU; draws the order of each epoch.
     device : torch.device

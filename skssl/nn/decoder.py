@@ -13,8 +13,9 @@ class ImageDecoder(nn.Module):
 
     A 1x1 convolution to ``width`` maps; then, until the map is as large as the image,
     bilinear upsampling by 2, a 3x3 convolution, batch normalisation and ReLU, each with
-    half the maps of the one before, but at least 16; a bilinear resize where the sides
-    are not those of the image; and a 1x1 convolution to the channels of the image.
+    half the maps of the one before, but at least the smaller of 16 and ``width``; a
+    bilinear resize where the sides are not those of the image; and a 1x1 convolution
+    to the channels of the image.
 
     Parameters
     ----------

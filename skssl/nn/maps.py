@@ -63,7 +63,7 @@ def find_map(backbone: Backbone, image_size: tuple[int, int]) -> MapSite:
     last: list[tuple[str, Tensor]] = []
 
     def note(name: str, output: object) -> None:
-        token_map = _as_map(backbone.network, name, output)
+        token_map = _as_map(backbone.network, name, output, image_size)
         if token_map is not None and len(token_map) == len(images):
             last[:] = [(name, token_map)]
 
@@ -123,7 +123,8 @@ def forward_map(backbone: Backbone, images: Tensor, site: MapSite) -> Tensor:
         backbone(images)
     finally:
         handle.remove()
-    token_map = _as_map(backbone.network, site.module, caught[-1])
+    height, width = images.shape[2:]
+    token_map = _as_map(backbone.network, site.module, caught[-1], (height, width))
     if token_map is None:
         raise ValueError(
             f"images of {tuple(images.shape[2:])} px leave no map in {site.module!r} "
@@ -132,21 +133,25 @@ def forward_map(backbone: Backbone, images: Tensor, site: MapSite) -> Tensor:
     return token_map
 
 
-def _as_map(network: nn.Module, name: str, output: object) -> Tensor | None:
+def _as_map(
+    network: nn.Module, name: str, output: object, image_size: tuple[int, int]
+) -> Tensor | None:
     """Return a module's output as a map (n, d, h, w) above 1 x 1, if it is one."""
     if not isinstance(output, Tensor):
         return None
     if isinstance(network, models.VisionTransformer) and name == "encoder":
         patches = output[:, 1:]  # (n, h * w, d), without the class token
-        return patches.transpose(1, 2).unflatten(2, _grid_of(network))
+        return patches.transpose(1, 2).unflatten(2, _grid_of(network, image_size))
     is_map = output.ndim == 4 and min(output.shape[2:]) > 1
     return output if is_map else None
 
 
-def _grid_of(network: models.VisionTransformer) -> tuple[int, int]:
-    """Return rows and columns of patches of images of the size built for."""
+def _grid_of(
+    network: models.VisionTransformer, image_size: tuple[int, int]
+) -> tuple[int, int]:
+    """Return rows and columns of patches; torchvision's takes one size only."""
     if isinstance(network, VisionTransformer):
-        return network.grid_size
+        return network.grid_of(*image_size)
     side = network.image_size // network.patch_size
     return side, side
 

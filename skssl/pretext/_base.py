@@ -46,8 +46,8 @@ class MethodCard:
     advice : str
         When to use it on a few hundred images.
     backbones : {"any", "any size", "ViT"}, default="any"
-        "any size" are networks that take other sizes than ``image_size``, which all
-        but CRNet do.
+        "any size" are networks that take other sizes than ``image_size``, which most
+        do, but not CRNet and MaxViT, nor Inception small ones.
     """
 
     title: str
@@ -74,7 +74,7 @@ class TrainingInfo:
     image_size : (height, width)
         Size of the views, pixels.
     batch_size : int
-        Upper bound of the images a step.
+        Upper bound of the images a step (one more where an odd number goes in pairs).
     max_epochs : int, default=1
         Epochs to come; 0 for an untrained control.
     groups : Tensor of shape (n_images,), int64, optional

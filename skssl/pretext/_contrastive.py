@@ -83,7 +83,10 @@ class ContrastiveTask(PretextTask):
                 f"{said} needs the patient of each image: fit(X, groups=...)."
             )
         if not info.groups.any():
-            raise ValueError(f"{said} leaves no negatives: groups is a single patient.")
+            raise ValueError(
+                f"{said} leaves no negatives: the training images, of which fraction "
+                "may have taken a part, are all of one patient."
+            )
         return task
 
     def views(

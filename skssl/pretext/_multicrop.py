@@ -7,7 +7,7 @@ with prototypes and several views share.
 from collections.abc import Callable
 from itertools import groupby
 from numbers import Integral, Real
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from sklearn.base import clone
@@ -129,15 +129,25 @@ class MultiCropModule(PretextModule):
         super().__init__(backbone)
         self.freeze_prototypes = freeze_prototypes
         self.register_buffer("progress", torch.zeros(()))
+        self._is_frozen = freeze_prototypes > 0
+        self.register_load_state_dict_post_hook(_note_progress)
 
     def freeze_at_first(self, weight: Tensor) -> Tensor:
-        """Return the weight, which gets a gradient of zero while it is frozen."""
-        is_frozen = self.progress < self.freeze_prototypes
-        return torch.where(is_frozen, weight.detach(), weight)
+        """Return the weight, which gets no gradient while it is frozen.
+
+        A gradient of zero would not do: Adam and RMSprop add the weight decay to it.
+        """
+        return weight.detach() if self._is_frozen else weight
 
     def after_step(self, progress: float) -> None:
         """Note how far the training is."""
         self.progress.fill_(progress)
+        self._is_frozen = progress < self.freeze_prototypes
+
+
+def _note_progress(module: Any, _incompatible_keys: object) -> None:
+    """Freeze prototypes, or not, as where the loaded state was saved."""
+    module._is_frozen = module.progress.item() < module.freeze_prototypes  # sync
 
 
 class MultiCropTask(PretextTask):

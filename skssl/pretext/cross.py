@@ -86,7 +86,7 @@ class Cross(PretextTask):
         )
 
     where the paper names no schedule, and cuts its crops from images of 224 px, which
-    here are kept at 128 px.
+    here are kept at 128 px. Weight decay spares biases and normalisation layers.
 
     Differences: the paper's τ and SGD are for weights that know something. From random
     weights and in about 1,000 steps a copy that slow stays near its random start, whose

@@ -127,7 +127,8 @@ class DINO(MultiCropTask):
         Share of the training, in [0, 1], in which the last layer stays as it is.
     batch_norm : bool, default=True
         Normalise in the head, after its hidden layers and, without scale and shift,
-        before its scaling to unit norm. False is the head of the paper.
+        before its scaling to unit norm; over all views of the batch in the student,
+        over the global ones in the teacher. False is the head of the paper.
     hidden_size : int, default=2048
         Width of the head's two hidden layers.
     projection_size : int, default=256
@@ -169,7 +170,8 @@ class DINO(MultiCropTask):
     to 0.4 of the area: 0.05 of a 64 px image is 14 px wide, and the large views of
     "medical_gray" begin at 0.3. Its views differ in blur and solarisation; here both
     are of one recipe, and four small ones take the place of eight to ten. The rate
-    does not grow with the batch size. Weight decay is constant, gradients are not
+    does not grow with the batch size. Weight decay is constant, by default 1e-4 (the
+    paper's rises from 0.04 to 0.4), gradients are not
     clipped, and the student is what is kept, not the teacher.
 
     References

@@ -123,7 +123,9 @@ class Jigsaw(PretextTask):
     19 million weights. Its network flattens its last map, the backbones here average
     theirs, which tells less of where things are within a tile. Its tiles have 64 px;
     of tiles below 32 px most networks keep a single pixel, so those of small images are
-    enlarged. AdamW takes the place of SGD.
+    enlarged. The paper shifts colour channels against each other and makes some images
+    gray, against the colour fringes of lenses; here the recipe's jitter does that
+    much. AdamW takes the place of SGD.
 
     Of images that are not square, tiles are squeezed to squares.
 

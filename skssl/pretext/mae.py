@@ -209,7 +209,8 @@ class MAE(PretextTask):
     "auto" also turns gray images, by up to 10 degrees. No colour or noise is changed,
     since the view itself is what has to be predicted. With AdamW the paper's peak rate
     is 1.5·10⁻⁴ per 256 images, over 800 epochs or more; 5·10⁻⁴ at any batch size is
-    **our choice** for some 1,000 steps.
+    **our choice** for some 1,000 steps, with the estimator's weight decay and torch's
+    β₂ of 0.999 where the paper has 0.05 and 0.95.
 
     References
     ----------

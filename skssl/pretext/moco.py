@@ -117,7 +117,14 @@ class MoCo(ContrastiveTask):
     the keys of the other images share these statistics, and the newest weights, with
     the positive, and have to be told from it by their content.
 
-    The papers train for hundreds of thousands of steps. In about 1,000 steps from
+    In a set smaller than the queue, keys of the image now asked about would be among
+    the negatives: ``exclude_same_image`` leaves them out, and a queue of four batches,
+    at most one key an image, is the default: **our choices**, as are
+    ``in_batch_negatives``. Self-Trans gives no τ: version 2's 0.2 is taken
+    (**choice**). Its equation 1 leaves τ out of the negatives, its Algorithm 1 does
+    not.
+
+    Versions 1 and 2 train for millions of steps. In about 1,000 steps from
     random weights a key network with their m stays near its random start; with version
     2's projector and SGD at 0.02, which need m = 0.99 or more, the loss hardly moved on
     two of four sets of phantoms. A faster copy, batch normalisation in the projector
@@ -138,6 +145,8 @@ class MoCo(ContrastiveTask):
             backbone="resnet50", image_size=224, batch_size=256, max_epochs=200,
             optimizer="sgd", lr=0.03, weight_decay=1e-4, warmup_epochs=0,
         )
+
+    but for the weight decay, which here spares biases and normalisation layers.
 
     References
     ----------

@@ -126,7 +126,8 @@ class NNCLR(ContrastiveTask):
         What another image of the same patient is: a negative as any other; left out
         of the negatives; or left out, and the source of the second view. The last two
         need ``groups`` in ``fit``, and leave out the images of the neighbour's patient,
-        too. With each of them it may be the neighbour.
+        too, so that they want three patients or more. With each of them it may be the
+        neighbour.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
         for colour.
@@ -146,7 +147,8 @@ class NNCLR(ContrastiveTask):
     projections z¹ of the first views enter the queue, first in, first out. It is the
     symmetric loss of the paper's Algorithm 1.
 
-    Differences: ``exclude_same_image`` is **our choice**. In a queue that holds the
+    Differences: ``exclude_same_image`` is **our choice**, and so are "auto" views,
+    which are MoCo's where the paper has those of SimCLR. In a queue that holds the
     whole of a small set the nearest row is mostly an earlier view of the image itself,
     which teaches little more than SimCLR does. Where the image of a neighbour is in
     the batch, it is then left out of the sum over k. The paper's queue goes back 24
@@ -218,6 +220,11 @@ class NNCLR(ContrastiveTask):
     def resolve(self, info: TrainingInfo) -> Self:
         """Return a copy with the queue size settled; see `PretextTask.resolve`."""
         task = super().resolve(info)
+        if self.exclude_same_image and info.n_images < 3:
+            raise ValueError(
+                f"NNCLR needs 3 images at least, got {info.n_images}: of 2, the "
+                "neighbour of each is the only negative of the other."
+            )
         if task.queue_size is None:
             task.queue_size = min(24 * info.batch_size, info.n_images)
         return task

@@ -49,7 +49,7 @@ class SimCLR(ContrastiveTask):
         Dimension d of the projections z.
     normalize_output : bool, default=False
         End the projector with a batch normalisation, as the authors' code of [1]_
-        does. False is the head as the papers print it.
+        does, here without its scale. False is the head as the papers print it.
     same_group : {"negative", "ignore", "positive"}, default="negative"
         What another image of the same patient is: a negative as any other; left out
         of the negatives; or left out, and the source of the second view. The last two

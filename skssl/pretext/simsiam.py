@@ -71,11 +71,11 @@ class SimSiam(PretextTask):
     itself, so that BatchNorm sees one view at a time.
 
     Differences: the paper trains by SGD, at 0.05 for each 256 images of the batch, for
-    up to some 250,000 steps. From random weights and in about 1,000 steps, neither that
-    nor its widths (``hidden_size=2048, projection_size=2048``) taught anything on
-    phantoms. Narrow heads, of which the predictor is no bottleneck, and AdamW at 5e-4,
-    by ``optimizer="auto"``, did: **our choice**. The paper keeps the predictor's rate
-    constant, here it follows the schedule as all others do.
+    some 250,000 to 4 million steps. From random weights and in about 1,000 steps,
+    neither that nor its widths (``hidden_size=2048, projection_size=2048``) taught
+    anything on phantoms. Narrow heads, of which the predictor is no bottleneck, and
+    AdamW at 5e-4, by ``optimizer="auto"``, did: **our choice**. The paper keeps the
+    predictor's rate constant, here it follows the schedule as all others do.
 
     There are no negatives: all images on one point would be a perfect answer, which
     the stop-gradient and the predictor keep the network from. The column

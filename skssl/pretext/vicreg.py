@@ -111,7 +111,8 @@ class VICReg(PretextTask):
     n images span at most n - 1 directions, so that with d above it not all covariances
     can vanish: c is at least d / (n - 1) - 1 at unit variances. Where that outweighs v,
     features settle at variances below 1. The rate of 3e-4, with AdamW, is what learned
-    on phantoms within a few hundred steps. Both views pass the network as one batch.
+    on phantoms within a few hundred steps; the paper has LARS, and views that also
+    differ in solarisation. Both views pass the network as one batch.
 
     References
     ----------

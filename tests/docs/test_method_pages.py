@@ -117,7 +117,7 @@ def test_a_new_pretext_appears_by_itself(pages, tmp_path, monkeypatch, cells):
     link = ":doc:`Later </user_guide/methods/aa_later>`, ``'aa_later'``"
     assert cells(pages.needs_table())[1] == [
         *(link, "3", "no", "nothing", "yes"),
-        *("1.32", "0.00", "0.00", "all but CRNet"),
+        *("1.32", "0.00", "0.00", "all but CRNet, MaxViT, Inception"),
     ]
     advice = cells(pages.advice_table())[1]
     assert advice == [link, "A 2030, :doi:`10.1/x`", "Never yet."]

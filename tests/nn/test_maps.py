@@ -10,7 +10,7 @@ from torchvision import models
 
 from skssl.nn import build_backbone, in_eval_mode
 from skssl.nn.maps import MapSite, find_map, forward_map
-from skssl.testing import tiny_cnn
+from skssl.testing import tiny_cnn, tiny_vit
 
 
 def vit():
@@ -122,3 +122,14 @@ def test_modes_come_back_after_an_error():
     with pytest.raises(KeyError), in_eval_mode(network):
         {}[network.training]
     assert [part.training for part in network.modules()] == [True, True, False]
+
+
+@pytest.mark.parametrize("image_size", [(36, 36), (24, 48), (24, 24)])
+def test_a_vision_transformer_may_get_another_size_than_it_was_built_for(image_size):
+    backbone = build_backbone(tiny_vit, in_channels=1, image_size=image_size).eval()
+    rows, columns = (side // 6 for side in image_size)  # patches of 6 px
+    site = find_map(backbone, image_size)
+    assert site.size == (rows, columns)
+    images = torch.rand(2, 1, *image_size)
+    found = forward_map(backbone, images, site)
+    torch.testing.assert_close(found.mean((2, 3)), backbone(images))

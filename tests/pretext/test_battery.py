@@ -5,11 +5,22 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import skssl.pretext
-from skssl.pretext import PretextTask, _base, get_pretext, list_pretexts
+from skssl._random import make_generator
+from skssl.nn import FeatureQueue
+from skssl.pretext import PretextTask, _base, get_pretext, list_pretexts, simclr
 from skssl.pretext._registry import import_methods
-from skssl.testing import check_pretext, pretext_checks
+from skssl.pretext.simclr import SimCLR
+from skssl.testing import (
+    check_forward_is_pure,
+    check_gradients,
+    check_pretext,
+    check_state_dict_round_trip,
+    check_views,
+    pretext_checks,
+)
 
 EXTENSION = Path(__file__).resolve().parents[2] / "docs" / "_ext"
 NEW_METHOD = '''
@@ -110,9 +121,6 @@ def test_other_types_are_refused():
 
 def test_a_broken_method_is_caught(monkeypatch):
     """The battery can fail: a forward that forgets its gradient does not pass."""
-    from skssl.pretext import simclr
-    from skssl.testing import check_gradients
-
     forward = simclr._SimCLRModule.forward
     monkeypatch.setattr(
         simclr._SimCLRModule,
@@ -125,3 +133,60 @@ def test_a_broken_method_is_caught(monkeypatch):
     )
     with pytest.raises(AssertionError, match="no gradient for backbone"):
         check_gradients(get_pretext("simclr"))
+
+
+class OneDrawForAll(SimCLR):
+    def views(self, images, generator, *, size, **partners):
+        drawn = torch.rand((), generator=generator)
+        view = torch.zeros(len(images), images.shape[1], *size) + drawn
+        return view, view
+
+
+class DeafToTheGenerator(SimCLR):
+    def views(self, images, generator, *, size, **partners):
+        return super().views(images, make_generator(0), size=size)
+
+
+class NotInUnits(SimCLR):
+    def views(self, images, generator, *, size, **partners):
+        views = super().views(images, generator, size=size)
+        return tuple(255 * view for view in views)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        (OneDrawForAll, "drawn for each image"),
+        (DeafToTheGenerator, "follow the generator"),
+        (NotInUnits, r"in \[0, 1\]"),
+    ],
+)
+def test_views_that_break_the_contract_are_caught(method, message):
+    with pytest.raises(AssertionError, match=message):
+        check_views(method())
+
+
+def test_state_that_matters_later_is_asked_for(monkeypatch):
+    """A queue that forgets where it was goes on with the same loss, once."""
+    start = FeatureQueue.__init__
+
+    def forgetful(self, *args, **kwargs):
+        start(self, *args, **kwargs)
+        self._non_persistent_buffers_set.add("pointer")
+
+    monkeypatch.setattr(FeatureQueue, "__init__", forgetful)
+    with pytest.raises(AssertionError, match=r"whole state|goes another way"):
+        check_state_dict_round_trip(get_pretext("moco"))
+
+
+def test_a_first_forward_that_changes_state_is_caught(monkeypatch):
+    forward = simclr._SimCLRModule.forward
+
+    def lazy(self, views, index):
+        with torch.no_grad():
+            self.projector[-1].weight.clamp_(max=0)
+        return forward(self, views, index)
+
+    monkeypatch.setattr(simclr._SimCLRModule, "forward", lazy)
+    with pytest.raises(AssertionError, match="forward changes"):
+        check_forward_is_pure(get_pretext("simclr"))

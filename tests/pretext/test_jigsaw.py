@@ -10,7 +10,7 @@ from skssl._random import isolated_rng, make_generator
 from skssl.augment import maximal_hamming_permutations
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo, get_pretext
-from skssl.pretext.jigsaw import Jigsaw
+from skssl.pretext.jigsaw import Jigsaw, _standardize
 from skssl.testing import tiny_cnn
 
 
@@ -94,7 +94,10 @@ def test_brightness_of_tiles_does_not_matter():
     assert differs != pytest.approx(loss, rel=1e-3)
 
 
-def test_an_empty_tile_stays_flat():
+def test_the_noise_of_an_empty_tile_stays_small():
+    noise = torch.randn(9, 1, 8, 8, generator=make_generator(0))
+    assert _standardize(0.4 + 1e-4 * noise).abs().max() < 0.05
+    assert _standardize(0.4 + 0.2 * noise).std() == pytest.approx(1, abs=0.1)
     _, module = make()
     flat = torch.full((2, 9, 1, 8, 8), 0.4), torch.tensor([0, 1])
     assert torch.isfinite(module(flat, torch.arange(2)))

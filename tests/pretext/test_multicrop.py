@@ -6,6 +6,7 @@ import torch
 
 from skssl._random import isolated_rng, make_generator
 from skssl.augment import Augmentation
+from skssl.engine.optimizers import make_optimizer
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
 from skssl.pretext._multicrop import cross_view_entropy, encode_views, local_shape
@@ -152,7 +153,8 @@ def test_bad_parameters_are_named(method, parameters, message):
 
 
 @BOTH
-def test_prototypes_are_frozen_at_first(method):
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_prototypes_are_frozen_at_first(method, optimizer):
     task = method(**SMALL_HEAD, n_local_views=0, freeze_prototypes=0.5)
     small = info((16, 16))
     with isolated_rng(0):
@@ -161,7 +163,7 @@ def test_prototypes_are_frozen_at_first(method):
         module = task.resolve(small).build(backbone, small)
         views = tuple(torch.rand(3, 1, 16, 16) for _ in range(2))
     weight = module.prototypes if method is SwAV else module.head.prototypes.weight
-    optimizer = torch.optim.AdamW(module.parameters(), lr=0.01, weight_decay=0.1)
+    optimizer = make_optimizer(optimizer, module, lr=0.01, weight_decay=0.1)
     start = torch.nn.functional.normalize(weight.detach().clone(), dim=1)
     moves = []
     for step in range(4):
@@ -173,3 +175,24 @@ def test_prototypes_are_frozen_at_first(method):
         moves.append((now - start).abs().max().item())
     assert max(moves[:2]) < 1e-6  # the steps that begin before half of the training
     assert min(moves[2:]) > 1e-3
+
+
+@BOTH
+def test_a_restored_module_knows_what_is_frozen(method):
+    task = method(**SMALL_HEAD, n_local_views=0, freeze_prototypes=0.5)
+    small = info((16, 16))
+    with isolated_rng(0):
+        net = torch.nn.Conv2d(1, 4, 3)
+        backbone = build_backbone(net, in_channels=1, image_size=(16, 16))
+        module, restored = (task.resolve(small).build(backbone, small) for _ in "12")
+        views = tuple(torch.rand(3, 1, 16, 16) for _ in range(2))
+    for progress, is_frozen in ((0.25, True), (0.75, False)):
+        module(views, torch.arange(3))
+        module.after_step(progress)
+        restored.load_state_dict(module.state_dict())
+        weight = (
+            restored.prototypes if method is SwAV else restored.head.prototypes.weight
+        )
+        weight.grad = None
+        restored(views, torch.arange(3)).backward()
+        assert (weight.grad is None) is is_frozen

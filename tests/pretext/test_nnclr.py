@@ -254,7 +254,7 @@ def test_default_heads_are_those_of_the_paper():
 
 @pytest.mark.parametrize(
     ("n_images", "batch_size", "queue_size"),
-    [(500, 32, 500), (500, 16, 384), (10_000, 64, 1536), (2, 2, 2)],
+    [(500, 32, 500), (500, 16, 384), (10_000, 64, 1536), (3, 2, 3)],
 )
 def test_queue_size_follows_the_set_and_the_batch(n_images, batch_size, queue_size):
     assert NNCLR().resolve(info(n_images, batch_size)).queue_size == queue_size
@@ -281,3 +281,9 @@ def test_build_asks_for_resolve():
 def test_bad_parameters_are_named(parameters, message):
     with pytest.raises(ValueError, match=message):
         NNCLR(**parameters).resolve(info())
+
+
+def test_two_images_have_no_neighbour_that_is_no_negative():
+    with pytest.raises(ValueError, match="NNCLR needs 3 images at least, got 2"):
+        NNCLR().resolve(info(n_images=2, batch_size=2))
+    NNCLR(exclude_same_image=False).resolve(info(n_images=2, batch_size=2))

@@ -157,7 +157,7 @@ def test_a_batch_of_one_patient_leaves_a_finite_loss(name):
 def test_a_single_patient_has_no_negatives(name):
     task = get_pretext(name).set_params(same_group="ignore")
     groups = torch.zeros(4, dtype=torch.int64)
-    with pytest.raises(ValueError, match="groups is a single patient"):
+    with pytest.raises(ValueError, match="are all of one patient"):
         task.resolve(TrainingInfo(4, 1, (16, 16), 4, groups=groups))
 
 
