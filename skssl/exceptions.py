@@ -5,6 +5,7 @@ __all__ = [
     "ImageNotFoundError",
     "ImageReadError",
     "NonFiniteLossError",
+    "NothingLearnedWarning",
     "SelectionWarning",
 ]
 
@@ -23,6 +24,10 @@ class NonFiniteLossError(FloatingPointError):
 
 class CollapseWarning(UserWarning):
     """All images got nearly the same features: the pretraining has collapsed."""
+
+
+class NothingLearnedWarning(UserWarning):
+    """A pretext was told no better after its training than by guessing."""
 
 
 class SelectionWarning(UserWarning):

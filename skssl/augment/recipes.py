@@ -64,6 +64,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         "p_grayscale": 0.2,
         "p_blur": 0.5,
     },
+    # He, Yang et al. 2020, for training with labels; the aspect ratio is MoCo v2's:
+    # choice.
+    "self_trans_finetune": {
+        "crop_scale": (0.5, 1.0),
+        "crop_ratio": _RATIO,
+        "p_horizontal_flip": 0.5,
+        "brightness": 0.2,
+        "contrast": 0.2,
+    },
     # Li et al. 2021 names crop, resize, flip and blur of gray images, no numbers:
     # MoCo v2's are the choice.
     "cross": {
@@ -110,8 +119,8 @@ def get_recipe(name: str, **changes: Any) -> Augmentation:
     Parameters
     ----------
     name : str
-        A key of ``RECIPES``: identity, simclr, moco_v1, moco_v2, self_trans, cross,
-        contrastive_xray or medical_gray.
+        A key of ``RECIPES``: identity, simclr, moco_v1, moco_v2, self_trans,
+        self_trans_finetune, cross, contrastive_xray or medical_gray.
     **changes
         Parameters of `Augmentation`.
 
@@ -132,7 +141,8 @@ def get_recipe(name: str, **changes: Any) -> Augmentation:
     image's side, skssl at four deviations, which is the same in effect.
 
     For "self_trans", the paper gives the crop's scale and the strengths of the
-    jitter; probabilities, aspect ratio and blur are MoCo v2's (**choice**). For
+    jitter; probabilities, aspect ratio and blur are MoCo v2's (**choice**), and in
+    "self_trans_finetune" the aspect ratio is. For
     "cross" and "contrastive_xray" the papers give no numbers, so all are chosen:
     MoCo v2's, SimCLR's jitter at half strength, and 15 degrees (**choice**).
     "medical_gray" is skssl's default for one channel.

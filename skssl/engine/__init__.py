@@ -8,22 +8,43 @@ from skssl.engine.monitors import (
     uniformity,
 )
 from skssl.engine.net import PretextNet
+from skssl.engine.phase import PHASES, Phase, get_phases
+from skssl.engine.phase_callbacks import EpochKeeper
+from skssl.engine.phase_net import PhaseRecord, train_phases
 from skssl.engine.precision import (
     autocast,
     deterministic_kernels,
     resolve_device,
     resolve_precision,
 )
+from skssl.engine.supervised import (
+    LabelledViews,
+    LabelModule,
+    VersionModule,
+    score_labels,
+    score_versions,
+)
 
 __all__ = [
+    "PHASES",
+    "EpochKeeper",
+    "LabelModule",
+    "LabelledViews",
+    "Phase",
+    "PhaseRecord",
     "PretextNet",
     "ProbeLog",
+    "VersionModule",
     "alignment",
     "autocast",
     "deterministic_kernels",
     "feature_rank",
     "feature_spread",
+    "get_phases",
     "resolve_device",
     "resolve_precision",
+    "score_labels",
+    "score_versions",
+    "train_phases",
     "uniformity",
 ]

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from skssl._random import make_generator
 from skssl.engine.monitors import (
     alignment,
-    backbone_features,
+    eval_outputs,
     feature_rank,
     feature_spread,
     uniformity,
@@ -77,7 +77,7 @@ class EpochLog(Callback):
         backbone = net.module_.backbone
         with autocast(net.precision, device):
             h, of_views = (
-                backbone_features(backbone, images, net.image_size, device)
+                eval_outputs(backbone, images, net.image_size, device)
                 for images in (self.images_, self.views_)
             )  # (m, d) each
         loss = net.epoch_loss_.expand(h.shape[1])
@@ -159,7 +159,7 @@ class ProbeLog(Callback):
         self.initial_score_ = float(np.mean(scores))
 
     def _scores(self, net: Any) -> np.ndarray:
-        h = backbone_features(
+        h = eval_outputs(
             net.module_.backbone,
             self.images_,
             net.image_size,
@@ -178,7 +178,7 @@ class ProbeLog(Callback):
 
 
 class WeightSelection(Callback):
-    """Keep the backbone of the epoch whose history row scores highest.
+    """Keep the weights of the epoch whose history row scores highest.
 
     Parameters
     ----------
@@ -212,11 +212,11 @@ class WeightSelection(Callback):
         if score is not None and score > self.best_:  # never true of NaN
             self.best_ = score
             self.epoch_ = row["epoch"]
-            self.weights_ = copy.deepcopy(net.module_.backbone.state_dict())
+            self.weights_ = copy.deepcopy(net.kept_module_.state_dict())
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         if self.epoch_ is not None:
-            net.module_.backbone.load_state_dict(self.weights_)
+            net.kept_module_.load_state_dict(self.weights_)
             net.selected_epoch_ = self.epoch_
             del self.weights_
 
@@ -244,25 +244,34 @@ class CollapseMonitor(Callback):
 
 
 class ProgressBar(Callback):
-    """Show steps done and, after each epoch, the figures of its history."""
+    """Show steps done and, after each epoch, figures of its history.
+
+    Parameters
+    ----------
+    title : str
+    figures : tuple of str
+        Those that are shown where the epoch has them.
+    """
+
+    def __init__(
+        self,
+        title: str = "pretraining",
+        figures: tuple[str, ...] = ("loss", "images_per_second", "rankme"),
+    ):
+        self.title = title
+        self.figures = figures
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        self.bar_ = tqdm(total=net.n_steps_, unit="step", desc="pretraining")
+        self.bar_ = tqdm(total=net.n_steps_, unit="step", desc=self.title)
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         self.bar_.update()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         row = net.history[-1]
-        shown = {
-            "epoch": row["epoch"],
-            "loss": f"{row['loss']:.3f}",
-            "images_s": f"{row['images_per_second']:.0f}",
-            "rank": f"{row['rankme']:.1f}",
-        }
-        if "probe_score" in row:
-            shown["probe"] = f"{row['probe_score']:.3f}"
-        self.bar_.set_postfix(shown)
+        keys = (*self.figures, "probe_score", "val_accuracy")
+        shown = {key: f"{row[key]:.4g}" for key in keys if key in row}
+        self.bar_.set_postfix({"epoch": row["epoch"], **shown})
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         self.bar_.close()

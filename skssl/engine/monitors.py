@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from skssl.nn import Backbone, in_eval_mode
+from skssl.nn import in_eval_mode
 
 __all__ = [
     "alignment",
-    "backbone_features",
+    "eval_outputs",
     "feature_rank",
     "feature_spread",
     "uniformity",
@@ -125,36 +125,36 @@ def uniformity(features: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def backbone_features(
-    backbone: Backbone,
+def eval_outputs(
+    network: nn.Module,
     images: Tensor,
     size: tuple[int, int],
     device: torch.device,
     *,
     rows: Tensor | None = None,
 ) -> Tensor:
-    """Return the features of images in eval mode, in float32.
+    """Return what a network makes of images in eval mode, in float32.
 
     Parameters
     ----------
-    backbone : Backbone
-        Its mode is put back.
+    network : Module
+        A backbone or a classifier; its mode is put back.
     images : Tensor of shape (n, C, H, W), uint8, or float in [0, 1]
         On any device.
     size : (height, width)
         What the images are resized to, pixels.
     device : torch.device
-        The backbone's.
+        The network's.
     rows : Tensor of shape (m,), int64, optional
         Which of the images; by default all.
 
     Returns
     -------
-    Tensor of shape (m, n_features), float32
+    Tensor of shape (m, d), float32
         On ``device``.
     """
     parts = []
-    with in_eval_mode(backbone):
+    with in_eval_mode(network):
         for part in _parts(images, rows):
             pixels = part.to(device)
             if not pixels.is_floating_point():
@@ -164,7 +164,7 @@ def backbone_features(
                     pixels, size, mode="bilinear", antialias=True
                 )
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-            parts.append(backbone(pixels).float())  # (b, d)
+            parts.append(network(pixels).float())  # (b, d)
     return torch.cat(parts)
 
 

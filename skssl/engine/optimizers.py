@@ -1,6 +1,8 @@
 """Optimizers by name, with weight decay where it belongs."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -19,12 +21,37 @@ _OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict, float]]
 }
 
 
+def find_optimizer(
+    optimizer: OptimizerLike, *others: str
+) -> tuple[Callable[..., torch.optim.Optimizer], dict[str, Any], float]:
+    """Return what makes an optimizer, its fixed settings and its default rate.
+
+    Parameters
+    ----------
+    optimizer : str or callable
+        As in `make_optimizer`.
+    *others : str
+        Further names that the message about an unknown one lists.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown; the message gives the nearest one.
+    """
+    if not isinstance(optimizer, str):
+        return optimizer, {}, 1e-3
+    if optimizer not in _OPTIMIZERS:
+        raise unknown_name("optimizer", optimizer, [*others, *_OPTIMIZERS])
+    return _OPTIMIZERS[optimizer]
+
+
 def make_optimizer(
     optimizer: OptimizerLike,
     module: nn.Module,
     *,
     lr: float | None,
     weight_decay: float,
+    lr_factors: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
     """Build an optimizer over the trainable parameters of a module.
 
@@ -40,29 +67,30 @@ def make_optimizer(
     weight_decay : float
         Applied to matrices and kernels; biases and the scales and shifts of
         normalisation layers get none.
+    lr_factors : mapping of Parameter to float, optional
+        Factors on ``lr`` of parameters that have another than 1.
 
     Raises
     ------
     ValueError
         If the name is unknown; the message gives the nearest one.
     """
-    make: Callable[..., torch.optim.Optimizer]
-    settings: dict[str, Any]
-    if not isinstance(optimizer, str):
-        make, settings, default_lr = optimizer, {}, 1e-3
-    elif optimizer in _OPTIMIZERS:
-        make, settings, default_lr = _OPTIMIZERS[optimizer]
-    else:
-        # The estimator resolves "auto" before.
-        raise unknown_name("optimizer", optimizer, ["auto", *_OPTIMIZERS])
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1]},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return make(
-        [group for group in groups if group["params"]],
-        lr=default_lr if lr is None else lr,
-        weight_decay=weight_decay,
-        **settings,
-    )
+    make, settings, default_lr = find_optimizer(optimizer)
+    lr = default_lr if lr is None else lr
+    grouped = defaultdict(list)  # by (factor, whether decayed)
+    for weight in module.parameters():
+        if weight.requires_grad:
+            factor = (lr_factors or {}).get(weight, 1.0)
+            grouped[factor, weight.ndim > 1].append(weight)
+    groups: list[dict[str, Any]] = []
+    # The highest rate, which the history shows, first; decayed weights before others.
+    for (factor, decayed), weights in sorted(
+        grouped.items(), key=itemgetter(0), reverse=True
+    ):
+        group: dict[str, Any] = {"params": weights}
+        if factor != 1:
+            group["lr"] = lr * factor
+        if not decayed:
+            group["weight_decay"] = 0.0
+        groups.append(group)
+    return make(groups, lr=lr, weight_decay=weight_decay, **settings)

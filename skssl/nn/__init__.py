@@ -3,24 +3,29 @@
 from skssl.nn._networks import in_eval_mode
 from skssl.nn.backbones import Backbone, build_backbone
 from skssl.nn.bank import MemoryBank
+from skssl.nn.classifier import Classifier, ClassifierHead, blocks
 from skssl.nn.crnet import CRNet
 from skssl.nn.ema import EMACopy, rising_momentum
 from skssl.nn.heads import mlp
 from skssl.nn.losses import info_nce, mean_cosine, nt_xent
 from skssl.nn.queue import FeatureQueue
-from skssl.nn.schedules import constant, cosine, get_schedule
+from skssl.nn.schedules import constant, cosine, cosine_restarts, get_schedule
 from skssl.nn.vit import VisionTransformer
 
 __all__ = [
     "Backbone",
     "CRNet",
+    "Classifier",
+    "ClassifierHead",
     "EMACopy",
     "FeatureQueue",
     "MemoryBank",
     "VisionTransformer",
+    "blocks",
     "build_backbone",
     "constant",
     "cosine",
+    "cosine_restarts",
     "get_schedule",
     "in_eval_mode",
     "info_nce",

@@ -5,7 +5,7 @@ from math import cos, isfinite, pi
 
 from skssl._names import unknown_name
 
-__all__ = ["Schedule", "constant", "cosine", "get_schedule"]
+__all__ = ["Schedule", "constant", "cosine", "cosine_restarts", "get_schedule"]
 
 Schedule = Callable[[float, float], float]
 
@@ -45,6 +45,45 @@ def cosine(progress: float, warmup: float = 0.0) -> float:
     if progress <= warmup:
         return factor
     return 0.5 * (1 + cos(pi * (progress - warmup) / (1 - warmup)))
+
+
+def cosine_restarts(progress: float, warmup: float = 0.0, *, n_periods: int) -> float:
+    """Fall to 0 along half a cosine, several times anew.
+
+    Parameters
+    ----------
+    progress : float
+        Share of the training that is done, in [0, 1].
+    warmup : float, default=0.0
+        As in `cosine`, of each period.
+    n_periods : int
+        How often the rate starts anew, at least 1.
+
+    Returns
+    -------
+    float
+        Factor of the base learning rate, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    .. [1] I. Loshchilov, F. Hutter. "SGDR: Stochastic Gradient Descent with Warm
+       Restarts." ICLR, 2017. DOI 10.48550/arXiv.1608.03983.
+
+    Examples
+    --------
+    >>> from skssl.nn import cosine_restarts
+    >>> [cosine_restarts(share, n_periods=2) for share in (0.0, 0.5, 1.0)]
+    [1.0, 1.0, 0.0]
+    """
+    if n_periods < 1:
+        raise ValueError(f"n_periods must be at least 1, got {n_periods!r}.")
+    done = progress * n_periods
+    return cosine(1.0 if progress == 1 else done - int(done), warmup)
 
 
 def constant(progress: float, warmup: float = 0.0) -> float:

@@ -14,7 +14,7 @@ from torchvision import models
 __all__ = ["VisionTransformer", "fit_positions"]
 
 
-class _Encoder(nn.Module):
+class TokenEncoder(nn.Module):
     """The parts of torchvision's encoder, for tokens that have their positions."""
 
     def __init__(self, encoder: Any) -> None:
@@ -114,7 +114,7 @@ class VisionTransformer(models.VisionTransformer):
         )
         self.pool = pool
         self.grid_size = (height, width)
-        self.encoder = _Encoder(self.encoder)
+        self.encoder = TokenEncoder(self.encoder)
         if height != width:  # torchvision knows squares only
             self.image_size = (height * patch_size, width * patch_size)
             self.seq_length = 1 + height * width

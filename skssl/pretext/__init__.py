@@ -7,7 +7,14 @@ from skssl.pretext._base import (
     TrainingInfo,
 )
 from skssl.pretext._contrastive import ContrastiveModule, ContrastiveTask
+from skssl.pretext._labelled import WhichViewTask, which_view, which_view_loss
 from skssl.pretext._registry import get_pretext, import_methods, list_pretexts
+from skssl.pretext._targeted import (
+    TARGETED_TASKS,
+    Dihedral,
+    Quadrants,
+    targeted_task,
+)
 from skssl.pretext.barlow_twins import BarlowTwins
 from skssl.pretext.byol import BYOL
 from skssl.pretext.context_restoration import ContextRestoration
@@ -33,11 +40,13 @@ __all__ = [
     "DINO",
     "MAE",
     "NNCLR",
+    "TARGETED_TASKS",
     "BarlowTwins",
     "ContextRestoration",
     "ContrastiveModule",
     "ContrastiveTask",
     "Cross",
+    "Dihedral",
     "Flip",
     "Jigsaw",
     "MethodCard",
@@ -46,12 +55,17 @@ __all__ = [
     "PIRLRotation",
     "PretextModule",
     "PretextTask",
+    "Quadrants",
     "Rotation",
     "SimCLR",
     "SimSiam",
     "SwAV",
     "TrainingInfo",
     "VICReg",
+    "WhichViewTask",
     "get_pretext",
     "list_pretexts",
+    "targeted_task",
+    "which_view",
+    "which_view_loss",
 ]

@@ -1,13 +1,23 @@
 """What methods share that make labels out of transformations."""
 
+from abc import abstractmethod
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skssl.augment import Augmentation
 from skssl.nn import Backbone, in_eval_mode
-from skssl.pretext._base import PretextModule
+from skssl.pretext._base import PretextModule, PretextTask, TrainingInfo
 
-__all__ = ["WhichViewModule", "check_takes_size", "which_view_loss"]
+__all__ = [
+    "WhichViewModule",
+    "WhichViewTask",
+    "check_takes_size",
+    "which_view",
+    "which_view_loss",
+]
 
 
 def which_view_loss(logits: Tensor, n_views: int) -> Tensor:
@@ -23,10 +33,30 @@ def which_view_loss(logits: Tensor, n_views: int) -> Tensor:
     -------
     Tensor, scalar float32
     """
-    view = torch.arange(n_views, device=logits.device)
-    label = view.repeat_interleave(len(logits) // n_views)  # (n_views * n,)
     with torch.autocast(logits.device.type, enabled=False):
-        return functional.cross_entropy(logits.float(), label)
+        return functional.cross_entropy(logits.float(), which_view(logits, n_views))
+
+
+def which_view(rows: Tensor, n_views: int) -> Tensor:
+    """Return the label of each row: of which of ``n_views`` views it is.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n_views * n, ...)
+        As in `which_view_loss`.
+    n_views : int
+
+    Returns
+    -------
+    Tensor of shape (n_views * n,), int64
+
+    Examples
+    --------
+    >>> which_view(torch.zeros(4, 2), 2)
+    tensor([0, 0, 1, 1])
+    """
+    view = torch.arange(n_views, device=rows.device)
+    return view.repeat_interleave(len(rows) // n_views)
 
 
 class WhichViewModule(PretextModule):
@@ -48,6 +78,63 @@ class WhichViewModule(PretextModule):
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
         h = self.backbone(torch.cat(views))  # (n_views * n, d)
         return which_view_loss(self.head(h), len(views))
+
+
+class WhichViewTask(PretextTask):
+    """A pretext that asks by which of some transformations an image was changed.
+
+    Subclasses set ``n_versions`` and ``versions``.
+
+    Attributes
+    ----------
+    n_versions : int
+        Number of transformations, and of classes.
+    """
+
+    n_versions: int
+    default_augmentation = "cross"
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "augmentation": [str, Augmentation],
+    }
+
+    def __init__(self, *, augmentation: str | Augmentation = "auto"):
+        self.augmentation = augmentation
+
+    @abstractmethod
+    def versions(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the images in each version, exactly, without resampling.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), any dtype
+
+        Returns
+        -------
+        tuple of n_versions Tensors of shape (n, C, H, W)
+            Label k is the place in this tuple; the first is ``images`` as they are.
+        """
+
+    def views(
+        self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
+    ) -> tuple[Tensor, ...]:
+        """Make one view of each image, in each version.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), uint8
+        generator : torch.Generator
+        size : (height, width)
+
+        Returns
+        -------
+        tuple of n_versions Tensors of shape (n, C, height, width), float32 in [0, 1]
+        """
+        return self.versions(self.augment(images, generator, size))
+
+    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:  # noqa: ARG002
+        """Return the backbone with a linear head; see `PretextTask.build`."""
+        return WhichViewModule(backbone, self.n_versions)
 
 
 @torch.no_grad()

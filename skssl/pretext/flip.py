@@ -5,16 +5,13 @@ Ewen & Khan 2020.
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from skssl.augment import Augmentation
-from skssl.nn import Backbone
-from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
-from skssl.pretext._labelled import WhichViewModule
+from skssl.pretext._base import MethodCard
+from skssl.pretext._labelled import WhichViewTask
 
 
-class Flip(PretextTask):
+class Flip(WhichViewTask):
     r"""Tell each image from its left-right mirror image.
 
     Parameters
@@ -56,7 +53,7 @@ class Flip(PretextTask):
     """
 
     name = "flip"
-    default_augmentation = "cross"
+    n_versions = 2
     forbidden_augmentations: ClassVar[dict[str, str]] = {
         "horizontal_flip": "the label is whether it mirrored the image itself",
         "vertical_flip": "a top-bottom mirror exchanges the sides, up to a turn",
@@ -73,31 +70,15 @@ class Flip(PretextTask):
         "nothing from images that may be mirrored or turned already.",
     )
 
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        "augmentation": [str, Augmentation],
-    }
-
-    def __init__(self, *, augmentation: str | Augmentation = "auto"):
-        self.augmentation = augmentation
-
-    def views(
-        self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
-    ) -> tuple[Tensor, ...]:
-        """Make one view of each image, and its mirror image.
+    def versions(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the images, and their mirror images.
 
         Parameters
         ----------
-        images : Tensor of shape (n, C, H, W), uint8
-        generator : torch.Generator
-        size : (height, width)
+        images : Tensor of shape (n, C, H, W), any dtype
 
         Returns
         -------
-        tuple of 2 Tensors of shape (n, C, height, width), float32 in [0, 1]
+        tuple of 2 Tensors of shape (n, C, H, W)
         """
-        view = self.augment(images, generator, size)
-        return view, view.flip(3)
-
-    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:  # noqa: ARG002
-        """Return the backbone with a linear head; see `PretextTask.build`."""
-        return WhichViewModule(backbone, 2)
+        return images, images.flip(3)

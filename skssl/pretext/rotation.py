@@ -8,15 +8,11 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from skssl.augment import Augmentation
-from skssl.nn import Backbone
-from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
-from skssl.pretext._labelled import WhichViewModule
-
-_N_TURNS = 4
+from skssl.pretext._base import MethodCard, TrainingInfo
+from skssl.pretext._labelled import WhichViewTask
 
 
-class Rotation(PretextTask):
+class Rotation(WhichViewTask):
     r"""Tell apart the four rotations of each image by 0, 90, 180 and 270 degrees.
 
     Parameters
@@ -55,7 +51,7 @@ class Rotation(PretextTask):
     """
 
     name = "rotation"
-    default_augmentation = "cross"
+    n_versions = 4
     forbidden_augmentations: ClassVar[dict[str, str]] = {
         "rotation": "the label is the angle by which it turned the image itself",
         "vertical_flip": "a top-bottom mirror is a left-right mirror and a turn by "
@@ -65,20 +61,13 @@ class Rotation(PretextTask):
         title="Rotation",
         paper="Gidaris et al. 2018",
         doi="10.48550/arXiv.1803.07728",
-        n_views=_N_TURNS,
+        n_views=4,
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=False,
         advice="Where all images stand upright, as scans and X-rays do. Nothing to "
         "tune, and any batch size does.",
     )
-
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        "augmentation": [str, Augmentation],
-    }
-
-    def __init__(self, *, augmentation: str | Augmentation = "auto"):
-        self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
         """Return a copy for square images; see `PretextTask.resolve`."""
@@ -92,25 +81,15 @@ class Rotation(PretextTask):
             )
         return task
 
-    def views(
-        self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
-    ) -> tuple[Tensor, ...]:
-        """Make one view of each image, and turn it by 0, 1, 2 and 3 quarter turns.
+    def versions(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the images turned by 0, 1, 2 and 3 quarter turns.
 
         Parameters
         ----------
-        images : Tensor of shape (n, C, H, W), uint8
-        generator : torch.Generator
-        size : (height, width)
-            Both the same.
+        images : Tensor of shape (n, C, H, H), any dtype
 
         Returns
         -------
-        tuple of 4 Tensors of shape (n, C, height, width), float32 in [0, 1]
+        tuple of 4 Tensors of shape (n, C, H, H)
         """
-        view = self.augment(images, generator, size)
-        return tuple(torch.rot90(view, k, dims=(2, 3)) for k in range(_N_TURNS))
-
-    def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:  # noqa: ARG002
-        """Return the backbone with a linear head; see `PretextTask.build`."""
-        return WhichViewModule(backbone, _N_TURNS)
+        return tuple(torch.rot90(images, k, dims=(2, 3)) for k in range(4))

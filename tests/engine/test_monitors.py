@@ -6,7 +6,7 @@ import torch
 
 from skssl._random import isolated_rng
 from skssl.engine import alignment, feature_rank, feature_spread, uniformity
-from skssl.engine.monitors import backbone_features
+from skssl.engine.monitors import eval_outputs
 from skssl.nn import build_backbone
 from skssl.testing import tiny_cnn
 
@@ -66,7 +66,7 @@ def test_features_are_those_of_eval_mode_and_the_mode_comes_back():
         backbone = build_backbone(tiny_cnn, in_channels=1, image_size=(16, 16)).train()
     images = torch.randint(0, 256, (70, 1, 16, 16), dtype=torch.uint8)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    h = backbone_features(backbone, images, (16, 16), torch.device("cpu"))
+    h = eval_outputs(backbone, images, (16, 16), torch.device("cpu"))
     assert backbone.training
     for name, value in backbone.state_dict().items():
         assert torch.equal(value, before[name])

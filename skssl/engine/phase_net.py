@@ -1,0 +1,221 @@
+"""The training of a classifier, phase by phase."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from skssl._random import spawn_seeds
+from skssl.data import ImageStore
+from skssl.engine.callbacks import ProgressBar, WeightSelection
+from skssl.engine.loop import StoreNet, ViewsOf
+from skssl.engine.optimizers import make_optimizer
+from skssl.engine.phase import Phase
+from skssl.engine.phase_callbacks import PhaseLog
+from skssl.engine.supervised import ClassifierModule, Score
+from skssl.nn import blocks, get_schedule
+
+__all__ = ["PhaseNet", "PhaseRecord", "train_phases"]
+
+Row = dict[str, float]
+
+
+class PhaseNet(StoreNet):
+    """Train a classifier for one phase.
+
+    Parameters
+    ----------
+    module : ClassifierModule
+        Trained in place.
+    phase : Phase
+    number : int
+        Of the phase, from 1, for the history.
+    score : Score, optional
+        Judges the classifier after each epoch.
+    n_versions : int
+        How often each image passes the network in a step.
+    select : callable, optional
+        See `WeightSelection`.
+    show_progress : bool
+    **options
+        As for `StoreNet`.
+    """
+
+    module_: ClassifierModule
+    choice_is_made_by = "selection"
+
+    def __init__(
+        self,
+        module: ClassifierModule,
+        *,
+        phase: Phase,
+        number: int = 1,
+        score: Score | None = None,
+        n_versions: int = 1,
+        select: Callable[[Row], float | None] | None = None,
+        show_progress: bool = False,
+        **options: Any,
+    ):
+        self.phase = phase
+        self.number = number
+        self.score = score
+        self.n_versions = n_versions
+        self.select = select
+        self.show_progress = show_progress
+        super().__init__(
+            module,
+            schedule=get_schedule(phase.schedule),
+            warmup=phase.warmup,
+            optimizer=phase.optimizer,
+            lr=phase.lr,
+            weight_decay=phase.weight_decay,
+            max_epochs=phase.epochs,
+            # An image counts as often as it is seen.
+            batch_size=max(2, phase.batch_size // n_versions),
+            **options,
+        )
+
+    @property
+    def kept_module_(self) -> nn.Module:
+        """The classifier; an auxiliary head goes."""
+        return self.module_.classifier
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        callbacks: list[tuple[str, Any]] = [("phase_log", PhaseLog())]
+        if self.select is not None:
+            callbacks.append(("weight_selection", WeightSelection(self.select)))
+        if self.show_progress:
+            bar = ProgressBar(f"phase {self.number}", ("loss", "accuracy"))
+            callbacks.append(("progress_bar", bar))
+        return callbacks
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> "PhaseNet":  # noqa: ARG002
+        """Build the optimizer, with a rate for each block of the backbone."""
+        backbone = self.module_.classifier.backbone
+        self.optimizer_ = make_optimizer(
+            self.optimizer,
+            self.module_,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            lr_factors=layer_factors(backbone.network, self.phase.layer_decay),
+        )
+        self.base_lrs_ = [group["lr"] for group in self.optimizer_.param_groups]
+        return self
+
+    def rows(self) -> list[Row]:
+        """Return the history as one dictionary of figures for each finished epoch."""
+        return [
+            {
+                "phase": self.number,
+                **{k: row[k] for k in ("epoch", *PhaseLog.figures) if k in row},
+            }
+            for row in self.history
+            if "lr" in row
+        ]
+
+
+@dataclass
+class PhaseRecord:
+    """What is known of a training in phases, also of an interrupted one.
+
+    Parameters
+    ----------
+    history : list of dict
+        A row of figures for each finished epoch.
+    n_trainable : list of int
+        The number of weights that each phase trained.
+    last_epochs : list of int
+        For each phase, the epoch whose weights it left.
+    """
+
+    history: list[Row] = field(default_factory=list)
+    n_trainable: list[int] = field(default_factory=list)
+    last_epochs: list[int] = field(default_factory=list)
+
+
+def train_phases(
+    module: ClassifierModule,
+    phases: list[Phase],
+    store: ImageStore,
+    record: PhaseRecord,
+    *,
+    seed: int,
+    callbacks: list[Any],
+    task: ViewsOf,
+    **options: Any,
+) -> None:
+    """Train a classifier in phases, each starting from what the one before left.
+
+    Parameters
+    ----------
+    module : ClassifierModule
+        Trained in place.
+    phases : list of Phase
+    store : ImageStore
+    record : PhaseRecord
+        Written while the training goes.
+    seed : int
+        Makes the order of the images and the views of all phases.
+    callbacks : list of skorch callbacks
+    task : ViewsOf
+    **options
+        As for `PhaseNet`.
+
+    Raises
+    ------
+    ValueError
+        If a phase trains nothing.
+    NonFiniteLossError
+        If the loss becomes NaN or infinite.
+    """
+    seeds = spawn_seeds(seed, 2 * len(phases))
+    n_trainable = [module.only_train(phase.train).n_trainable for phase in phases]
+    for i, phase in enumerate(phases):
+        if n_trainable[i] == 0:
+            raise ValueError(
+                f"phases: phase {i + 1} trains nothing: the {phase.train} has no "
+                "parameters."
+            )
+    for i, phase in enumerate(phases):
+        module.only_train(phase.train)
+        record.n_trainable.append(n_trainable[i])
+        n_before = len(record.history)
+        net = PhaseNet(
+            module,
+            phase=phase,
+            number=i + 1,
+            seeds=seeds[2 * i : 2 * i + 2],
+            callbacks=callbacks,
+            task=task,
+            **options,
+        ).initialize()
+        try:
+            net.partial_fit(store)
+        finally:
+            for row in net.rows():
+                record.history.append({**row, "epoch": n_before + row["epoch"]})
+            selected = getattr(net, "selected_epoch_", None)
+            last = len(record.history)
+            record.last_epochs.append(n_before + selected if selected else last)
+
+
+def layer_factors(network: nn.Module, decay: float) -> dict[nn.Parameter, float]:
+    """Return the factor on the rate of each parameter that has another than 1.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> factors = layer_factors(nn.Sequential(nn.Conv2d(1, 1, 1), nn.Linear(1, 1)), 0.5)
+    >>> list(factors.values())
+    [0.25, 0.25, 0.5, 0.5]
+    """
+    if decay == 1:
+        return {}
+    in_order = blocks(network)
+    return {
+        weight: decay ** (len(in_order) - place)
+        for place, block in enumerate(in_order)
+        for weight in block
+    }

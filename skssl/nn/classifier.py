@@ -1,0 +1,190 @@
+"""A backbone with the head that makes it a classifier."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Self
+
+from torch import Tensor, nn
+from torchvision.models.vision_transformer import Encoder
+
+from skssl.nn.backbones import Backbone
+from skssl.nn.vit import TokenEncoder
+
+__all__ = ["Classifier", "ClassifierHead"]
+
+_PARTS = ("head", "backbone", "all")
+_SEQUENCES = (nn.Sequential, nn.ModuleList, Encoder, TokenEncoder)
+
+
+class ClassifierHead(nn.Module):
+    """Map features to logits, by one linear layer or by one hidden layer before it.
+
+    Parameters
+    ----------
+    n_features : int
+        Width d of the features.
+    n_classes : int
+        Number of logits, 2 or more.
+    kind : {"linear", "mlp"}, default="linear"
+        "mlp" puts batch normalisation, a hidden layer with ReLU and dropout before the
+        linear layer.
+    hidden_size : int, default=1024
+        Width of the hidden layer of "mlp".
+    dropout : float, default=0.5
+        Share of its units that a training step drops, in [0, 1).
+
+    Notes
+    -----
+    "mlp" is the top of Ewen & Khan 2020, :doi:`10.48550/arXiv.2011.10188`, with what
+    their published notebook adds to the paper: batch normalisation and dropout. (Its L2
+    penalty of 0.01 on the hidden layer is the optimizer's business here.) They have one
+    output with a sigmoid for two classes; here there are two with a softmax, which is
+    the same function of the difference of the two.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skssl.nn import ClassifierHead
+    >>> head = ClassifierHead(512, 2, kind="mlp").eval()
+    >>> head(torch.zeros(3, 512)).shape, head.n_penultimate
+    (torch.Size([3, 2]), 1024)
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int,
+        *,
+        kind: str = "linear",
+        hidden_size: int = 1024,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.n_features = n_features
+        self.n_classes = n_classes
+        self.hidden: nn.Module = nn.Identity()
+        self.n_penultimate = n_features
+        if kind == "mlp":
+            self.hidden = nn.Sequential(
+                nn.BatchNorm1d(n_features),
+                nn.Linear(n_features, hidden_size),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+            )
+            self.n_penultimate = hidden_size
+        elif kind != "linear":
+            raise ValueError(f"kind must be 'linear' or 'mlp', got {kind!r}.")
+        self.output = nn.Linear(self.n_penultimate, n_classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (n, d) to logits (n, n_classes)."""
+        return self.output(self.hidden(features))
+
+
+class Classifier(nn.Module):
+    """A backbone and a head, of which a training may hold one still.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    head : ClassifierHead
+
+    Examples
+    --------
+    >>> from skssl.nn import Classifier, ClassifierHead, build_backbone
+    >>> backbone = build_backbone("resnet18", in_channels=1, image_size=(32, 32))
+    >>> classifier = Classifier(backbone, ClassifierHead(512, 2))
+    >>> classifier.only_train("head").n_trainable
+    1026
+    """
+
+    def __init__(self, backbone: Backbone, head: ClassifierHead) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self._held: tuple[str, ...] = ()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (n, C, H, W), float in [0, 1], to logits (n, n_classes)."""
+        return self.head(self.backbone(images))
+
+    def penultimate(self, images: Tensor) -> Tensor:
+        """Map images (n, C, H, W) to what the last linear layer gets, (n, d)."""
+        return self.head.hidden(self.backbone(images))
+
+    def only_train(self, part: str) -> Self:
+        """Hold still what is not of a part: its weights and its batch statistics.
+
+        Parameters
+        ----------
+        part : {"head", "backbone", "all"}
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is no such part.
+        """
+        if part not in _PARTS:
+            raise ValueError(f"part must be one of {list(_PARTS)}, got {part!r}.")
+        self._held = tuple({"head", "backbone"} - {part}) if part != "all" else ()
+        for name in ("backbone", "head"):
+            getattr(self, name).requires_grad_(name not in self._held)
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, in which a part held still stays in eval mode."""
+        super().train(mode)
+        for name in self._held:
+            getattr(self, name).eval()
+        return self
+
+    def copy_with(self, state: dict[str, Tensor]) -> "Classifier":
+        """Return a copy with other weights, on the same device."""
+        other = deepcopy(self)
+        other.load_state_dict(state)
+        return other
+
+    @property
+    def n_trainable(self) -> int:
+        """Number of weights that a training changes."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+def blocks(network: nn.Module) -> list[list[nn.Parameter]]:
+    """Return the parameters of a network's blocks, from the images to the features.
+
+    Sequences of layers, and the encoder of a vision transformer, are taken apart; every
+    other child is a block. Norms belong to the block before them, and parameters of
+    the network's own to the block after them.
+
+    Examples
+    --------
+    >>> from torchvision.models import resnet18
+    >>> [len(block) for block in blocks(resnet18())]
+    [3, 6, 6, 9, 6, 9, 6, 9, 6, 2]
+    """
+    grouped: list[list[nn.Parameter]] = []
+    for part in _parts(network):
+        if grouped and all(p.ndim == 1 for p in part):
+            grouped[-1] += part
+        else:
+            grouped.append(part)
+    return grouped
+
+
+def _parts(module: nn.Module) -> Iterator[list[nn.Parameter]]:
+    """Yield the parameters of the modules that are not taken apart."""
+    own = list(module.parameters(recurse=False))
+    for child in module.children():
+        inner = _parts(child) if isinstance(child, _SEQUENCES) else [child.parameters()]
+        for part in map(list, inner):
+            if part:
+                yield own + part
+                own = []
+    if own:
+        yield own
