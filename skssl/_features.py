@@ -1,7 +1,9 @@
-"""What estimators with a trained ``backbone_`` share: features, pickles, devices."""
+"""What estimators with trained networks share: features, pickles, devices."""
 
 import copy
-from typing import Any
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -9,16 +11,123 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skssl._images import ImageInputMixin
+from skssl._sklearn import Interval, StrOptions
 from skssl.data import iter_batches
 from skssl.engine import resolve_device
 
+#: Constraints of the parameters that all estimators with a network have.
+NETWORK_CONSTRAINTS: dict[str, list] = {
+    "stem": [StrOptions({"auto", "imagenet", "small", "cifar"})],
+    "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
+    "image_shape": [tuple, list, StrOptions({"flat"}), None],
+    "value_range": [tuple, list, StrOptions({"auto"})],
+    "out_of_range": [StrOptions({"auto", "raise", "clip"})],
+    "color": [StrOptions({"auto", "gray", "rgb"})],
+    "resize": [StrOptions({"squash", "crop", "pad"})],
+    "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+    "device": [str, torch.device],
+    "callbacks": [list, None],
+    "n_jobs": [Integral, None],
+    "verbose": ["verbose"],
+}
 _BATCH = 64  # images; the features do not depend on it
 
 
+class ImageNetworkMixin(ImageInputMixin):
+    """Hold trained networks on ``device_``, and show them images of any kind.
+
+    Subclasses name their modules in ``_modules``, and fit in ``_fit``.
+    """
+
+    _modules: ClassVar[tuple[str, ...]] = ("backbone_", "pretext_module_")
+    device: str | torch.device
+    device_: str
+
+    def _apply(
+        self, X: Any, network: Callable[[torch.Tensor], torch.Tensor], width: int
+    ) -> np.ndarray:
+        """Return what a network makes of images, (n, width) float32."""
+        check_is_fitted(self)
+        source = self._image_source(X, reset=False)
+        device = torch.device(self.device_)
+        out = np.empty((len(source), width), dtype=np.float32)
+        batches = iter_batches(
+            source,
+            image_format=self._image_format,
+            size=self.image_size_,
+            batch_size=_BATCH,
+            n_jobs=self.n_jobs,
+        )
+        start = 0
+        with torch.inference_mode():
+            for batch in batches:
+                images = batch.to(device).float().div_(255)  # (b, C, H, W)
+                images = images.contiguous(memory_format=torch.channels_last)
+                rows = network(images)  # (b, width)
+                out[start : start + len(batch)] = rows.cpu().numpy()  # sync
+                start += len(batch)
+        return out
+
+    def _fit(self, X: Any, y: Any, groups: Any, **options: Any) -> None:
+        """Read, train and keep; an earlier fit is forgotten before."""
+        raise NotImplementedError
+
+    def _fit_or_restore(self, X: Any, y: Any, groups: Any, **options: Any) -> Self:
+        """Fit; after an error an earlier fit is as it was."""
+        earlier = dict(vars(self))
+        self._forget()
+        try:
+            self._fit(X, y, groups, **options)
+        except BaseException:
+            if not self.__sklearn_is_fitted__():  # Ctrl-C kept what it had
+                self.__dict__ = earlier
+            raise
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, self._modules[0])
+
+    def _forget(self) -> None:
+        """Drop what an earlier fit learned."""
+        for name in list(vars(self)):
+            learned = name.endswith("_") and not name.startswith("_")
+            if learned or name in ("_image_format", "_store_size"):
+                delattr(self, name)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Move the network to the CPU, so that it loads where there is no GPU."""
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
+        copies: dict[int, Any] = {}  # the kept module shares the backbone
+        for name in self._modules:
+            module = state.get(name)
+            if module is not None and any(p.is_cuda for p in module.parameters()):
+                state[name] = copy.deepcopy(module, copies).to("cpu")
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the network back to the device that was asked for, if it is here."""
+        super().__setstate__(state)  # type: ignore[misc]
+        if not self.__sklearn_is_fitted__():
+            return
+        try:
+            device = resolve_device(self.device)
+        except ValueError:
+            device = torch.device("cpu")
+        self.device_ = str(device)
+        for name in self._modules:
+            if hasattr(self, name):
+                getattr(self, name).to(device)
+
+
 class BackboneFeaturesMixin(
-    ImageInputMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    ImageNetworkMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 ):
-    """Transform images to features with ``backbone_``, on ``device_``."""
+    """Transform images to the features of ``backbone_``."""
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the features of images.
@@ -43,35 +152,10 @@ class BackboneFeaturesMixin(
             the estimator was fitted on.
         """
         check_is_fitted(self)
-        source = self._image_source(X, reset=False)
-        device = torch.device(self.device_)
-        h = np.empty((len(source), self._n_features_out), dtype=np.float32)
-        batches = iter_batches(
-            source,
-            image_format=self._image_format,
-            size=self.image_size_,
-            batch_size=_BATCH,
-            n_jobs=self.n_jobs,
-        )
-        start = 0
-        with torch.inference_mode():
-            for batch in batches:
-                images = batch.to(device).float().div_(255)  # (b, C, H, W)
-                images = images.contiguous(memory_format=torch.channels_last)
-                features = self.backbone_(images)  # (b, n_features)
-                h[start : start + len(batch)] = features.cpu().numpy()  # sync
-                start += len(batch)
-        return h
+        return self._apply(X, self._features, self._n_features_out)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "backbone_")
-
-    def _forget(self) -> None:
-        """Drop what an earlier fit learned."""
-        for name in list(vars(self)):
-            learned = name.endswith("_") and not name.startswith("_")
-            if learned or name in ("_image_format", "_store_size"):
-                delattr(self, name)
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        return self.backbone_(images)  # (b, n_features)
 
     @property
     def _n_features_out(self) -> int:
@@ -79,30 +163,5 @@ class BackboneFeaturesMixin(
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Move the network to the CPU, so that it loads where there is no GPU."""
-        state = dict(super().__getstate__())
-        copies: dict[int, Any] = {}  # the kept module shares the backbone
-        for name in ("backbone_", "pretext_module_"):
-            module = state.get(name)
-            if module is not None and any(p.is_cuda for p in module.parameters()):
-                state[name] = copy.deepcopy(module, copies).to("cpu")
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the network back to the device that was asked for, if it is here."""
-        super().__setstate__(state)
-        if not hasattr(self, "backbone_"):
-            return
-        try:
-            device = resolve_device(self.device)
-        except ValueError:
-            device = torch.device("cpu")
-        self.device_ = str(device)
-        for name in ("backbone_", "pretext_module_"):
-            if hasattr(self, name):
-                getattr(self, name).to(device)

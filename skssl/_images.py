@@ -51,13 +51,17 @@ class ImageInputMixin:
                 reset=reset,
                 ensure_min_samples=2 if reset else 1,
             )
-            return make_source(fold_rows(rows, self.image_shape))
+            return make_source(fold_rows(rows, self._fold_shape()))
         source = make_source(X)
         if reset and len(source) < 2:
             raise ValueError(
                 "Found 1 sample (image) in X, while at least 2 are required."
             )
         return source
+
+    def _fold_shape(self) -> Sequence[int] | str | None:
+        """Return how rows of a 2-D X fold into images."""
+        return self.image_shape
 
     def _check_shapes(self) -> None:
         """Check what scikit-learn's constraints cannot: pairs and their order."""
@@ -146,86 +150,6 @@ def choose_store_size(
     if native and native[0] <= target[0] and native[1] <= target[1]:
         return native
     return target  # type: ignore[return-value]
-
-
-def check_groups(groups: Any, n_images: int) -> np.ndarray | None:
-    """Return groups as an array of shape (n_images,), or None.
-
-    Raises
-    ------
-    ValueError
-        If there is not one group an image, if some are missing, or if text is mixed
-        with numbers.
-    """
-    if groups is None:
-        return None
-    groups = _as_array(groups)
-    if groups.shape != (n_images,):
-        raise ValueError(
-            f"groups has shape {groups.shape}, but X has {n_images} images: one group "
-            "(patient) an image is needed."
-        )
-    if _has_missing(groups):
-        raise ValueError("groups holds missing values: every image needs a patient.")
-    if groups.dtype.kind != "O":
-        return groups
-    of_text = {isinstance(group, str) for group in groups}
-    if len(of_text) > 1:
-        raise ValueError(
-            "groups holds text and numbers, so that 1 and '1' may be one patient or "
-            "two: use one kind for all."
-        )
-    plain = np.array(groups.tolist())  # objects become what they are
-    return plain.astype(str) if plain.dtype.kind == "O" else plain
-
-
-def _as_array(values: Any) -> np.ndarray:
-    """Return values as an array; in a list with text, other objects stay as they are.
-
-    numpy would turn them into text, too: NaN into "nan".
-    """
-    array = np.asarray(values)
-    if array.dtype.kind in "US" and not hasattr(values, "dtype"):
-        return np.asarray(values, dtype=object)
-    return array
-
-
-def _has_missing(values: np.ndarray) -> bool:
-    """Tell whether there is a None, NaN, NaT or pandas' NA among the values."""
-    if values.dtype.kind not in "OfmM":
-        return False
-    # Only NaN and NaT differ from themselves; pandas' NA has no truth value at all.
-    return any(
-        value is None or type(value).__name__ == "NAType" or value != value  # noqa: PLR0124
-        for value in values.tolist()
-    )
-
-
-def check_labels(y: Any, n_images: int) -> np.ndarray | None:
-    """Return labels as an array of shape (n_images,), or None.
-
-    Raises
-    ------
-    ValueError
-        If there is not one label an image, or if one in an array of objects is
-        missing. (NaN in an array of floats is for the probe to read.)
-    """
-    if y is None:
-        return None
-    y = _as_array(y)
-    if len(y.shape) == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.shape != (n_images,):
-        raise ValueError(
-            f"y has shape {y.shape}, but X has {n_images} images: one label an image "
-            "is needed, -1 for those without."
-        )
-    if y.dtype.kind == "O" and _has_missing(y):
-        raise ValueError(
-            "y holds missing values (None, NaN or NA): the label of an image without "
-            "one is -1, for a regression NaN in an array of floats."
-        )
-    return y
 
 
 def draw_rows(

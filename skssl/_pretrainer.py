@@ -8,6 +8,8 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
+from skssl._features import NETWORK_CONSTRAINTS
+from skssl._named import NamedObjectsMixin
 from skssl._probe import Probe
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
@@ -16,7 +18,7 @@ from skssl.data import Color, Resize
 from skssl.pretext import PretextTask, get_pretext
 
 
-class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
+class SelfSupervisedPretrainer(NamedObjectsMixin, PretrainingMixin, BaseEstimator):
     """Pretrain a backbone on images without labels; transform images to features.
 
     Parameters
@@ -158,16 +160,11 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
     (3, 512)
     """
 
+    _makers: ClassVar[dict[str, Callable]] = {"pretext": get_pretext}
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "pretext": [str, PretextTask],
         "backbone": [str, nn.Module, callable],
-        "stem": [StrOptions({"auto", "imagenet", "small", "cifar"})],
-        "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
-        "image_shape": [tuple, list, StrOptions({"flat"}), None],
-        "value_range": [tuple, list, StrOptions({"auto"})],
-        "out_of_range": [StrOptions({"auto", "raise", "clip"})],
-        "color": [StrOptions({"auto", "gray", "rgb"})],
-        "resize": [StrOptions({"squash", "crop", "pad"})],
+        **NETWORK_CONSTRAINTS,
         "fraction": [Interval(Real, 0, 1, closed="right")],
         "max_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
@@ -176,14 +173,9 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "schedule": [str, callable],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left"), None],
-        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
-        "device": [str, torch.device],
         "select": [StrOptions({"last", "rankme", "probe"}), callable],
         "probe": [HasMethods("fit"), Probe, None],
-        "callbacks": [list, None],
         "keep_module": ["boolean"],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -277,16 +269,3 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
             On Ctrl-C, after the weights so far have been kept.
         """
         return self._fit_or_restore(X, y, groups)
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters; ``pretext__*`` on a name makes the task of that name."""
-        pretext = params.get("pretext", self.pretext)
-        nested = any(name.startswith("pretext__") for name in params)
-        if not (isinstance(pretext, str) and nested):
-            return super().set_params(**params)
-        before = self.pretext
-        try:
-            return super().set_params(**{**params, "pretext": get_pretext(pretext)})
-        except ValueError:
-            self.pretext = before
-            raise

@@ -147,26 +147,3 @@ class Probe(BaseEstimator):
             scoring=self.scoring,
             error_score="raise",
         )
-
-
-def labelled_rows(y: np.ndarray, estimator: Any) -> np.ndarray:
-    """Return where y is a label.
-
-    For classifiers that is everywhere but at -1, as in ``sklearn.semi_supervised``;
-    for others everywhere but at NaN.
-
-    Raises
-    ------
-    ValueError
-        If a label is the string "-1".
-    """
-    if not is_classifier(estimator):
-        is_missing = np.isnan(y) if y.dtype.kind == "f" else np.zeros(len(y), bool)
-        return np.flatnonzero(~is_missing)
-    labels = y.tolist()
-    if "-1" in labels:
-        raise ValueError(
-            "y holds the string '-1'. For images without a label use the number -1, "
-            "beside strings in a list or in an array of dtype object."
-        )
-    return np.flatnonzero([label != -1 for label in labels])

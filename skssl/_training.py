@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from skssl._defaults import (
     default_warmup_epochs,
 )
 from skssl._features import BackboneFeaturesMixin
-from skssl._images import check_groups, check_labels, draw_rows
-from skssl._probe import Probe, labelled_rows
+from skssl._images import draw_rows
+from skssl._labels import check_groups, check_labels, labelled_rows
+from skssl._probe import Probe
 from skssl._random import isolated_rng, spawn_seeds
 from skssl.data import ImageStore
 from skssl.engine import (
@@ -42,7 +43,7 @@ class Seeds(NamedTuple):
 class PretrainingMixin(BackboneFeaturesMixin):
     """Train a pretext on the images of X, with the parameters of the estimator."""
 
-    def _fit(self, X: Any, y: Any, groups: Any) -> None:
+    def _fit(self, X: Any, y: Any, groups: Any, **options: Any) -> None:  # noqa: ARG002
         """Read, train and keep; an earlier fit is forgotten before."""
         device = resolve_device(self.device)
         source = self._image_source(X, reset=True)
@@ -217,18 +218,6 @@ class PretrainingMixin(BackboneFeaturesMixin):
         net.module_.forget_step()
         if self.keep_module:
             self.pretext_module_ = net.module_
-
-    def _fit_or_restore(self, X: Any, y: Any, groups: Any) -> Self:
-        """Fit; after an error an earlier fit is as it was."""
-        earlier = dict(vars(self))
-        self._forget()
-        try:
-            self._fit(X, y, groups)
-        except BaseException:
-            if not hasattr(self, "backbone_"):  # Ctrl-C kept what it had
-                self.__dict__ = earlier
-            raise
-        return self
 
 
 def _selection(

@@ -66,3 +66,10 @@ def test_quickstart(tmp_path):
             figures[name] = float(value.split()[0])
     assert figures["pretrained"] > figures["untrained"] + 0.1
     assert (tmp_path / "output" / "quickstart.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_fine_tuning(tmp_path):
+    printed = run(tmp_path, "plot_30_fine_tuning.py")
+    assert printed.count("over 3 folds") == 5
+    assert (tmp_path / "output" / "fine_tuning.png").stat().st_size > 10_000

@@ -103,3 +103,32 @@ def test_without_measurements_the_page_says_so(measured, tmp_path):
     assert measured.gain_tables(tmp_path) == "Not measured yet.\n"
     assert measured.comparison_tables(tmp_path) == "Not measured yet.\n"
     assert measured.speed_tables(tmp_path / "absent") == "Not measured yet.\n"
+
+
+def test_transfers_have_a_table_for_each_network(measured, tmp_path, cells):
+    def row(network, run, seed, accuracy, **more):
+        figures = dict.fromkeys(("balanced_accuracy", "auc", "f1"), accuracy + 0.1)
+        about = {"network": network, "run": run, "seed": seed, "accuracy": accuracy}
+        return about | {"accuracy_half_width": 0.06} | figures | more
+
+    rows = [
+        row("crnet", "random init", 0, 0.7),
+        row("crnet", "random init", 1, 0.8),
+        row("crnet", "flip 100%", 0, 0.6, flip_accuracy=0.95),
+        row("resnet18", "random init", 0, 0.5),
+    ]
+    (tmp_path / "transfer_toy.json").write_text(json.dumps({"rows": rows}))
+    text = measured.transfer_tables(tmp_path)
+    assert text.count(".. rubric::") == 2
+    found = cells(text.split(".. rubric:: resnet18")[0])
+    assert found[1] == [
+        *("random init", "0.700 ± 0.060; 0.800 ± 0.060", "0.750 ± 0.050"),
+        *("0.850 ± 0.050",) * 3,
+        "",
+    ]
+    assert found[2][0] == "flip 100%"
+    assert found[2][-1] == "0.950"
+
+
+def test_no_transfers_yet(measured, tmp_path):
+    assert measured.transfer_tables(tmp_path) == measured.NOT_MEASURED

@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.linear_model import Ridge
 from skorch.callbacks import LRScheduler
 
-from skssl._images import check_groups
+from skssl._labels import check_groups
 from skssl.exceptions import NonFiniteLossError
 from skssl.pretext import SimCLR
 
@@ -135,7 +135,7 @@ def test_divergence_in_the_very_last_step_is_seen(make_ssl):
 
 def test_learning_rate_callbacks_are_refused(make_ssl):
 
-    with pytest.raises(ValueError, match="pass schedule="):
+    with pytest.raises(ValueError, match="set schedule"):
         make_ssl(callbacks=[LRScheduler("StepLR", step_size=1)]).fit(IMAGES)
 
 

@@ -1,0 +1,277 @@
+"""FineTuneClassifier: a pretrained network becomes a classifier, end to end."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from torch import nn
+
+from skssl._features import NETWORK_CONSTRAINTS
+from skssl._finetuning import FineTuningMixin, auxiliary_task
+from skssl._named import NamedObjectsMixin
+from skssl._predictions import PredictionsMixin
+from skssl._random import RandomState
+from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
+from skssl._targeted import TargetedPretrainer
+from skssl._training import PretrainingMixin
+from skssl.augment import Augmentation, get_recipe
+from skssl.data import Color, Resize
+from skssl.engine import Phase
+from skssl.pretext import WhichViewTask
+
+
+class FineTuneClassifier(
+    NamedObjectsMixin, PredictionsMixin, FineTuningMixin, BaseEstimator
+):
+    """Classify images with a network that is trained further, or from the start.
+
+    Parameters
+    ----------
+    pretrainer : pretrainer or FrozenEstimator, optional
+        A `SelfSupervisedPretrainer` or `TargetedPretrainer`: a copy is fitted to the
+        training images of `fit`, those without a label included, before the labels are
+        learned. ``FrozenEstimator(fitted)``, also of another `FineTuneClassifier`, is
+        used as it is, and not fitted again.
+    backbone : str, Module or callable, optional
+        Without ``pretrainer``: the network, as in `SelfSupervisedPretrainer`. Default:
+        "resnet18".
+    weights, stem
+        Without ``pretrainer``: as in `SelfSupervisedPretrainer`.
+    head : {"auto", "linear", "mlp"}, default="auto"
+        What maps features to classes: one linear layer, or batch normalisation, a
+        hidden layer with ReLU, dropout and a linear layer. "auto" goes on with the
+        whole head of a `TargetedPretrainer`, and else is "linear".
+    hidden_size : int, default=1024
+        Units of the hidden layer of a new "mlp".
+    dropout : float, default=0.5
+        Share of them that a step drops, in [0, 1).
+    frozen : bool, default=False
+        Train the head alone; the backbone keeps its weights and batch statistics.
+    phases : str or list of Phase, default="auto"
+        The runs of the training. By name: "frozen", "finetune" (the head, then all
+        layers), "scratch", "ewen2020" and "self_trans", the two papers'. "auto" is
+        "frozen" with ``frozen``, else "scratch" for random weights, as those of a
+        pretrainer that trained for no epoch and of any ``backbone`` but a
+        ``skssl.nn.Backbone``, and "finetune" for others.
+    augmentation : str or Augmentation, default="auto"
+        Recipe of the training images. "auto" is "self_trans_finetune" (crops of half
+        the area or more, left-right flips, brightness and contrast) without what would
+        undo the pretext of ``pretrainer`` or ``auxiliary``. None other may undo
+        ``auxiliary``.
+    auxiliary : {"flip", "rotation"} or task, optional
+        A pretext that is learned at the same time, by a linear head on the same
+        features: each training image is shown in one version, drawn at random, and both
+        losses are added (Method 4 of He, Yang et al.). New images are not changed.
+    auxiliary_weight : float, default=1.0
+        Factor on its loss, at least 0.
+    class_weight : dict, "balanced" or None, default=None
+        As in scikit-learn.
+    label_smoothing : float, default=0.0
+        Share of the target that all classes have in common, in [0, 1).
+    validation_fraction : float or splitter, default=0.0
+        Share of the labelled images, in [0, 0.5], that is kept from training and scored
+        after each epoch: stratified, and whole patients if ``groups`` is given (then
+        it is the nearest of 1/2, 1/3, 1/4 and so on). Or a scikit-learn splitter, of
+        which the first split of the labelled images is taken.
+    selection : {"last", "best", "average_last_k"}, default="last"
+        What is kept: the last weights; those of the epoch with the highest accuracy
+        on the validation part, over all phases (of several that with the lowest loss
+        there); or those of the last ``n_average`` epochs, whose probabilities are
+        averaged, as Li et al. average their results.
+    n_average : int, default=10
+        At most as many as there are epochs.
+    image_size, image_shape, value_range, out_of_range, color, resize
+        As in `SelfSupervisedPretrainer`. With a pretrainer all but ``image_size`` are
+        its own, and so is ``image_size`` where it is None.
+    precision, device, callbacks, n_jobs, verbose
+        As in `SelfSupervisedPretrainer`.
+    random_state : int, RandomState, Generator or None, default=None
+        As in `SelfSupervisedPretrainer`. A pretrainer with None gets a seed from it.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+    pretrainer_ : pretrainer
+        The fitted one.
+    backbone_ : Backbone
+        Of the weights that are kept, or of the last of them; in eval mode.
+    head_ : ClassifierHead
+    networks_ : ModuleList of Classifier
+        One, or up to ``n_average``.
+    phases_ : list of Phase
+    n_trainable_ : list of int
+        How many weights each phase trained.
+    history_ : list of dict
+        Per epoch: ``phase``, ``epoch``, ``loss``, ``accuracy`` (of the training views),
+        ``lr``, ``images_per_second``, ``seconds``; with a validation part ``val_loss``
+        and ``val_accuracy``.
+    selected_epochs_ : list of int
+        The epochs whose weights were kept; with "last" the last one of each phase.
+    n_iter_ : int
+        Epochs run.
+    sample_indices_, validation_indices_ : ndarray of int
+        Rows of X whose labels were learned, and those that were held out.
+    image_shape_, image_size_, value_range_, device_, precision_, n_features_in_
+        As in `SelfSupervisedPretrainer`.
+
+    Notes
+    -----
+    Rows with y = -1 have no label, as in ``sklearn.semi_supervised``: the pretrainer
+    gets them, and nothing else. It never gets a validation patient, nor does the value
+    range or the normalisation of the pixels, so that with ``selection="last"`` what is
+    held out does not touch the weights. With "best" it chooses the epoch only.
+
+    Each image weighs ``sample_weight`` times its ``class_weight``, scaled to a mean of
+    1; "balanced" looks at the training part alone. The mean over a batch is of the
+    images, not of the weights. Images of ``sample_weight`` 0 count as unlabelled.
+
+    Ewen & Khan [1]_ keep the weights that are best on their test folder, as their
+    notebook shows. Here no row chooses that is scored.
+
+    References
+    ----------
+    .. [1] N. Ewen, N. Khan. "Targeted Self Supervision for Classification on a Small
+       COVID-19 CT Scan Dataset", 2020. :doi:`10.48550/arXiv.2011.10188`
+    .. [2] X. He, X. Yang, et al. "Sample-Efficient Deep Learning for COVID-19
+       Diagnosis Based on CT Scans", 2020. :doi:`10.1101/2020.04.13.20063941`
+
+    Examples
+    --------
+    >>> from skssl import FineTuneClassifier, Phase, SelfSupervisedPretrainer
+    >>> from skssl.datasets import make_scan_phantoms
+    >>> from skssl.testing import tiny_cnn
+    >>> scans = make_scan_phantoms(6, image_size=32, random_state=0)
+    >>> ssl = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=1)
+    >>> clf = FineTuneClassifier(ssl, phases=[Phase(epochs=2)], random_state=0)
+    >>> clf = clf.fit(scans.data, scans.target, groups=scans.groups)
+    >>> clf.predict_proba(scans.data[:3]).shape
+    (3, 2)
+    """
+
+    _makers: ClassVar[dict[str, Callable]] = {
+        "augmentation": get_recipe,
+        "auxiliary": auxiliary_task,
+    }
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "pretrainer": [PretrainingMixin, TargetedPretrainer, FrozenEstimator, None],
+        "backbone": [str, nn.Module, callable, None],
+        "head": [StrOptions({"auto", "linear", "mlp"})],
+        "hidden_size": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "frozen": ["boolean"],
+        "phases": [str, list, tuple],
+        "augmentation": [str, Augmentation],
+        "auxiliary": [str, WhichViewTask, None],
+        "auxiliary_weight": [Interval(Real, 0, None, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "validation_fraction": [
+            Interval(Real, 0, 0.5, closed="both"),
+            HasMethods("split"),
+        ],
+        "selection": [StrOptions({"last", "best", "average_last_k"})],
+        "n_average": [Interval(Integral, 1, None, closed="left")],
+        **NETWORK_CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        pretrainer: Any = None,
+        *,
+        backbone: str | nn.Module | Callable[[], nn.Module] | None = None,
+        weights: Any = None,
+        stem: str = "auto",
+        head: str = "auto",
+        hidden_size: int = 1024,
+        dropout: float = 0.5,
+        frozen: bool = False,
+        phases: str | list[Phase] = "auto",
+        augmentation: str | Augmentation = "auto",
+        auxiliary: str | WhichViewTask | None = None,
+        auxiliary_weight: float = 1.0,
+        class_weight: dict | str | None = None,
+        label_smoothing: float = 0.0,
+        validation_fraction: Any = 0.0,
+        selection: str = "last",
+        n_average: int = 10,
+        image_size: int | Sequence[int] | None = None,
+        image_shape: Sequence[int] | str | None = None,
+        value_range: Sequence[float] | str = "auto",
+        out_of_range: str = "auto",
+        color: Color = "auto",
+        resize: Resize = "squash",
+        precision: str = "auto",
+        device: str | torch.device = "auto",
+        callbacks: list | None = None,
+        n_jobs: int | None = -1,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self.pretrainer = pretrainer
+        self.backbone = backbone
+        self.weights = weights
+        self.stem = stem
+        self.head = head
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+        self.frozen = frozen
+        self.phases = phases
+        self.augmentation = augmentation
+        self.auxiliary = auxiliary
+        self.auxiliary_weight = auxiliary_weight
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.validation_fraction = validation_fraction
+        self.selection = selection
+        self.n_average = n_average
+        self.image_size = image_size
+        self.image_shape = image_shape
+        self.value_range = value_range
+        self.out_of_range = out_of_range
+        self.color = color
+        self.resize = resize
+        self.precision = precision
+        self.device = device
+        self.callbacks = callbacks
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Pretrain, if asked to, and learn the labels.
+
+        Parameters
+        ----------
+        X : paths, arrays, images or rows, n of them
+            As in `SelfSupervisedPretrainer`.
+        y : array-like of shape (n,)
+            Classes, numbers or strings; -1 marks an image without a label.
+        groups : array-like of shape (n,), optional
+            The patient of each image, whom ``validation_fraction`` keeps in one part;
+            the pretrainer gets them, too. A search or cross-validation passes them on
+            only by metadata routing, after ``set_fit_request(groups=True)``.
+        sample_weight : array-like of shape (n,), optional
+            What each image counts, at least 0.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an image, a parameter, ``y``, ``groups`` or ``sample_weight`` is not
+            usable; it is named.
+        NonFiniteLossError
+            If a loss becomes NaN or infinite.
+        KeyboardInterrupt
+            On Ctrl-C, after the weights so far have been kept, those of the pretraining
+            included.
+        """
+        return self._fit_or_restore(X, y, groups, sample_weight=sample_weight)

@@ -1,0 +1,284 @@
+"""How a classifier is fine-tuned: labels, split, pretraining, phases."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from skssl._inner_split import inner_split
+from skssl._labels import check_groups, check_labels, labels_of
+from skssl._random import isolated_rng, spawn_seeds
+from skssl._sklearn import check_sample_weight, safe_indexing
+from skssl._starting_point import StartingPointMixin
+from skssl.augment import resolve_augmentation
+from skssl.data import ImageSource
+from skssl.engine import (
+    EpochKeeper,
+    LabelledViews,
+    LabelModule,
+    PhaseRecord,
+    get_phases,
+    resolve_device,
+    score_labels,
+)
+from skssl.nn import Classifier
+from skssl.pretext import TARGETED_TASKS, TrainingInfo, WhichViewTask
+
+_FLAT_INFO = TrainingInfo(n_images=2, n_channels=3, image_size=(8, 8), batch_size=2)
+
+
+class Seeds(NamedTuple):
+    """One seed for each thing that is random in a fine-tuning."""
+
+    split: int
+    pretraining: int
+    weights: int
+    training: int
+
+
+class Labelled(NamedTuple):
+    """The labelled images: their rows in X, and what is known of each image of X."""
+
+    rows: np.ndarray  # (m,), int
+    target: np.ndarray  # (n,), int64, 0 where there is no label
+    weight: np.ndarray  # (n,), float64
+
+
+class FineTuningMixin(StartingPointMixin):
+    """Fit pretrainer, head and backbone, with the parameters of the estimator."""
+
+    def _fit(
+        self, X: Any, y: Any, groups: Any, *, sample_weight: Any = None, **_: Any
+    ) -> None:
+        device = resolve_device(self.device)
+        pretrainer = self._new_pretrainer()
+        source = self._image_source(X, reset=True)
+        n = len(source)
+        groups = check_groups(groups, n)
+        labelled = self._read_labels(y, sample_weight, n)
+        self._check_choices(pretrainer)
+        seeds = Seeds(*spawn_seeds(self.random_state, len(Seeds._fields)))
+        train, held = self._split(labelled, groups, seeds.split)
+        stop = None
+        if pretrainer is not None:
+            self.pretrainer_ = pretrainer
+            seen = _not_of(held, n, groups)
+            parts = [
+                None if a is None else safe_indexing(a, seen) for a in (X, y, groups)
+            ]
+            try:
+                self._pretrain(*parts, seed=seeds.pretraining)
+            except KeyboardInterrupt as interrupt:
+                if not hasattr(pretrainer, "backbone_"):
+                    raise
+                stop = interrupt  # after what was pretrained has been kept
+        self._settle_images(source, train)
+        self._settle_precision(device)
+        info = TrainingInfo(
+            n_images=len(train),
+            n_channels=self._image_format.n_channels,
+            image_size=self.image_size_,
+            batch_size=2,
+        )
+        views = self._views(info)
+        self.phases_ = get_phases(self._phases())
+        with isolated_rng(seeds.weights, device):
+            classifier = Classifier(*self._build(info))
+            module = self._module(classifier, labelled, train, views)
+        if stop is not None:
+            self._keep(classifier.to(device), PhaseRecord())
+            raise stop
+        store = self._read(source, train, self._store_size)
+        if self.pretrainer is None and self._starts_at_random():
+            classifier.backbone.set_normalization(*store.pixel_statistics())
+        self._train(
+            module,
+            store,
+            seed=seeds.training,
+            device=device,
+            task=views,
+            keeper=self._keeper(),
+            score=self._score_of(source, labelled.target, held, device),
+        )
+
+    def _read_labels(self, y: Any, sample_weight: Any, n: int) -> Labelled:
+        """Check labels and weights; rows that weigh nothing have no label."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        if getattr(y, "ndim", 1) == 2:
+            y = column_or_1d(y, warn=True)
+        y = check_labels(y, n)
+        if y.dtype.kind == "f":
+            assert_all_finite(y, input_name="y")
+        weight = np.ones(n)
+        if sample_weight is not None:
+            weight = check_sample_weight(
+                sample_weight,
+                np.empty((n, 1)),
+                dtype=np.float64,
+                ensure_non_negative=True,
+            )
+        rows, labels = labels_of(y)
+        check_classification_targets(labels)
+        counts = weight[rows] > 0
+        rows, labels = rows[counts], labels[counts]
+        self.classes_ = np.unique(labels)
+        if len(self.classes_) < 2:
+            found = ", ".join(map(repr, self.classes_.tolist())) or "none"
+            raise ValueError(
+                f"y has {len(self.classes_)} class ({found}) that counts, while at "
+                "least 2 classes are needed; -1 means no label."
+            )
+        target = np.zeros(n, dtype=np.int64)
+        target[rows] = np.searchsorted(self.classes_, labels)
+        return Labelled(rows, target, weight)
+
+    def _split(
+        self, labelled: Labelled, groups: np.ndarray | None, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Hold the validation part out, and keep which rows are in which part."""
+        train, held = inner_split(
+            labelled.rows,
+            self.validation_fraction,
+            y=self.classes_[labelled.target],
+            groups=groups,
+            seed=seed,
+        )
+        self.sample_indices_, self.validation_indices_ = train, held
+        return train, held
+
+    def _check_choices(self, pretrainer: Any) -> None:
+        """Refuse what cannot work before anything is trained."""
+        self._check_start()
+        self._check_pretrained_head(pretrainer)
+        if self.phases != "auto":
+            get_phases(self.phases)
+        self._views(_FLAT_INFO)
+        if self.selection == "best" and not self.validation_fraction:
+            raise ValueError(
+                "selection='best' needs held-out images to choose by: set "
+                "validation_fraction, such as 0.2."
+            )
+        if not self.frozen:
+            return
+        if self.auxiliary is not None:
+            raise ValueError(
+                "auxiliary would teach nothing with frozen=True, which holds the "
+                "backbone still: give one of the two."
+            )
+        named = "frozen" if self.phases == "auto" else self.phases
+        trained = {phase.train for phase in get_phases(named)}
+        if trained != {"head"}:
+            raise ValueError(
+                "frozen=True holds the backbone still, but phases are to train "
+                f"{sorted(trained - {'head'})}: give phases with train='head', or "
+                "frozen=False."
+            )
+
+    def _phases(self) -> Any:
+        if self.phases != "auto":
+            return self.phases
+        if self.frozen:
+            return "frozen"
+        return "scratch" if self._starts_at_random() else "finetune"
+
+    def _views(self, info: TrainingInfo) -> LabelledViews:
+        """Settle the augmentation: nothing in it may undo a pretext."""
+        auxiliary = self.auxiliary
+        if isinstance(auxiliary, str):
+            auxiliary = auxiliary_task(auxiliary)
+        elif auxiliary is not None and auxiliary.augmentation != "auto":
+            raise ValueError(
+                f"auxiliary={auxiliary!r} shares the views of the labels: set the "
+                "classifier's augmentation instead of its own."
+            )
+        augmentation = resolve_augmentation(
+            "self_trans_finetune" if self.augmentation == "auto" else self.augmentation,
+            info.n_channels,
+        )
+        if self.augmentation == "auto":
+            for task in (self._pretext(), auxiliary):
+                if task is not None:
+                    augmentation = augmentation.without(*task.forbidden_augmentations)
+        if auxiliary is not None:
+            auxiliary = clone(auxiliary).set_params(augmentation=augmentation)
+            auxiliary = auxiliary.resolve(info)
+        return LabelledViews(augmentation, auxiliary)
+
+    def _module(
+        self,
+        classifier: Classifier,
+        labelled: Labelled,
+        train: np.ndarray,
+        views: LabelledViews,
+    ) -> LabelModule:
+        """Put the classifier together with the labels that it is to learn."""
+        weight = labelled.weight[train]
+        if self.class_weight is not None:
+            # Of the training part alone: what is held out changes no weight.
+            labels = self.classes_[labelled.target[train]]
+            weight = weight * compute_sample_weight(self.class_weight, labels)
+        if not weight.all():
+            raise ValueError(
+                "class_weight is 0 for a class, which then cannot be learned: leave "
+                "its images out, or label them -1."
+            )
+        auxiliary = views.auxiliary
+        return LabelModule(
+            classifier,
+            torch.from_numpy(labelled.target[train]),
+            weight=_relative(weight),
+            label_smoothing=self.label_smoothing,
+            n_versions=None if auxiliary is None else auxiliary.n_versions,
+            auxiliary_weight=self.auxiliary_weight,
+        )
+
+    def _keeper(self) -> EpochKeeper | None:
+        if self.selection == "last":
+            return None
+        return EpochKeeper(None if self.selection == "best" else self.n_average)
+
+    def _score_of(
+        self,
+        source: ImageSource,
+        target: np.ndarray,
+        held: np.ndarray,
+        device: torch.device,
+    ) -> Any:
+        if len(held) == 0:
+            return None
+        images = self._read(source, held, self.image_size_).images
+        of_held = torch.from_numpy(target[held])
+        return score_labels(images, of_held, self.image_size_, device)
+
+
+def auxiliary_task(name: str) -> WhichViewTask:
+    """Return the auxiliary pretext of a name."""
+    if name not in ("flip", "rotation"):
+        raise ValueError(
+            f"auxiliary must be 'flip', 'rotation' or a task, got {name!r}."
+        )
+    return TARGETED_TASKS[name]()
+
+
+def _not_of(held: np.ndarray, n: int, groups: np.ndarray | None) -> np.ndarray:
+    """Return the rows that are neither held out nor of a patient who is."""
+    out = np.zeros(n, dtype=bool)
+    out[held] = True
+    if groups is not None:
+        out |= np.isin(groups, groups[held])
+    return np.flatnonzero(~out)
+
+
+def _relative(weight: np.ndarray) -> torch.Tensor | None:
+    """Return weights of mean 1, or None where all are equal."""
+    if np.all(weight == weight[0]):
+        return None
+    return torch.from_numpy(weight / weight.mean()).float()
