@@ -39,6 +39,43 @@ def speed_tables(results: Path) -> str:
     return "\n".join(tables) or NOT_MEASURED
 
 
+def transfer_tables(results: Path) -> str:
+    """Return a table for each network of ``transfer_*.json``."""
+    tables = []
+    for measured in _read(results, "transfer_*.json"):
+        rows = measured["rows"]
+        for network in dict.fromkeys(row["network"] for row in rows):
+            mine = [row for row in rows if row["network"] == network]
+            tables.append(f".. rubric:: {network}\n\n{_transfer_table(mine)}")
+        tables.append(_circumstances(measured))
+    return "\n\n".join(tables) or NOT_MEASURED
+
+
+def _transfer_table(rows: list[dict[str, Any]]) -> str:
+    lines = []
+    for name in dict.fromkeys(row["run"] for row in rows):
+        mine = [row for row in rows if row["run"] == name]
+        accuracies = (
+            f"{row['accuracy']:.3f} ± {row['accuracy_half_width']:.3f}" for row in mine
+        )
+        means = (
+            _mean_and_spread([row[figure] for row in mine])
+            for figure in ("accuracy", "balanced_accuracy", "auc", "f1")
+        )
+        told = _mean(mine, "flip_accuracy", ".3f")
+        lines.append((name, "; ".join(accuracies), *means, told))
+    header = (
+        "Start",
+        "Accuracy ± 95 %, each seed",
+        "Accuracy",
+        "Balanced accuracy",
+        "AUC",
+        "F1",
+        "Flips told",
+    )
+    return list_table(header, lines)
+
+
 def _read(results: Path, pattern: str) -> Iterator[dict[str, Any]]:
     for path in sorted(results.glob(pattern)):
         yield json.loads(path.read_text(encoding="utf-8"))

@@ -10,7 +10,12 @@ from typing import Any
 
 import torch
 from list_tables import list_table
-from measured import comparison_tables, gain_tables, speed_tables
+from measured import (
+    comparison_tables,
+    gain_tables,
+    speed_tables,
+    transfer_tables,
+)
 from method_pages import (
     advice_table,
     needs_table,
@@ -24,6 +29,7 @@ from skssl._defaults import (
     default_warmup_epochs,
 )
 from skssl.augment import RECIPES, Augmentation
+from skssl.engine import PHASES
 from skssl.pretext import MoCo, TrainingInfo
 
 
@@ -59,6 +65,18 @@ def defaults_table() -> str:
     return list_table(header, rows)
 
 
+def phases_table() -> str:
+    """Return one row for each phase of each named list."""
+    rows = []
+    for name, phases in PHASES.items():
+        for i, phase in enumerate(phases, start=1):
+            lr = f"{phase.lr:g}"
+            of_list = (f"``{name}``" if i == 1 else "", i, phase.train)
+            rows.append((*of_list, phase.optimizer, lr, phase.epochs, phase.batch_size))
+    header = ("Name", "Phase", "Trains", "Optimizer", "Rate", "Epochs", "Batch")
+    return list_table(header, rows)
+
+
 def _number(value: float | tuple[float, float]) -> str:
     """Return a number, or a pair of them, short enough for a cell."""
     if isinstance(value, tuple):
@@ -78,6 +96,8 @@ def write_tables(app: Any) -> None:
         "optimizers": optimizer_table(),
         "recipes": recipe_table(),
         "defaults": defaults_table(),
+        "phases": phases_table(),
+        "transfers": transfer_tables(results),
         "gains": gain_tables(results),
         "comparisons": comparison_tables(results),
         "speeds": speed_tables(results),

@@ -1,0 +1,147 @@
+"""Fine-tuning on COVID-CT: from random weights, from SimCLR, and from the flip pretext.
+
+For each network and seed, on the official split: classifiers trained on the labelled
+images of train and val, scored once on test. The flip pretext sees the first 0, 25,
+50, 75 and 100 % of these images, as in Ewen & Khan 2020. Settings were fixed with
+``--score-on val``, which trains on train alone. What the file has is not repeated.
+
+    python benchmarks/bench_transfer.py --data covid-ct
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from _report import save
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+
+from skssl import (
+    FineTuneClassifier,
+    Phase,
+    SelfSupervisedPretrainer,
+    TargetedFlipPretrainer,
+)
+from skssl.augment import get_recipe
+from skssl.datasets import load_covid_ct
+from skssl.metrics import bootstrap_interval
+
+SIZE = 112  # px
+FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+FLIPS = {f"flip {fraction:.0%}": fraction for fraction in FRACTIONS}
+RUNS = ("random init", "SimCLR, frozen", "SimCLR, fine-tuned", *FLIPS)
+# From random weights, so not the papers' rates; equal for all but the frozen run.
+FLIP_PHASES = [Phase("all", epochs=20, schedule="cosine", warmup=0.05)]
+LABEL_PHASES = [Phase("all", epochs=30, schedule="cosine", warmup=0.05)]
+SSL_EPOCHS = 40
+
+
+def make_classifier(run: str, network: str, seed: int, ssl: object) -> object:
+    """Return the classifier of a run, not fitted."""
+    settings = {
+        "head": "mlp",
+        "phases": LABEL_PHASES,
+        # Without mirrors, which the flip pretext rules out.
+        "augmentation": get_recipe("self_trans_finetune", p_horizontal_flip=0.0),
+        "random_state": seed,
+    }
+    if run == "random init":
+        return FineTuneClassifier(backbone=network, image_size=SIZE, **settings)
+    if run in FLIPS:
+        flip = TargetedFlipPretrainer(
+            backbone=network,
+            image_size=SIZE,
+            phases=FLIP_PHASES,
+            fraction=FLIPS[run],
+            random_state=seed,
+        )
+        return FineTuneClassifier(flip, **{**settings, "head": "auto"})
+    if run == "SimCLR, frozen":
+        settings |= {"frozen": True, "phases": "frozen"}
+    return FineTuneClassifier(ssl, **settings)
+
+
+def score(clf: object, X: object, y: np.ndarray, groups: np.ndarray) -> dict:
+    """Return the figures of one classifier on images that it has not seen."""
+    odds = clf.decision_function(X)
+    told = odds > 0
+    accuracy = float(np.mean(told == y))
+    auc = bootstrap_interval(y, odds, groups=groups, random_state=0)
+    figures = {
+        "accuracy": accuracy,
+        # As the paper has it: 1.96 sqrt(p (1 - p) / n).
+        "accuracy_half_width": 1.96 * (accuracy * (1 - accuracy) / len(y)) ** 0.5,
+        "balanced_accuracy": balanced_accuracy_score(y, told),
+        "auc": roc_auc_score(y, odds),
+        "auc_low": auc.low,
+        "auc_high": auc.high,
+        "f1": f1_score(y, told),
+    }
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def main() -> None:
+    """Run what is asked for and not in the file yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--networks", nargs="+", default=["resnet18", "crnet"])
+    parser.add_argument("--runs", nargs="+", default=RUNS, choices=RUNS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--score-on", choices=["test", "val"], default="test")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    name = "transfer_covid-ct.json" if args.score_on == "test" else "transfer_val.json"
+    path = args.json or Path(__file__).parent / "results" / name
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    done = {(row["network"], row["run"], row["seed"]) for row in rows}
+    scans = load_covid_ct(args.data)
+    splits = ["train", "val"] if args.score_on == "test" else ["train"]
+    train = np.flatnonzero(np.isin(scans.split, splits))
+    test = np.flatnonzero(scans.split == args.score_on)
+    X, y, groups = scans.data[train], scans.target[train], scans.groups[train]
+    for network in args.networks:
+        for seed in args.seeds:
+            left = [run for run in args.runs if (network, run, seed) not in done]
+            ssl = None
+            if any("SimCLR" in run for run in left):
+                ssl = SelfSupervisedPretrainer(
+                    "simclr",
+                    backbone=network,
+                    image_size=SIZE,
+                    max_epochs=SSL_EPOCHS,
+                    batch_size=32,
+                    random_state=seed,
+                ).fit(X)
+            for run in left:
+                start = time.perf_counter()
+                frozen = None if ssl is None else FrozenEstimator(ssl)
+                clf = make_classifier(run, network, seed, frozen)
+                clf.fit(X, y, groups=groups)
+                unseen = (a[test] for a in (scans.data, scans.target, scans.groups))
+                row = {"network": network, "run": run, "seed": seed}
+                row |= score(clf, *unseen)
+                row["loss"] = round(clf.history_[-1]["loss"], 4)
+                row["seconds"] = round(time.perf_counter() - start, 1)
+                if FLIPS.get(run):
+                    pretext = clf.pretrainer_
+                    row["flip_accuracy"] = round(pretext.score(scans.data[test]), 4)
+                rows.append(row)
+                print(" · ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+                save(path, {"settings": settings(args.score_on), "rows": rows})
+
+
+def settings(score_on: str) -> dict:
+    """Return what the rows have in common."""
+    return {
+        "image_size": SIZE,
+        "score_on": score_on,
+        "ssl_epochs": SSL_EPOCHS,
+        "flip_phases": [repr(phase) for phase in FLIP_PHASES],
+        "label_phases": [repr(phase) for phase in LABEL_PHASES],
+    }
+
+
+if __name__ == "__main__":
+    main()
