@@ -49,7 +49,7 @@ SETTINGS = {
 }
 SIZES: dict[str, dict[str, float]] = {
     "phantoms": {"n_test": 400, "n_draws": 5, "lesion_contrast": 2.0},
-    "xray": {"n_unlabelled": 1000, "n_draws": 5},
+    "xray": {"n_unlabelled": 1000, "n_draws": 20},
     "covid-ct": {},
 }
 RAW, UNTRAINED, UNTRAINED_VIT = "raw pixels (PCA)", "untrained", "untrained ViT"
