@@ -37,8 +37,9 @@ class Flip(WhichViewTask):
     Differences: the paper does not augment. Here "auto" does (**our choice**), since a
     network soon knows a few hundred images by heart, and none of what is left of the
     recipes exchanges left and right. The paper trains from ImageNet weights, in three
-    runs by RMSprop and SGD, with the head of the later classifier; here it is one run
-    by AdamW, from any weights, and the head is one linear layer.
+    runs by RMSprop and SGD, with the head of the later classifier, as
+    `skssl.TargetedFlipPretrainer` does; here it is one run by AdamW, from any weights,
+    and the head is one linear layer.
 
     References
     ----------

@@ -253,8 +253,9 @@ def test_the_papers_phases_are_the_default():
 @pytest.mark.filterwarnings("default")
 def test_a_pretext_that_is_not_learned_is_told(make_flip, scans):
     symmetric = np.maximum(scans.data, scans.data[:, :, ::-1])
-    with pytest.warns(NothingLearnedWarning, match="its loss stayed at"):
+    with pytest.warns(NothingLearnedWarning, match="its loss stayed at") as caught:
         make_flip(phases=[Phase(lr=1e-5, epochs=1)], dropout=0.0).fit(symmetric)
+    assert caught[0].filename == __file__  # where fit was called
 
 
 def test_the_same_seed_gives_the_same_bits(make_flip, scans):
