@@ -122,7 +122,8 @@ class FineTuneClassifier(
     Rows with y = -1 have no label, as in ``sklearn.semi_supervised``: the pretrainer
     gets them, and nothing else. It never gets a validation patient, nor does the value
     range or the normalisation of the pixels, so that with ``selection="last"`` what is
-    held out does not touch the weights. With "best" it chooses the epoch only.
+    held out does not touch the weights. With "best" it chooses the epoch only. (The
+    stratified split itself looks at all labels; a splitter may not.)
 
     Each image weighs ``sample_weight`` times its ``class_weight``, scaled to a mean of
     1; "balanced" looks at the training part alone. The mean over a batch is of the
