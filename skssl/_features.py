@@ -14,6 +14,7 @@ from skssl._images import ImageInputMixin
 from skssl._sklearn import Interval, StrOptions
 from skssl.data import iter_batches
 from skssl.engine import resolve_device
+from skssl.nn import Backbone
 
 #: Constraints of the parameters that all estimators with a network have.
 NETWORK_CONSTRAINTS: dict[str, list] = {
@@ -40,6 +41,8 @@ class ImageNetworkMixin(ImageInputMixin):
     """
 
     _modules: ClassVar[tuple[str, ...]] = ("backbone_", "pretext_module_")
+    backbone: Any
+    weights: Any
     device: str | torch.device
     device_: str
 
@@ -67,6 +70,10 @@ class ImageNetworkMixin(ImageInputMixin):
                 out[start : start + len(batch)] = rows.cpu().numpy()  # sync
                 start += len(batch)
         return out
+
+    def _starts_at_random(self) -> bool:
+        """Tell whether nobody has trained the backbone."""
+        return self.weights is None and not isinstance(self.backbone, Backbone)
 
     def _fit(self, X: Any, y: Any, groups: Any, **options: Any) -> None:
         """Read, train and keep; an earlier fit is forgotten before."""

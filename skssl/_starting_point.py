@@ -126,7 +126,7 @@ class StartingPointMixin(PhasedTrainingMixin):
         """Tell whether nobody has trained the backbone."""
         if self.pretrainer is not None:
             return self.pretrainer_.n_iter_ == 0 and self.pretrainer_.weights is None
-        return self.weights is None and not isinstance(self.backbone, Backbone)
+        return super()._starts_at_random()
 
     def _pretext(self) -> PretextTask | None:
         """Return the pretext that the backbone learned last, if any."""

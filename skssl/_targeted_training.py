@@ -19,7 +19,7 @@ from skssl.engine import (
     score_versions,
 )
 from skssl.exceptions import NothingLearnedWarning
-from skssl.nn import Backbone, Classifier, ClassifierHead, build_backbone
+from skssl.nn import Classifier, ClassifierHead, build_backbone
 from skssl.pretext import TrainingInfo, WhichViewTask, targeted_task
 
 _AT_CHANCE = 0.97  # of the logarithm of the number of classes
@@ -51,7 +51,7 @@ class TargetedTrainingMixin(PhasedTrainingMixin):
             classifier = self._make_classifier(info, self.task_.n_versions)
         shown = train if len(train) else np.arange(n)
         store = self._read(source, shown, self._store_size)
-        if self.weights is None and not isinstance(self.backbone, Backbone):
+        if self._starts_at_random():
             classifier.backbone.set_normalization(*store.pixel_statistics())
         if not len(train):
             self._keep(classifier.to(device), PhaseRecord())
@@ -93,8 +93,7 @@ class TargetedTrainingMixin(PhasedTrainingMixin):
     def _phases(self) -> str | list[Phase]:
         if self.phases != "auto":
             return self.phases
-        at_random = self.weights is None and not isinstance(self.backbone, Backbone)
-        return "scratch" if at_random else "ewen2020_pretext"
+        return "scratch" if self._starts_at_random() else "ewen2020_pretext"
 
     def _asked(self, task: WhichViewTask) -> WhichViewTask:
         """Return a copy of the task with the augmentation that was asked for."""

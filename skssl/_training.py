@@ -73,7 +73,7 @@ class PretrainingMixin(BackboneFeaturesMixin):
                 groups=groups,
                 n_jobs=self.n_jobs,
             ).to(device)
-            if self.weights is None and not isinstance(self.backbone, Backbone):
+            if self._starts_at_random():
                 statistics = store.pixel_statistics()
                 for part in net.module_.modules():
                     if isinstance(part, Backbone):  # the target networks, too

@@ -84,13 +84,7 @@ class EpochLog(Callback):
         read = torch.cat([h, of_views, loss[None]]).cpu()  # sync: once an epoch
         seconds = time.perf_counter() - self.start_
         figures = _figures(*read.split([len(h), len(of_views), 1]))
-        for name, value in {
-            "lr": net.step_lr_,
-            "seconds": seconds,
-            "images_per_second": net.epoch_images_ / seconds,
-            **figures,
-        }.items():
-            net.history.record(name, value)
+        record_epoch(net, figures, seconds)
         if not math.isfinite(figures["loss"]):
             raise NonFiniteLossError(
                 f"the pretext loss became {figures['loss']} in epoch "
@@ -98,6 +92,17 @@ class EpochLog(Callback):
                 "lower lr, a longer warm-up (warmup_epochs), precision='float32', or a "
                 "higher temperature."
             )
+
+
+def record_epoch(net: Any, figures: dict[str, float], seconds: float) -> None:
+    """Write figures of an epoch, its rate and its speed to the history."""
+    for name, value in {
+        "lr": net.step_lr_,
+        "seconds": seconds,
+        "images_per_second": net.epoch_images_ / seconds,
+        **figures,
+    }.items():
+        net.history.record(name, value)
 
 
 def _figures(h: Tensor, of_views: Tensor, loss: Tensor) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from skorch.callbacks import Callback
 
+from skssl.engine.callbacks import record_epoch
 from skssl.exceptions import NonFiniteLossError
 
 __all__ = ["EpochKeeper", "PhaseLog"]
@@ -40,13 +41,7 @@ class PhaseLog(Callback):
             names += ["val_loss", "val_accuracy"]
         figures = dict(zip(names, torch.cat(read).tolist(), strict=True))  # sync
         seconds = time.perf_counter() - self.start_
-        for name, value in {
-            **figures,
-            "lr": net.step_lr_,
-            "seconds": seconds,
-            "images_per_second": net.epoch_images_ / seconds,
-        }.items():
-            net.history.record(name, value)
+        record_epoch(net, figures, seconds)
         if not math.isfinite(figures["loss"]):
             raise NonFiniteLossError(
                 f"the loss became {figures['loss']} in epoch {net.history[-1, 'epoch']}"
