@@ -1,10 +1,8 @@
 """Self-supervised pretraining of small medical image sets for scikit-learn."""
 
 from skssl._finetune import FineTuneClassifier
-from skssl._pretrainer import SelfSupervisedPretrainer
-from skssl._probe import Probe
-from skssl._targeted import TargetedPretrainer
-from skssl._targeted_flip import TargetedFlipPretrainer
+from skssl._pretrain import Probe, SelfSupervisedPretrainer
+from skssl._targeted import TargetedFlipPretrainer, TargetedPretrainer
 from skssl._version import __version__
 from skssl.engine import Phase
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._defaults import (
+from skssl._base import choose_image_size, choose_store_size, draw_rows
+from skssl._pretrain.defaults import (
     default_batch_size,
     default_max_epochs,
     default_warmup_epochs,
 )
-from skssl._images import choose_image_size, choose_store_size, draw_rows
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

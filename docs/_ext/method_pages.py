@@ -8,7 +8,7 @@ from list_tables import list_table
 from torch import nn
 
 from skssl import pretext
-from skssl._defaults import default_max_epochs
+from skssl._pretrain.defaults import default_max_epochs
 from skssl._random import isolated_rng
 from skssl.augment import get_recipe
 from skssl.engine.optimizers import make_optimizer

@@ -23,7 +23,7 @@ from method_pages import (
     write_method_pages,
 )
 
-from skssl._defaults import (
+from skssl._pretrain.defaults import (
     default_batch_size,
     default_max_epochs,
     default_warmup_epochs,

@@ -16,7 +16,7 @@ from skssl import (
     TargetedFlipPretrainer,
     TargetedPretrainer,
 )
-from skssl._training import PretrainingMixin
+from skssl._pretrain import PretrainingMixin
 from skssl.exceptions import NonFiniteLossError
 from skssl.pretext import Flip
 from skssl.testing import tiny_cnn

@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skssl._phased_training import PhasedTrainingMixin
+from skssl._base import PhasedTrainingMixin
 
 
 class PredictionsMixin(ClassifierMixin, PhasedTrainingMixin):

@@ -13,11 +13,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skssl._features import NETWORK_CONSTRAINTS
-from skssl._named import NamedObjectsMixin
+from skssl._base import NETWORK_CONSTRAINTS, NamedObjectsMixin
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
-from skssl._targeted_training import TargetedTrainingMixin
+from skssl._targeted.training import TargetedTrainingMixin
 from skssl.augment import Augmentation, get_recipe
 from skssl.data import Color, Resize
 from skssl.engine import (

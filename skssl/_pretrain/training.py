@@ -7,15 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from skssl._defaults import (
+from skssl._base import (
+    BackboneFeaturesMixin,
+    check_groups,
+    check_labels,
+    draw_rows,
+    labelled_rows,
+)
+from skssl._pretrain.defaults import (
     default_batch_size,
     default_max_epochs,
     default_warmup_epochs,
 )
-from skssl._features import BackboneFeaturesMixin
-from skssl._images import draw_rows
-from skssl._labels import check_groups, check_labels, labelled_rows
-from skssl._probe import Probe
+from skssl._pretrain.probe import Probe
 from skssl._random import isolated_rng, spawn_seeds
 from skssl.data import ImageStore
 from skssl.engine import (

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skssl._features import BackboneFeaturesMixin
+from skssl._base.features import BackboneFeaturesMixin
 from skssl._random import isolated_rng
 from skssl.data import ImageSource, ImageStore
 from skssl.engine import (

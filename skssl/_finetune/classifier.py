@@ -9,14 +9,13 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
-from skssl._features import NETWORK_CONSTRAINTS
-from skssl._finetuning import FineTuningMixin, auxiliary_task
-from skssl._named import NamedObjectsMixin
-from skssl._predictions import PredictionsMixin
+from skssl._base import NETWORK_CONSTRAINTS, NamedObjectsMixin
+from skssl._finetune.predictions import PredictionsMixin
+from skssl._finetune.training import FineTuningMixin, auxiliary_task
+from skssl._pretrain import PretrainingMixin
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skssl._targeted import TargetedPretrainer
-from skssl._training import PretrainingMixin
 from skssl.augment import Augmentation, get_recipe
 from skssl.data import Color, Resize
 from skssl.engine import Phase

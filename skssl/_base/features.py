@@ -10,7 +10,7 @@ import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skssl._images import ImageInputMixin
+from skssl._base.images import ImageInputMixin
 from skssl._sklearn import Interval, StrOptions
 from skssl.data import iter_batches
 from skssl.engine import resolve_device

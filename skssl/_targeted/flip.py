@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skssl._random import RandomState
-from skssl._targeted import TargetedPretrainer
+from skssl._targeted.pretrainer import TargetedPretrainer
 from skssl.augment import Augmentation, get_recipe
 from skssl.data import Color, Resize
 from skssl.engine import Phase

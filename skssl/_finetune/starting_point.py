@@ -8,9 +8,12 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skssl._features import BackboneFeaturesMixin
-from skssl._images import choose_image_size, choose_store_size
-from skssl._phased_training import PhasedTrainingMixin
+from skssl._base import (
+    BackboneFeaturesMixin,
+    PhasedTrainingMixin,
+    choose_image_size,
+    choose_store_size,
+)
 from skssl._targeted import TargetedPretrainer
 from skssl.data import ImageSource, survey_images
 from skssl.nn import Backbone, ClassifierHead, build_backbone

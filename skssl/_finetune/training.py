@@ -9,11 +9,10 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skssl._inner_split import inner_split
-from skssl._labels import check_groups, check_labels, labels_of
+from skssl._base import check_groups, check_labels, inner_split, labels_of
+from skssl._finetune.starting_point import StartingPointMixin
 from skssl._random import isolated_rng, spawn_seeds
 from skssl._sklearn import check_sample_weight, safe_indexing
-from skssl._starting_point import StartingPointMixin
 from skssl.augment import resolve_augmentation
 from skssl.data import ImageSource
 from skssl.engine import (
@@ -67,15 +66,7 @@ class FineTuningMixin(StartingPointMixin):
         if pretrainer is not None:
             self.pretrainer_ = pretrainer
             seen = _not_of(held, n, groups)
-            parts = [
-                None if a is None else safe_indexing(a, seen) for a in (X, y, groups)
-            ]
-            try:
-                self._pretrain(*parts, seed=seeds.pretraining)
-            except KeyboardInterrupt as interrupt:
-                if not hasattr(pretrainer, "backbone_"):
-                    raise
-                stop = interrupt  # after what was pretrained has been kept
+            stop = self._pretrain_on(seen, X, y, groups, seed=seeds.pretraining)
         self._settle_images(source, train)
         self._settle_precision(device)
         info = TrainingInfo(
@@ -104,6 +95,19 @@ class FineTuningMixin(StartingPointMixin):
             keeper=self._keeper(),
             score=self._score_of(source, labelled.target, held, device),
         )
+
+    def _pretrain_on(
+        self, rows: np.ndarray, X: Any, y: Any, groups: Any, *, seed: int
+    ) -> KeyboardInterrupt | None:
+        """Pretrain on rows of X; return the Ctrl-C after which something was kept."""
+        parts = [None if a is None else safe_indexing(a, rows) for a in (X, y, groups)]
+        try:
+            self._pretrain(*parts, seed=seed)
+        except KeyboardInterrupt as interrupt:
+            if not hasattr(self.pretrainer_, "backbone_"):
+                raise
+            return interrupt
+        return None
 
     def _read_labels(self, y: Any, sample_weight: Any, n: int) -> Labelled:
         """Check labels and weights; rows that weigh nothing have no label."""

@@ -8,12 +8,11 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from skssl._features import NETWORK_CONSTRAINTS
-from skssl._named import NamedObjectsMixin
-from skssl._probe import Probe
+from skssl._base import NETWORK_CONSTRAINTS, NamedObjectsMixin
+from skssl._pretrain.probe import Probe
+from skssl._pretrain.training import PretrainingMixin
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
-from skssl._training import PretrainingMixin
 from skssl.data import Color, Resize
 from skssl.pretext import PretextTask, get_pretext
 

@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from skssl._inner_split import inner_split
-from skssl._labels import check_groups, check_labels, labels_of
-from skssl._phased_training import PhasedTrainingMixin
+from skssl._base import (
+    PhasedTrainingMixin,
+    check_groups,
+    check_labels,
+    inner_split,
+    labels_of,
+)
 from skssl._random import isolated_rng, spawn_seeds
 from skssl.engine import (
     Phase,
