@@ -35,6 +35,7 @@ from _scoring import (
     score_test,
 )
 from _studies import STUDIES, Study
+from joblib import cpu_count
 from sklearn.pipeline import Pipeline
 
 from skssl import SelfSupervisedPretrainer
@@ -206,7 +207,7 @@ def main() -> None:
     done = {(row["features"], row["seed"]) for row in rows}
     asked = [(m, seed) for seed in args.seeds for m in args.methods]
     left = [pair for pair in asked if pair not in done]
-    n_threads = max(1, (os.cpu_count() or 1) // args.jobs)
+    n_threads = max(1, cpu_count() // args.jobs)
     os.environ["OMP_NUM_THREADS"] = str(n_threads)  # of the processes to come
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.jobs, spawn, max_tasks_per_child=1) as pool:
