@@ -89,6 +89,7 @@ loss_axis = figure.add_subplot(grid[1, :2])
 loss_axis.plot(
     [row["epoch"] for row in ssl.history_], [row["loss"] for row in ssl.history_]
 )
+loss_axis.locator_params(axis="x", integer=True)
 loss_axis.set(xlabel="epoch", ylabel="NT-Xent loss", title="Pretraining")
 for column, name, scores, interval in (
     (2, "untrained", untrained_scores, untrained),
