@@ -2,8 +2,9 @@
 
 For each network and seed, on the official split: classifiers trained on the labelled
 images of train and val, scored once on test. The flip pretext sees the first 0, 25,
-50, 75 and 100 % of these images, as in Ewen & Khan 2020. Settings were fixed with
-``--score-on val``, which trains on train alone. What the file has is not repeated.
+50, 75 and 100 % of these images, as in Ewen & Khan 2020. The set lies sorted by class, so
+its patients are shuffled before, with the seed. Settings were fixed with ``--score-on
+val``, which trains on train alone. What the file has is not repeated.
 
     python benchmarks/bench_transfer.py --data covid-ct
 """
@@ -63,6 +64,13 @@ def make_classifier(run: str, network: str, seed: int, ssl: object) -> object:
     return FineTuneClassifier(ssl, **settings)
 
 
+def shuffle_patients(groups: np.ndarray, seed: int) -> np.ndarray:
+    """Return the rows in an order in which patients come at random, each in a block."""
+    _, patient = np.unique(groups, return_inverse=True)
+    place = np.random.default_rng(seed).permutation(patient.max() + 1)
+    return np.argsort(place[patient], kind="stable")
+
+
 def score(clf: object, X: object, y: np.ndarray, groups: np.ndarray) -> dict:
     """Return the figures of one classifier on images that it has not seen."""
     odds = clf.decision_function(X)
@@ -100,10 +108,13 @@ def main() -> None:
     splits = ["train", "val"] if args.score_on == "test" else ["train"]
     train = np.flatnonzero(np.isin(scans.split, splits))
     test = np.flatnonzero(scans.split == args.score_on)
-    X, y, groups = scans.data[train], scans.target[train], scans.groups[train]
     for network in args.networks:
         for seed in args.seeds:
             left = [run for run in args.runs if (network, run, seed) not in done]
+            rows_of = train[shuffle_patients(scans.groups[train], seed)]
+            X, y, groups = (
+                a[rows_of] for a in (scans.data, scans.target, scans.groups)
+            )
             ssl = None
             if any("SimCLR" in run for run in left):
                 ssl = SelfSupervisedPretrainer(
