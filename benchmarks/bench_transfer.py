@@ -2,8 +2,8 @@
 
 For each network and seed, on the official split: classifiers trained on the labelled
 images of train and val, scored once on test. The flip pretext sees the first 0, 25,
-50, 75 and 100 % of these images, as in Ewen & Khan 2020. The set lies sorted by class, so
-its patients are shuffled before, with the seed. Settings were fixed with ``--score-on
+50, 75 and 100 % of these images, as in Ewen & Khan 2020. The set lies sorted by class,
+so patients are shuffled before, with the seed. Settings were fixed with ``--score-on
 val``, which trains on train alone. What the file has is not repeated.
 
     python benchmarks/bench_transfer.py --data covid-ct
