@@ -4,6 +4,7 @@ They are written before Sphinx reads the pages that include them. A newly regist
 pretext, a new recipe and a new measurement appear by themselves.
 """
 
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from skssl._pretrain.defaults import (
     default_warmup_epochs,
 )
 from skssl.augment import RECIPES, Augmentation
-from skssl.engine import PHASES
+from skssl.engine import PHASES, Phase
 from skssl.pretext import MoCo, TrainingInfo
 
 
@@ -70,11 +71,30 @@ def phases_table() -> str:
     rows = []
     for name, phases in PHASES.items():
         for i, phase in enumerate(phases, start=1):
-            lr = f"{phase.lr:g}"
             of_list = (f"``{name}``" if i == 1 else "", i, phase.train)
-            rows.append((*of_list, phase.optimizer, lr, phase.epochs, phase.batch_size))
-    header = ("Name", "Phase", "Trains", "Optimizer", "Rate", "Epochs", "Batch")
+            optimizer = phase.optimizer
+            if callable(optimizer):
+                optimizer = f"``torch.optim.{optimizer.__name__}``"
+            lengths = (f"{phase.lr:g}", phase.epochs, phase.batch_size)
+            rows.append((*of_list, optimizer, *lengths, _finer_points(phase)))
+    header = (
+        *("Name", "Phase", "Trains", "Optimizer", "Rate", "Epochs", "Batch"),
+        "Besides",
+    )
     return list_table(header, rows)
+
+
+def _finer_points(phase: Phase) -> str:
+    """Return what else of a phase differs from a constant rate without decay."""
+    schedule = phase.schedule
+    if isinstance(schedule, partial):
+        schedule = f"{schedule.keywords['n_periods']} × cosine"
+    points = [] if schedule == "constant" else [schedule]
+    for name in ("warmup", "layer_decay", "weight_decay"):
+        value = getattr(phase, name)
+        if value != {"warmup": 0, "layer_decay": 1, "weight_decay": 0}[name]:
+            points.append(f"{name} {value:g}")
+    return ", ".join(points)
 
 
 def _number(value: float | tuple[float, float]) -> str:

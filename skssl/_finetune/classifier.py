@@ -46,7 +46,7 @@ class FineTuneClassifier(
     hidden_size : int, default=1024
         Units of the hidden layer of a new "mlp".
     dropout : float, default=0.5
-        Share of them that a step drops, in [0, 1).
+        Share of them that a step drops, in [0, 1). A pretrained head has its own.
     frozen : bool, default=False
         Train the head alone; the backbone keeps its weights and batch statistics.
     phases : str or list of Phase, default="auto"
@@ -59,11 +59,14 @@ class FineTuneClassifier(
         Recipe of the training images. "auto" is "self_trans_finetune" (crops of half
         the area or more, left-right flips, brightness and contrast) without what would
         undo the pretext of ``pretrainer`` or ``auxiliary``. None other may undo
-        ``auxiliary``.
+        ``auxiliary``. Where the label depends on the side, leave the flips out:
+        ``get_recipe("self_trans_finetune", p_horizontal_flip=0.0)``.
     auxiliary : {"flip", "rotation"} or task, optional
         A pretext that is learned at the same time, by a linear head on the same
         features: each training image is shown in one version, drawn at random, and both
         losses are added (Method 4 of He, Yang et al.). New images are not changed.
+        Labels are then learned from all versions: "flip" is not for labels that depend
+        on the side.
     auxiliary_weight : float, default=1.0
         Factor on its loss, at least 0.
     class_weight : dict, "balanced" or None, default=None
@@ -78,10 +81,11 @@ class FineTuneClassifier(
     selection : {"last", "best", "average_last_k"}, default="last"
         What is kept: the last weights; those of the epoch with the highest accuracy
         on the validation part, over all phases (of several that with the lowest loss
-        there); or those of the last ``n_average`` epochs, whose probabilities are
-        averaged, as Li et al. average their results.
+        there); or those of the last ``n_average`` epochs, as an ensemble: their
+        probabilities are averaged. (Li et al. [3]_ average the scores of their last 10
+        epochs instead; for that, score each of ``networks_``.)
     n_average : int, default=10
-        At most as many as there are epochs.
+        Counted back from the last epoch, over all phases; at most as many as there are.
     image_size, image_shape, value_range, out_of_range, color, resize
         As in `SelfSupervisedPretrainer`. With a pretrainer all but ``image_size`` are
         its own, and so is ``image_size`` where it is None.
@@ -104,9 +108,10 @@ class FineTuneClassifier(
     n_trainable_ : list of int
         How many weights each phase trained.
     history_ : list of dict
-        Per epoch: ``phase``, ``epoch``, ``loss``, ``accuracy`` (of the training views),
+        Per epoch: ``phase``, ``epoch``, ``loss`` (what is minimised, with weights,
+        smoothing and the auxiliary loss), ``accuracy`` (of the training views),
         ``lr``, ``images_per_second``, ``seconds``; with a validation part ``val_loss``
-        and ``val_accuracy``.
+        (the plain cross-entropy) and ``val_accuracy``, whose time is in ``seconds``.
     selected_epochs_ : list of int
         The epochs whose weights were kept; with "last" the last one of each phase.
     n_iter_ : int
@@ -128,8 +133,12 @@ class FineTuneClassifier(
     1; "balanced" looks at the training part alone. The mean over a batch is of the
     images, not of the weights. Images of ``sample_weight`` 0 count as unlabelled.
 
-    Ewen & Khan [1]_ keep the weights that are best on their test folder, as their
-    notebook shows. Here no row chooses that is scored.
+    Ewen & Khan [1]_ fine-tune without augmentation and keep the most accurate epoch,
+    as their notebook shows on the test folder. Here no row chooses that is scored:
+    their procedure is ``phases="ewen2020", augmentation="identity",
+    selection="best", validation_fraction=0.2``.
+
+    With several ``networks_``, `transform` returns the mean of their features.
 
     References
     ----------
@@ -137,6 +146,9 @@ class FineTuneClassifier(
        COVID-19 CT Scan Dataset", 2020. :doi:`10.48550/arXiv.2011.10188`
     .. [2] X. He, X. Yang, et al. "Sample-Efficient Deep Learning for COVID-19
        Diagnosis Based on CT Scans", 2020. :doi:`10.1101/2020.04.13.20063941`
+    .. [3] G. Li, R. Togo, T. Ogawa, M. Haseyama. "COVID-19 Detection Based on
+       Self-Supervised Transfer Learning Using Chest X-Ray Images", 2023.
+       :doi:`10.1007/s11548-022-02813-x`
 
     Examples
     --------

@@ -19,6 +19,7 @@ from skssl.data import ImageSource, survey_images
 from skssl.nn import Backbone, ClassifierHead, build_backbone
 from skssl.pretext import PretextTask, TrainingInfo, targeted_task
 
+_OF_THE_PRETRAINED_HEAD = {"hidden_size": 1024, "dropout": 0.5}
 _OF_THE_PRETRAINER = {
     "backbone": None,
     "weights": None,
@@ -66,6 +67,13 @@ class StartingPointMixin(PhasedTrainingMixin):
         """Refuse a pretext with other classes before it is learned."""
         if not self._takes_head_of(pretrainer):
             return
+        for name, default in _OF_THE_PRETRAINED_HEAD.items():
+            if getattr(self, name) != default:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is of a new head, but head='auto' "
+                    f"goes on with the pretrained one: set pretrainer__{name}, or give "
+                    "head='linear' or 'mlp'."
+                )
         n_classes = len(self.classes_)
         if isinstance(self.pretrainer, FrozenEstimator):
             n_pretext = pretrainer.head_.n_classes
@@ -128,7 +136,8 @@ class StartingPointMixin(PhasedTrainingMixin):
     def _starts_at_random(self) -> bool:
         """Tell whether nobody has trained the backbone."""
         if self.pretrainer is not None:
-            return self.pretrainer_.n_iter_ == 0 and self.pretrainer_.weights is None
+            given = self.pretrainer_
+            return given.n_iter_ == 0 and given._starts_at_random()
         return super()._starts_at_random()
 
     def _pretext(self) -> PretextTask | None:

@@ -9,7 +9,13 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skssl._base import check_groups, check_labels, inner_split, labels_of
+from skssl._base import (
+    check_groups,
+    check_labels,
+    choose_image_size,
+    inner_split,
+    labels_of,
+)
 from skssl._finetune.starting_point import StartingPointMixin
 from skssl._random import isolated_rng, spawn_seeds
 from skssl._sklearn import check_sample_weight, safe_indexing
@@ -27,7 +33,7 @@ from skssl.engine import (
 from skssl.nn import Classifier
 from skssl.pretext import TARGETED_TASKS, TrainingInfo, WhichViewTask
 
-_FLAT_INFO = TrainingInfo(n_images=2, n_channels=3, image_size=(8, 8), batch_size=2)
+_SQUARE = (8, 8)  # stands for a size that the images have yet to tell
 
 
 class Seeds(NamedTuple):
@@ -45,6 +51,7 @@ class Labelled(NamedTuple):
     rows: np.ndarray  # (m,), int
     target: np.ndarray  # (n,), int64, 0 where there is no label
     weight: np.ndarray  # (n,), float64
+    y: np.ndarray  # (n,), as it was given, and -1 where a label weighs nothing
 
 
 class FineTuningMixin(StartingPointMixin):
@@ -60,13 +67,16 @@ class FineTuningMixin(StartingPointMixin):
         groups = check_groups(groups, n)
         labelled = self._read_labels(y, sample_weight, n)
         self._check_choices(pretrainer)
+        self._check_class_weight()
         seeds = Seeds(*spawn_seeds(self.random_state, len(Seeds._fields)))
         train, held = self._split(labelled, groups, seeds.split)
         stop = None
         if pretrainer is not None:
             self.pretrainer_ = pretrainer
             seen = _not_of(held, n, groups)
-            stop = self._pretrain_on(seen, X, y, groups, seed=seeds.pretraining)
+            stop = self._pretrain_on(
+                seen, X, labelled.y, groups, seed=seeds.pretraining
+            )
         self._settle_images(source, train)
         self._settle_precision(device)
         info = TrainingInfo(
@@ -132,6 +142,9 @@ class FineTuningMixin(StartingPointMixin):
         rows, labels = labels_of(y)
         check_classification_targets(labels)
         counts = weight[rows] > 0
+        if not counts.all():
+            y = y.astype(object)
+            y[rows[~counts]] = -1
         rows, labels = rows[counts], labels[counts]
         self.classes_ = np.unique(labels)
         if len(self.classes_) < 2:
@@ -142,7 +155,7 @@ class FineTuningMixin(StartingPointMixin):
             )
         target = np.zeros(n, dtype=np.int64)
         target[rows] = np.searchsorted(self.classes_, labels)
-        return Labelled(rows, target, weight)
+        return Labelled(rows, target, weight, y)
 
     def _split(
         self, labelled: Labelled, groups: np.ndarray | None, seed: int
@@ -162,29 +175,45 @@ class FineTuningMixin(StartingPointMixin):
         """Refuse what cannot work before anything is trained."""
         self._check_start()
         self._check_pretrained_head(pretrainer)
-        if self.phases != "auto":
-            get_phases(self.phases)
-        self._views(_FLAT_INFO)
+        size = self.image_size
+        if size is None and pretrainer is not None:
+            size = getattr(pretrainer, "image_size_", pretrainer.image_size)
+        size = choose_image_size(size, _SQUARE)
+        self._views(
+            TrainingInfo(n_images=2, n_channels=3, image_size=size, batch_size=2)
+        )
         if self.selection == "best" and not self.validation_fraction:
             raise ValueError(
                 "selection='best' needs held-out images to choose by: set "
                 "validation_fraction, such as 0.2."
             )
-        if not self.frozen:
+        named = "frozen" if self.frozen and self.phases == "auto" else self.phases
+        if named == "auto":
             return
-        if self.auxiliary is not None:
-            raise ValueError(
-                "auxiliary would teach nothing with frozen=True, which holds the "
-                "backbone still: give one of the two."
-            )
-        named = "frozen" if self.phases == "auto" else self.phases
         trained = {phase.train for phase in get_phases(named)}
-        if trained != {"head"}:
+        if self.auxiliary is not None and trained == {"head"}:
+            raise ValueError(
+                "auxiliary would teach nothing: the backbone, which both heads share, "
+                "is held still by frozen=True or by phases that train the head alone."
+            )
+        if self.frozen and trained != {"head"}:
             raise ValueError(
                 "frozen=True holds the backbone still, but phases are to train "
                 f"{sorted(trained - {'head'})}: give phases with train='head', or "
                 "frozen=False."
             )
+
+    def _check_class_weight(self) -> None:
+        """Refuse weights of unknown classes, and those that leave a class out."""
+        if self.class_weight is None:
+            return
+        weight = compute_sample_weight(self.class_weight, self.classes_)
+        for label, value in zip(self.classes_.tolist(), weight, strict=True):
+            if not 0 < value < np.inf:
+                raise ValueError(
+                    f"class_weight is {value:g} for class {label!r}, and must be above "
+                    "0: to leave a class out, leave its images out, or label them -1."
+                )
 
     def _phases(self) -> Any:
         if self.phases != "auto":
@@ -229,11 +258,6 @@ class FineTuningMixin(StartingPointMixin):
             # Of the training part alone: what is held out changes no weight.
             labels = self.classes_[labelled.target[train]]
             weight = weight * compute_sample_weight(self.class_weight, labels)
-        if not weight.all():
-            raise ValueError(
-                "class_weight is 0 for a class, which then cannot be learned: leave "
-                "its images out, or label them -1."
-            )
         auxiliary = views.auxiliary
         return LabelModule(
             classifier,

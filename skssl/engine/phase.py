@@ -5,6 +5,7 @@ from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
 
+import torch
 from sklearn.base import BaseEstimator, clone
 
 from skssl._names import unknown_name
@@ -94,10 +95,16 @@ _SLOW = Phase("all", optimizer="sgd", lr=1e-5, batch_size=4, weight_decay=0.0)
 
 #: Lists of phases by name, from the papers that used them.
 PHASES: dict[str, list[Phase]] = {
-    # Ewen & Khan 2020, 2.5; batches of the top-only runs as in their notebook.
-    "ewen2020_pretext": [_TOP, _SLOW, clone(_SLOW).set_params(lr=1e-6)],
+    # Ewen & Khan 2020, 2.5; from their notebook the batches of the top-only runs, and
+    # which run has momentum: the last one has none.
+    "ewen2020_pretext": [
+        _TOP,
+        _SLOW,
+        clone(_SLOW).set_params(optimizer=torch.optim.SGD, lr=1e-6),
+    ],
     "ewen2020": [_TOP, _SLOW],
-    # He, Yang et al. 2020: 50 epochs, the cosine anew every 10.
+    # He, Yang et al. 2020: 50 epochs, cosine with a period of 10. Choice: it starts
+    # anew at its peak (Loshchilov & Hutter) and does not rise along a cosine.
     "self_trans": [
         Phase(
             optimizer="adam",

@@ -36,10 +36,10 @@ class ClassifierHead(nn.Module):
     Notes
     -----
     "mlp" is the top of Ewen & Khan 2020, :doi:`10.48550/arXiv.2011.10188`, with what
-    their published notebook adds to the paper: batch normalisation and dropout. (Its L2
-    penalty of 0.01 on the hidden layer is the optimizer's business here.) They have one
-    output with a sigmoid for two classes; here there are two with a softmax, which is
-    the same function of the difference of the two.
+    their published notebook adds to the paper: batch normalisation and dropout, but not
+    its L2 penalty of 0.01 on the hidden layer. For two classes the paper has one output
+    with a sigmoid, the notebook two with a sigmoid each; here there are two with a
+    softmax, which is the paper's function of the difference of the two.
 
     Examples
     --------

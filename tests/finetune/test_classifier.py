@@ -256,6 +256,49 @@ def test_weights_and_balance_count(make_clf, scans):
     )
 
 
+def test_balanced_is_the_inverse_of_how_often_a_class_is(make_clf, scans):
+    """n / (K n_k), for 9 and 21 images of two classes."""
+    y = (np.arange(30) >= 9).astype(int)
+    weights = [
+        make_clf(class_weight=class_weight).fit(scans.data, y).networks_[0].state_dict()
+        for class_weight in ("balanced", {0: 30 / (2 * 9), 1: 30 / (2 * 21)}, None)
+    ]
+    same = [
+        all(torch.equal(weights[0][name], other[name]) for name in other)
+        for other in weights[1:]
+    ]
+    assert same == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["ssl", "targeted"])
+def test_a_class_that_weighs_nothing_is_no_class(make_clf, make_ssl, scans, kind):
+    """Nor does the pretrainer count it, or its probe see its labels."""
+    y = scans.groups % 3
+    pretrainer = (
+        make_ssl(probe=LogisticRegression())
+        if kind == "ssl"
+        else TargetedPretrainer(backbone=tiny_cnn, phases=[Phase(epochs=1)])
+    )
+    clf = make_clf(pretrainer)
+    clf.fit(scans.data, y, scans.groups, sample_weight=(y != 2).astype(float))
+    assert clf.classes_.tolist() == [0, 1]
+    assert clf.predict_proba(scans.data).shape == (30, 2)
+    if kind == "targeted":
+        assert clf.pretrainer_.task_.n_versions == 2
+
+
+def test_precision_is_that_of_the_training(make_clf, scans):
+    logits = {}
+    for precision in ("float32", "bfloat16"):
+        clf = make_clf(precision=precision, phases=[Phase(lr=1e-2, epochs=2)])
+        assert clf.fit(scans.data, scans.target).precision_ == precision
+        logits[precision] = clf.decision_function(scans.data)
+        assert next(clf.backbone_.parameters()).dtype == torch.float32
+    one, other = logits.values()
+    assert not np.array_equal(one, other)
+    np.testing.assert_allclose(one, other, atol=0.3)
+
+
 def test_a_frozen_pretrainer_is_used_as_it_is(make_clf, make_ssl, scans):
     ssl = make_ssl(random_state=0).fit(scans.data)
     clf = make_clf(FrozenEstimator(ssl)).fit(scans.data, scans.target)
@@ -291,6 +334,7 @@ def test_auto_phases(make_clf, make_ssl, scans):
         ({"pretrainer": FrozenEstimator(trained)}, 2),
         ({"pretrainer": FrozenEstimator(untrained)}, 1),
         ({"backbone": trained.backbone_}, 2),
+        ({"pretrainer": make_ssl(backbone=trained.backbone_, max_epochs=0)}, 2),
         ({"backbone": tiny_cnn}, 1),
     ):
         clf = make_clf(**start, phases="auto", callbacks=[StopAtOnce()])

@@ -58,9 +58,13 @@ class Nothing(nn.Module):
         ),
         ({"auxiliary": Flip(augmentation="identity")}, "shares the views of the labe"),
         ({"auxiliary": "flip", "frozen": True, "phases": "auto"}, "teach nothing"),
+        ({"auxiliary": "flip", "phases": [Phase("head")]}, "teach nothing"),
+        ({"pretrainer": "flip", "dropout": 0.1}, "set pretrainer__dropout"),
+        ({"pretrainer": "flip", "hidden_size": 7}, "set pretrainer__hidden_size"),
         ({"phases": [Phase(optimizer="adamx")]}, "Did you mean 'adam"),
         ({"phases": [Phase(schedule="cosin")]}, "Did you mean 'cosine'"),
-        ({"class_weight": {0: 0.0}}, "class_weight is 0 for a class"),
+        ({"class_weight": {0: 0.0}}, "class_weight is 0 for class 0"),
+        ({"class_weight": {0: 2.0, 1: -1.0}}, "class_weight is -1 for class 1"),
         ({"auxiliary": "rotation", "image_size": (16, 24)}, "must be square for Rot"),
         ({"label_smoothing": 1.0}, "'label_smoothing' parameter of FineTune"),
         ({"class_weight": {5: 1.0}}, "not in class_weight"),
@@ -72,6 +76,8 @@ def test_parameters(make_clf, make_ssl, scans, options, message):
     options = dict(options)
     if options.get("pretrainer") is True:
         clf = FineTuneClassifier(**{**options, "pretrainer": make_ssl()})
+    elif options.get("pretrainer") == "flip":
+        clf = make_clf(**{**options, "pretrainer": TargetedFlipPretrainer()})
     elif options.get("pretrainer") == "rotation":
         targeted = TargetedPretrainer(
             "rotation", backbone=tiny_cnn, n_classes=4, phases=[Phase(epochs=1)]
@@ -141,6 +147,9 @@ def test_weights(make_clf, scans, weight, message):
         ({"auxiliary": "colour"}, "auxiliary must be"),
         ({"auxiliary": "flip", "augmentation": "cross"}, "flip would undo what Flip"),
         ({"selection": "best"}, "selection='best' needs"),
+        ({"class_weight": {0: 0.0}}, "class_weight is 0"),
+        ({"class_weight": {5: 1.0}}, "not in class_weight"),
+        ({"auxiliary": "rotation", "image_size": (16, 24)}, "must be square for Rot"),
     ],
 )
 def test_what_cannot_work_is_told_before_the_pretraining(

@@ -67,6 +67,20 @@ def test_validation_patients_do_not_change_the_last_weights(clf, scans, part):
     assert figures != [row["val_loss"] for row in clf.history_]
 
 
+@pytest.mark.parametrize("fraction", [0.3, 0.5])
+def test_pixels_of_validation_patients_do_not_choose_who_is_held_out(
+    make_clf, make_flip, scans, fraction
+):
+    """The stratified split looks at labels and patients alone."""
+    clf = make_clf(make_flip(), validation_fraction=fraction)
+    X, y = scans.data.astype(np.float32), scans.target
+    kept = weights_of(clf.fit(X, y, scans.groups))
+    held = clf.validation_indices_
+    clf.fit(changed(scans, held)[0], y, scans.groups)
+    np.testing.assert_array_equal(clf.validation_indices_, held)
+    assert_same(kept, weights_of(clf))
+
+
 def test_balanced_weights_are_those_of_the_training_part(make_clf, scans):
     """Another share of a class among those held out does not change the balance."""
     clf = make_clf(validation_fraction=BLIND, class_weight="balanced")

@@ -57,7 +57,8 @@ def test_new_patients_are_told_from_their_mirror_images(scans):
 
 def test_symmetric_images_stay_at_chance(scans):
     """There is no trace of the mirroring itself to learn from."""
-    train, unseen = (np.maximum(part.data, part.data[:, :, ::-1]) for part in scans)
+    symmetric = np.maximum(scans[0].data, scans[0].data[:, :, ::-1])
     with pytest.warns(NothingLearnedWarning, match=r"guessing has 0\.693"):
-        fitted = flip(dropout=0.0).fit(train)
-    assert fitted.score(unseen) == pytest.approx(0.5, abs=0.03)
+        fitted = flip(dropout=0.0).fit(symmetric)
+    # The two of a pair are equal, so one is always told right: look at the loss.
+    assert min(row["loss"] for row in fitted.history_) > 0.97 * np.log(2)

@@ -214,9 +214,12 @@ def test_the_papers_phases():
         1e-4,
         30,
     )
-    for phase, lr in ((slow, 1e-5), (slower, 1e-6)):
-        assert (phase.train, phase.optimizer, phase.lr) == ("all", "sgd", lr)
+    assert top.batch_size == 32
+    # Momentum 0.9 in the second run, none in the third.
+    for phase, optimizer, lr in ((slow, "sgd", 1e-5), (slower, torch.optim.SGD, 1e-6)):
+        assert (phase.train, phase.optimizer, phase.lr) == ("all", optimizer, lr)
         assert (phase.batch_size, phase.epochs) == (4, 30)
+        assert (phase.weight_decay, phase.schedule) == (0, "constant")
     assert [phase.lr for phase in get_phases("ewen2020")] == [1e-4, 1e-5]
     (adam,) = get_phases("self_trans")
     assert (adam.optimizer, adam.lr, adam.batch_size, adam.epochs) == (
