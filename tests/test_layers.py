@@ -25,7 +25,7 @@ LAYERS = {
     "_pretrain": 5,
     "_targeted": 6,
     "_finetune": 7,
-    "metrics": 4,
+    "metrics": 5,
     "datasets": 4,
     "testing": 8,
 }

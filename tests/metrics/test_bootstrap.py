@@ -7,7 +7,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from skssl.metrics import Interval, bootstrap_interval
+from skssl.metrics import (
+    Interval,
+    bootstrap_interval,
+    delong_test,
+    paired_bootstrap,
+)
 
 
 @pytest.fixture
@@ -74,7 +79,6 @@ def test_groups_of_any_kind_in_any_order(answers):
 @pytest.mark.parametrize(
     ("y", "scores", "groups", "message"),
     [
-        ([1, 1, 1], [0.1, 0.2, 0.3], None, "one class"),
         ([0, 1], [0.1, 0.2, 0.3], None, "inconsistent numbers"),
         ([0, 1], [0.1, 0.2], [1], "inconsistent numbers"),
     ],
@@ -82,6 +86,44 @@ def test_groups_of_any_kind_in_any_order(answers):
 def test_what_cannot_be_resampled_is_refused(y, scores, groups, message):
     with pytest.raises(ValueError, match=message):
         bootstrap_interval(y, scores, groups=groups)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+def test_one_class_has_no_interval():
+    nothing = bootstrap_interval([1, 1, 1], [0.1, 0.2, 0.3])
+    assert np.isnan([nothing.estimate, nothing.low, nothing.high]).all()
+    assert np.isnan(paired_bootstrap([1, 1], [0.1, 0.2], [0.1, 0.3]).pvalue)
+
+
+def test_the_interval_of_a_difference_is_paired(answers):
+    """What both models find easy does not widen it."""
+    y, scores = answers
+    other = scores + 0.1 * np.sin(np.arange(200))
+    told = paired_bootstrap(y, scores, other, n_resamples=500, random_state=0)
+    assert told.difference.estimate == roc_auc_score(y, scores) - roc_auc_score(
+        y, other
+    )
+    single = bootstrap_interval(y, scores, n_resamples=500, random_state=0)
+    width = told.difference.high - told.difference.low
+    assert width < 0.3 * (single.high - single.low)
+    error = width / (2 * 1.96)
+    reference = delong_test(y, scores, other)
+    delong = (reference.difference.high - reference.difference.low) / (2 * 1.96)
+    assert error == pytest.approx(delong, rel=0.15)
+    assert told.pvalue == pytest.approx(reference.pvalue, abs=0.08)
+
+
+def test_equal_models_do_not_differ(answers):
+    y, scores = answers
+    told = paired_bootstrap(y, scores, scores, n_resamples=50, random_state=0)
+    assert (told.difference.low, told.difference.high, told.pvalue) == (0, 0, 1)
+
+
+def test_a_clear_difference_has_a_small_p(answers, rng):
+    y, _ = answers
+    told = paired_bootstrap(y, y, rng.random(200), n_resamples=199, random_state=0)
+    assert told.pvalue == 2 / 200
+    assert told.difference.low > 0.3
 
 
 def test_prints_as_a_report_does():

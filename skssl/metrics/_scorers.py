@@ -1,0 +1,125 @@
+"""Scorers for cross-validation and searches."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import get_scorer, make_scorer, roc_auc_score
+
+from skssl.metrics._classification import (
+    expected_calibration_error,
+    harmonic_mean_score,
+    sensitivity_at_specificity,
+    sensitivity_score,
+    specificity_score,
+)
+from skssl.metrics._inputs import is_class, undefined
+
+
+def clinical_scorers(
+    pos_label: Any = 1, *, specificity: float = 0.9
+) -> dict[str, Callable[..., float]]:
+    """Return scorers by name, for ``scoring=`` of scikit-learn.
+
+    Parameters
+    ----------
+    pos_label : label, default=1
+        The class that is looked for, against all others.
+    specificity : float, default=0.9
+        Of "sensitivity_at_specificity", in [0, 1].
+
+    Returns
+    -------
+    dict of str to callable
+        "sensitivity", "specificity", "hm", "balanced_accuracy", "roc_auc",
+        "sensitivity_at_specificity" and "neg_ece" (the calibration error, negative, so
+        that more is better). Each is ``scorer(estimator, X, y)``. What is not defined
+        on a fold is NaN, or for sensitivity and specificity 0, with an
+        ``UndefinedMetricWarning``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.model_selection import cross_validate
+    >>> from skssl.metrics import clinical_scorers
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> done = cross_validate(
+    ...     LogisticRegression(max_iter=10_000), X[:, :3], y, cv=3,
+    ...     scoring=clinical_scorers(pos_label=0),
+    ... )
+    >>> done["test_sensitivity"].round(2).tolist()
+    [0.73, 0.83, 0.96]
+    """
+    decisions = {
+        "sensitivity": sensitivity_score,
+        "specificity": specificity_score,
+        "hm": harmonic_mean_score,
+    }
+    at = partial(sensitivity_at_specificity, specificity=specificity)
+    return {
+        **{
+            name: make_scorer(metric, pos_label=pos_label)
+            for name, metric in decisions.items()
+        },
+        "balanced_accuracy": get_scorer("balanced_accuracy"),
+        "roc_auc": OneVsRestScorer(_area, pos_label),
+        "sensitivity_at_specificity": OneVsRestScorer(at, pos_label),
+        "neg_ece": OneVsRestScorer(
+            _negative_ece, pos_label, methods=("predict_proba",)
+        ),
+    }
+
+
+class OneVsRestScorer:
+    """Score what an estimator says of one class.
+
+    Parameters
+    ----------
+    metric : callable
+        Called as ``metric(y_true, y_score, pos_label=...)``.
+    pos_label : label
+    methods : tuple of str
+        Of the estimator; the first that it has.
+    """
+
+    def __init__(
+        self,
+        metric: Callable[..., float],
+        pos_label: Any,
+        methods: tuple[str, ...] = ("decision_function", "predict_proba"),
+    ):
+        self.metric = metric
+        self.pos_label = pos_label
+        self.methods = methods
+
+    def __call__(self, estimator: Any, X: Any, y: Any, **options: Any) -> float:
+        """Return the score on X."""
+        classes = list(estimator.classes_)
+        if self.pos_label not in classes:
+            raise ValueError(
+                f"pos_label={self.pos_label!r} is none of the classes {classes} of the "
+                "estimator."
+            )
+        place = classes.index(self.pos_label)
+        name = next((m for m in self.methods if hasattr(estimator, m)), None)
+        if name is None:
+            raise ValueError(f"{estimator!r} has none of {self.methods}.")
+        scores = np.asarray(getattr(estimator, name)(X))
+        if scores.ndim == 1:
+            scores = scores if place == 1 else -scores
+        else:
+            scores = scores[:, place]
+        return self.metric(y, scores, pos_label=self.pos_label, **options)
+
+
+def _area(y_true: Any, y_score: Any, *, pos_label: Any, **options: Any) -> float:
+    (positive,) = is_class(pos_label, y_true)
+    if positive.all() or not positive.any():
+        return undefined("with one class only there is no area under the ROC curve")
+    return float(roc_auc_score(positive, y_score, **options))
+
+
+def _negative_ece(*args: Any, **options: Any) -> float:
+    return -expected_calibration_error(*args, **options)

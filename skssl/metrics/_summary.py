@@ -1,0 +1,377 @@
+"""The table of a study: figures of a classifier on new images, with intervals."""
+
+import html
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import roc_auc_score
+from sklearn.utils import check_array, column_or_1d
+
+from skssl._random import RandomState
+from skssl.metrics._bootstrap import Resamples, percentiles
+from skssl.metrics._classification import (
+    best_sensitivity,
+    expected_calibration_error,
+)
+from skssl.metrics._delong import delong_interval
+from skssl.metrics._inputs import check_level, check_scores, group_codes, is_class
+from skssl.metrics._intervals import Interval, proportion_interval
+
+_HEADER = ("class", "metric", "estimate", "low", "high", "n", "method")
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One figure.
+
+    Attributes
+    ----------
+    label : label or str
+        The class that is looked for; "all" for figures of all classes.
+    metric : str
+    interval : Interval
+    n : int
+        How many rows the figure is of: for the sensitivity those of the class.
+    """
+
+    label: Any
+    metric: str
+    interval: Interval
+    n: int
+
+
+@dataclass(frozen=True)
+class ClassificationSummary:
+    """Figures with intervals; prints as text, and as HTML in a notebook.
+
+    Attributes
+    ----------
+    rows : list of SummaryRow
+    n_rows, n_patients : int
+    confidence_level : float
+    """
+
+    rows: list[SummaryRow]
+    n_rows: int
+    n_patients: int
+    confidence_level: float
+
+    def __getitem__(self, name: Any) -> Interval:
+        """Return an interval: ``summary["AUC"]``, or ``summary["covid", "AUC"]``."""
+        label, metric = name if isinstance(name, tuple) else (None, name)
+        for row in self.rows:
+            if row.metric == metric and (label is None or row.label == label):
+                return row.interval
+        known = ", ".join(dict.fromkeys(row.metric for row in self.rows))
+        raise KeyError(f"{name!r}; there are {known}.")
+
+    def to_frame(self) -> Any:
+        """Return the figures as a pandas DataFrame (pandas must be installed)."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                (
+                    *(row.label, row.metric, row.interval.estimate),
+                    *(row.interval.low, row.interval.high, row.n, row.interval.method),
+                )
+                for row in self.rows
+            ],
+            columns=list(_HEADER),
+        )
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                *(str(row.label), row.metric),
+                *(
+                    "-" if np.isnan(value) else f"{value:.3f}"
+                    for value in (
+                        row.interval.estimate,
+                        row.interval.low,
+                        row.interval.high,
+                    )
+                ),
+                *(str(row.n), row.interval.method),
+            )
+            for row in self.rows
+        ]
+
+    def _caption(self) -> str:
+        of = f" of {self.n_patients} patients" if self.n_patients < self.n_rows else ""
+        return f"{self.n_rows} rows{of}; {self.confidence_level:.0%} intervals"
+
+    def __str__(self) -> str:
+        table = [_HEADER, *self._cells()]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if i in (0, 1, 6) else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in table
+        ]
+        return "\n".join([self._caption(), *lines])
+
+    def _repr_html_(self) -> str:
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+            return f"<tr>{inner}</tr>"
+
+        body = "".join(line(cells, "td") for cells in self._cells())
+        return (
+            f"<table><caption>{html.escape(self._caption())}</caption>"
+            f"<thead>{line(_HEADER, 'th')}</thead><tbody>{body}</tbody></table>"
+        )
+
+
+def classification_summary(
+    y_true: Any,
+    y_score: Any,
+    *,
+    y_pred: Any = None,
+    threshold: float = 0.5,
+    pos_label: Any = 1,
+    labels: Any = None,
+    groups: Any = None,
+    specificity: float = 0.9,
+    confidence_level: float = 0.95,
+    n_resamples: int = 2000,
+    random_state: RandomState = None,
+) -> ClassificationSummary:
+    """Return what a study reports of a classifier on rows that it has not seen.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+    y_score : array-like of shape (n,) or (n, n_classes)
+        One score a row, higher for ``pos_label``; or one a class, such as
+        ``predict_proba``: then each class is looked at against all others.
+    y_pred : array-like of shape (n,), optional
+        The predicted classes. Default: ``pos_label`` where the score is at least
+        ``threshold``; the class with the largest of several scores.
+    threshold : float, default=0.5
+        For probabilities; the scores of a ``decision_function`` want 0.
+    pos_label : label, default=1
+        For one score a row: the class against all others.
+    labels : array-like of shape (n_classes,), optional
+        The classes of the columns, such as ``classes_``. Default: those of ``y_true``,
+        sorted.
+    groups : array-like of shape (n,), optional
+        The patient of each row, for all intervals.
+    specificity : float, default=0.9
+        At which the sensitivity is also given, in [0, 1].
+    confidence_level : float, default=0.95
+        In (0, 1).
+    n_resamples : int, default=2000
+        Of the bootstrap.
+    random_state : int, RandomState, Generator or None
+
+    Returns
+    -------
+    ClassificationSummary
+        Sensitivity, specificity, predictive values, accuracy, their means and the
+        scores' figures. With several classes all but the first two lines are for each
+        class against the rest, these being the accuracy of all classes and the mean
+        AUC. The calibration error is given where all scores lie in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a score is not finite, or a parameter out of range.
+
+    Notes
+    -----
+    Intervals are DeLong's for the AUC (Obuchowski's with patients), Wilson's for
+    proportions of independent rows, and else the percentile bootstrap: of patients, if
+    ``groups`` is given. What is not defined, such as the specificity on rows of one
+    class, is NaN (printed as -).
+
+    Examples
+    --------
+    >>> y = [0, 0, 1, 1, 0, 1, 0, 1]
+    >>> scores = [0.1, 0.4, 0.35, 0.8, 0.2, 0.9, 0.5, 0.7]
+    >>> summary = classification_summary(y, scores, random_state=0)
+    >>> print(summary["sensitivity"])
+    0.750 [0.301, 0.954]
+    """
+    check_level(confidence_level)
+    y_true = column_or_1d(y_true)
+    n = len(y_true)
+    y_score = check_array(
+        y_score, ensure_2d=False, dtype=np.float64, input_name="y_score"
+    )
+    if y_pred is not None:
+        y_pred = column_or_1d(y_pred)
+    unit = group_codes(groups, n)
+    table = _Table(groups, confidence_level, specificity, n_resamples, random_state)
+    if y_score.ndim == 1:
+        scores = check_scores(y_score, n)
+        if y_pred is None:
+            (positive,) = is_class(pos_label, y_true)
+            told = scores >= threshold
+        else:
+            positive, told = is_class(pos_label, y_true, y_pred)
+        table.add(pos_label, positive, told, scores)
+    else:
+        classes = np.unique(y_true) if labels is None else np.asarray(labels)
+        if y_score.shape != (n, len(classes)):
+            raise ValueError(
+                f"y_score has shape {y_score.shape}, but y_true has {n} rows and there "
+                f"are {len(classes)} classes: give labels, one for each column."
+            )
+        if y_pred is None:
+            y_pred = classes[y_score.argmax(axis=1)]
+        table.add_overall(y_true, y_pred, y_score, classes)
+        for k, label in enumerate(classes.tolist()):
+            table.add(label, y_true == label, y_pred == label, y_score[:, k])
+    return ClassificationSummary(table.rows, n, unit.max() + 1, confidence_level)
+
+
+class _Table:
+    """The rows of a summary, as they are added."""
+
+    def __init__(
+        self,
+        groups: Any,
+        confidence_level: float,
+        specificity: float,
+        n_resamples: int,
+        random_state: RandomState,
+    ):
+        self.rows: list[SummaryRow] = []
+        self.groups = groups
+        self.level = confidence_level
+        self.specificity = specificity
+        self.n_resamples = n_resamples
+        self.random_state = random_state
+
+    def add(
+        self, label: Any, positive: np.ndarray, told: np.ndarray, score: np.ndarray
+    ) -> None:
+        """Add the figures of one class against the rest."""
+        self._add(label, "AUC", self._area(positive, score), len(positive))
+        hits = {
+            "sensitivity": told[positive],
+            "specificity": ~told[~positive],
+            "PPV": positive[told],
+            "NPV": ~positive[~told],
+            "accuracy": told == positive,
+        }
+        intervals = self._bootstrap(
+            positive,
+            lambda rows: _figures(
+                positive[rows], told[rows], score[rows], self.specificity
+            ),
+        )
+        self._add_all(label, intervals, hits, len(positive))
+
+    def add_overall(
+        self, y_true: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray, classes: Any
+    ) -> None:
+        """Add the accuracy of all classes, and the mean of their areas."""
+
+        def figures(rows: np.ndarray) -> dict[str, float]:
+            areas = [
+                _area(y_true[rows] == label, y_score[rows, k])
+                for k, label in enumerate(classes)
+            ]
+            accuracy = np.mean(y_true[rows] == y_pred[rows])
+            return {"accuracy": float(accuracy), "mean AUC": float(np.mean(areas))}
+
+        hits = {"accuracy": y_true == y_pred}
+        self._add_all("all", self._bootstrap(y_true, figures), hits, len(y_true))
+
+    def _add_all(
+        self,
+        label: Any,
+        intervals: dict[str, Interval],
+        hits: dict[str, np.ndarray],
+        n: int,
+    ) -> None:
+        """Add intervals; those of proportions of independent rows are Wilson's."""
+        for name, interval in intervals.items():
+            of = hits.get(name)
+            if of is None:
+                self._add(label, name, interval, n)
+            elif self.groups is not None or len(of) == 0:
+                self._add(label, name, interval, len(of))
+            else:
+                wilson = proportion_interval(
+                    int(of.sum()), len(of), confidence_level=self.level
+                )
+                self._add(label, name, wilson, len(of))
+
+    def _add(self, label: Any, metric: str, interval: Interval, n: int) -> None:
+        self.rows.append(SummaryRow(label, metric, interval, n))
+
+    def _area(self, positive: np.ndarray, score: np.ndarray) -> Interval:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndefinedMetricWarning)  # printed as -
+            return delong_interval(
+                positive,
+                score,
+                pos_label=True,
+                groups=self.groups,
+                confidence_level=self.level,
+            )
+
+    def _bootstrap(
+        self, y: np.ndarray, figures: Callable[[np.ndarray], dict[str, float]]
+    ) -> dict[str, Interval]:
+        """Return the interval of each figure, from the same resamples."""
+        draws = Resamples(y, self.groups, self.n_resamples, self.random_state)
+        told = figures(np.arange(len(y)))
+        values = np.array(
+            [list(figures(rows).values()) for rows in draws.having(1)]
+        )  # (n_resamples, n_figures)
+        return {
+            name: Interval(
+                estimate,
+                *percentiles(values[:, i], self.level),
+                self.level,
+                draws.name,
+            )
+            for i, (name, estimate) in enumerate(told.items())
+        }
+
+
+def _figures(
+    positive: np.ndarray, told: np.ndarray, score: np.ndarray, specificity: float
+) -> dict[str, float]:
+    """Return the figures of one class against the rest; NaN where not defined."""
+    n_hits, n_told = np.sum(positive & told), np.sum(told)
+    n, n_positive = len(positive), np.sum(positive)
+    n_right_rest = n - n_positive - n_told + n_hits
+    se = _ratio(n_hits, n_positive)
+    sp = _ratio(n_right_rest, n - n_positive)
+    figures = {
+        "sensitivity": se,
+        "specificity": sp,
+        "PPV": _ratio(n_hits, n_told),
+        "NPV": _ratio(n_right_rest, n - n_told),
+        "accuracy": (n_hits + n_right_rest) / n,
+        "balanced accuracy": (se + sp) / 2,
+        "HM": 0.0 if se + sp == 0 else 2 * se * sp / (se + sp),
+        "F1": _ratio(2 * n_hits, n_positive + n_told),
+        f"sensitivity at specificity {specificity:g}": best_sensitivity(
+            positive, score, specificity
+        ),
+    }
+    if score.min() >= 0 and score.max() <= 1:
+        figures["ECE"] = expected_calibration_error(positive, score, pos_label=True)
+    return figures
+
+
+def _ratio(part: Any, whole: Any) -> float:
+    return float(part / whole) if whole else float("nan")
+
+
+def _area(positive: np.ndarray, score: np.ndarray) -> float:
+    if positive.all() or not positive.any():
+        return float("nan")
+    return float(roc_auc_score(positive, score))
