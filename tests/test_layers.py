@@ -27,6 +27,7 @@ LAYERS = {
     "_finetune": 7,
     "metrics": 5,
     "datasets": 4,
+    "model_selection": 6,
     "testing": 8,
 }
 SIDE_BY_SIDE = {"data", "augment", "nn"}  # these do not import one another

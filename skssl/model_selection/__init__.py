@@ -1,0 +1,7 @@
+"""Splits and curves for few labels and several images a patient."""
+
+from skssl.model_selection._curves import FractionCurve, fraction_curve
+from skssl.model_selection._masking import mask_labels
+from skssl.model_selection._splits import KeepUnlabeledInTrain
+
+__all__ = ["FractionCurve", "KeepUnlabeledInTrain", "fraction_curve", "mask_labels"]

@@ -1,0 +1,194 @@
+"""What each fit of a curve sees, and what is told of it."""
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline
+from sklearn.semi_supervised import SelfTrainingClassifier
+
+from skssl import FineTuneClassifier, Phase, SelfSupervisedPretrainer
+from skssl.datasets import make_scan_phantoms
+from skssl.model_selection import fraction_curve
+from skssl.testing import tiny_cnn
+
+SEEN = []
+
+
+class Watched(ClassifierMixin, BaseEstimator):
+    """Remember what fit gets; the score is the first column."""
+
+    def __init__(self, random_state=None, fraction=1.0):
+        self.random_state = random_state
+        self.fraction = fraction
+
+    def fit(self, X, y, groups=None):
+        SEEN.append((X, y, groups, self.random_state, self.fraction))
+        self.classes_ = np.unique(y[y != -1])
+        return self
+
+    def decision_function(self, X):
+        return X[:, 0]
+
+    def predict(self, X):
+        return (X[:, 0] > 0.5).astype(int)
+
+
+@pytest.fixture
+def rows(rng):
+    """X holds a score and the number of the row; 20 patients of 3 rows each."""
+    SEEN.clear()
+    groups = np.repeat(np.arange(20), 3)
+    y = groups % 2
+    X = np.stack([y + rng.normal(size=60), np.arange(60)], axis=1)
+    return X, y, groups
+
+
+CV = StratifiedGroupKFold(4)
+
+
+def test_each_point_is_fitted_on_its_share(rows):
+    X, y, groups = rows
+    curve = fraction_curve(
+        Watched(),
+        X,
+        y,
+        groups=groups,
+        cv=CV,
+        label_fractions=(0.2, 1.0),
+        pretrain_fractions=(0.5, 1.0),
+        seeds=(3, 4),
+        n_resamples=20,
+    )
+    assert len(SEEN) == len(curve.rows) == 2 * 2 * 2 * 4
+    splits = list(CV.split(X, y, groups))
+    labelled = {}
+    for (X_fit, y_fit, patients, seed, share), row in zip(
+        SEEN, curve.rows, strict=True
+    ):
+        train, test = splits[row["fold"]]
+        np.testing.assert_array_equal(X_fit[:, 1], train)
+        np.testing.assert_array_equal(patients, groups[train])
+        assert (seed, share) == (row["seed"], row["pretrain_fraction"])
+        kept = np.flatnonzero(y_fit != -1)
+        np.testing.assert_array_equal(y_fit[kept], y[train][kept])
+        assert row["n_labelled"] == len(kept)
+        assert (row["n_train"], row["n_test"]) == (len(train), len(test))
+        assert row["score"] == roc_auc_score(y[test], X[test, 0])
+        labelled[row["seed"], row["label_fraction"], row["fold"]] = set(train[kept])
+    for seed, fold in ((3, 0), (4, 3)):
+        assert labelled[seed, 0.2, fold] < labelled[seed, 1.0, fold]
+    assert labelled[3, 0.2, 0] != labelled[4, 0.2, 0]
+    # A fifth of 7 and of 8 patients of a class: 1 and 2, of 3 rows each.
+    assert len(labelled[3, 0.2, 0]) == 9
+
+
+def test_the_estimate_is_the_mean_and_the_interval_by_patients(rows):
+    X, y, groups = rows
+    curve = fraction_curve(
+        Watched(), X, y, groups=groups, cv=CV, label_fractions=(0.5,), n_resamples=200
+    )
+    (told,) = curve.intervals.values()
+    assert told.estimate == pytest.approx(np.mean([r["score"] for r in curve.rows]))
+    assert told.low < told.estimate < told.high
+    assert told.method == "bootstrap by patients"
+    lines = str(curve).splitlines()
+    assert lines[1].split()[:2] == ["0.5", f"{told.estimate:.3f}"]
+    assert curve.to_frame().shape == (4, 10)
+
+
+def test_transductive_fits_see_the_test_rows_without_labels(rows):
+    X, y, groups = rows
+    curve = fraction_curve(
+        Watched(),
+        X,
+        y,
+        groups=groups,
+        cv=CV,
+        label_fractions=(1.0,),
+        transductive=True,
+        n_resamples=5,
+    )
+    for (X_fit, y_fit, patients, _, _), row in zip(SEEN, curve.rows, strict=True):
+        assert sorted(X_fit[:, 1]) == list(range(60))
+        n_test = row["n_test"]
+        assert np.all(y_fit[-n_test:] == -1)
+        assert np.all(y_fit[:-n_test] != -1)
+        assert len(patients) == 60
+        assert row["transductive"]
+    assert "transductive" in str(curve)
+    assert "transductive" not in str(
+        fraction_curve(Watched(), X, y, cv=3, label_fractions=(1.0,), n_resamples=5)
+    )
+
+
+def test_metrics_of_predictions(rows):
+    X, y, groups = rows
+    curve = fraction_curve(
+        Watched(),
+        X,
+        y,
+        groups=groups,
+        cv=CV,
+        label_fractions=(1.0,),
+        metric=accuracy_score,
+        response_method=("predict",),
+        n_resamples=10,
+    )
+    (told,) = curve.intervals.values()
+    expected = np.mean(
+        [np.mean((X[t, 0] > 0.5) == y[t]) for _, t in CV.split(X, y, groups)]
+    )
+    assert told.estimate == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_fractions": (0.0, 1.0)}, r"label_fractions must be in \(0, 1\]"),
+        ({"pretrain_fractions": (0.5,), "pretrain_param": "share"}, "needs the name"),
+        ({"response_method": ("told",)}, "has none of"),
+        ({"groups": [1]}, "groups has shape"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(rows, options, message):
+    X, y, _ = rows
+    with pytest.raises(ValueError, match=message):
+        fraction_curve(Watched(), X, y, **options)
+
+
+def test_a_class_minus_one_is_refused(rows):
+    X, y, _ = rows
+    with pytest.raises(ValueError, match="takes the label -1 for a class"):
+        fraction_curve(LogisticRegression(), X, y, label_fractions=(0.2,))
+
+
+@pytest.mark.parametrize("kind", ["features", "end to end"])
+@pytest.mark.parametrize("routing", [False, True])
+def test_with_pretraining(kind, routing):
+    scans = make_scan_phantoms(12, images_per_patient=2, image_size=32, random_state=0)
+    ssl = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=1, batch_size=4)
+    with config_context(enable_metadata_routing=routing):
+        if kind == "features":
+            ssl = ssl.set_fit_request(groups=True) if routing else ssl
+            last = SelfTrainingClassifier(LogisticRegression(), max_iter=0)
+            model = Pipeline([("ssl", ssl), ("clf", last)])
+        else:
+            model = FineTuneClassifier(ssl, phases=[Phase(epochs=1)])
+        curve = fraction_curve(
+            model,
+            scans.data,
+            scans.target,
+            groups=scans.groups,
+            cv=StratifiedGroupKFold(2),
+            label_fractions=(0.5, 1.0),
+            pretrain_fractions=(0.5, 1.0),
+            n_resamples=5,
+        )
+    assert len(curve.intervals) == 4
+    assert all(0 <= row["score"] <= 1 for row in curve.rows)
+    # Of 3 patients a class with 2 rows each: 2, and all.
+    assert {row["n_labelled"] for row in curve.rows} == {8, 12}
