@@ -5,20 +5,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
 
 from skssl._base import (
     check_groups,
-    check_labels,
     choose_image_size,
     inner_split,
-    labels_of,
+)
+from skssl._finetune.labelled import (
+    Labelled,
+    check_class_weight,
+    read_labelled,
+    relative,
 )
 from skssl._finetune.starting_point import StartingPointMixin
 from skssl._random import isolated_rng, spawn_seeds
-from skssl._sklearn import check_sample_weight, safe_indexing
+from skssl._sklearn import safe_indexing
 from skssl.augment import resolve_augmentation
 from skssl.data import ImageSource
 from skssl.engine import (
@@ -45,15 +47,6 @@ class Seeds(NamedTuple):
     training: int
 
 
-class Labelled(NamedTuple):
-    """The labelled images: their rows in X, and what is known of each image of X."""
-
-    rows: np.ndarray  # (m,), int
-    target: np.ndarray  # (n,), int64, 0 where there is no label
-    weight: np.ndarray  # (n,), float64
-    y: np.ndarray  # (n,), as it was given, and -1 where a label weighs nothing
-
-
 class FineTuningMixin(StartingPointMixin):
     """Fit pretrainer, head and backbone, with the parameters of the estimator."""
 
@@ -65,9 +58,14 @@ class FineTuningMixin(StartingPointMixin):
         source = self._image_source(X, reset=True)
         n = len(source)
         groups = check_groups(groups, n)
-        labelled = self._read_labels(y, sample_weight, n)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        self.classes_, labelled = read_labelled(y, sample_weight, n)
         self._check_choices(pretrainer)
-        self._check_class_weight()
+        check_class_weight(self.class_weight, self.classes_)
         seeds = Seeds(*spawn_seeds(self.random_state, len(Seeds._fields)))
         train, held = self._split(labelled, groups, seeds.split)
         stop = None
@@ -119,44 +117,6 @@ class FineTuningMixin(StartingPointMixin):
             return interrupt
         return None
 
-    def _read_labels(self, y: Any, sample_weight: Any, n: int) -> Labelled:
-        """Check labels and weights; rows that weigh nothing have no label."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but "
-                "the target y is None."
-            )
-        if getattr(y, "ndim", 1) == 2:
-            y = column_or_1d(y, warn=True)
-        y = check_labels(y, n)
-        if y.dtype.kind == "f":
-            assert_all_finite(y, input_name="y")
-        weight = np.ones(n)
-        if sample_weight is not None:
-            weight = check_sample_weight(
-                sample_weight,
-                np.empty((n, 1)),
-                dtype=np.float64,
-                ensure_non_negative=True,
-            )
-        rows, labels = labels_of(y)
-        check_classification_targets(labels)
-        counts = weight[rows] > 0
-        if not counts.all():
-            y = y.astype(object)
-            y[rows[~counts]] = -1
-        rows, labels = rows[counts], labels[counts]
-        self.classes_ = np.unique(labels)
-        if len(self.classes_) < 2:
-            found = ", ".join(map(repr, self.classes_.tolist())) or "none"
-            raise ValueError(
-                f"y has {len(self.classes_)} class ({found}) that counts, while at "
-                "least 2 classes are needed; -1 means no label."
-            )
-        target = np.zeros(n, dtype=np.int64)
-        target[rows] = np.searchsorted(self.classes_, labels)
-        return Labelled(rows, target, weight, y)
-
     def _split(
         self, labelled: Labelled, groups: np.ndarray | None, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -202,18 +162,6 @@ class FineTuningMixin(StartingPointMixin):
                 f"{sorted(trained - {'head'})}: give phases with train='head', or "
                 "frozen=False."
             )
-
-    def _check_class_weight(self) -> None:
-        """Refuse weights of unknown classes, and those that leave a class out."""
-        if self.class_weight is None:
-            return
-        weight = compute_sample_weight(self.class_weight, self.classes_)
-        for label, value in zip(self.classes_.tolist(), weight, strict=True):
-            if not 0 < value < np.inf:
-                raise ValueError(
-                    f"class_weight is {value:g} for class {label!r}, and must be above "
-                    "0: to leave a class out, leave its images out, or label them -1."
-                )
 
     def _phases(self) -> Any:
         if self.phases != "auto":
@@ -262,7 +210,7 @@ class FineTuningMixin(StartingPointMixin):
         return LabelModule(
             classifier,
             torch.from_numpy(labelled.target[train]),
-            weight=_relative(weight),
+            weight=relative(weight),
             label_smoothing=self.label_smoothing,
             n_versions=None if auxiliary is None else auxiliary.n_versions,
             auxiliary_weight=self.auxiliary_weight,
@@ -303,10 +251,3 @@ def _not_of(held: np.ndarray, n: int, groups: np.ndarray | None) -> np.ndarray:
     if groups is not None:
         out |= np.isin(groups, groups[held])
     return np.flatnonzero(~out)
-
-
-def _relative(weight: np.ndarray) -> torch.Tensor | None:
-    """Return weights of mean 1, or None where all are equal."""
-    if np.all(weight == weight[0]):
-        return None
-    return torch.from_numpy(weight / weight.mean()).float()

@@ -1,29 +1,19 @@
 """How good a procedure is with fewer labels, or fewer images."""
 
-import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-import numpy as np
 from joblib import Parallel, delayed
-from sklearn import get_config
-from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
-from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import has_fit_parameter
 
 from skssl._base import check_groups, check_labels
 from skssl._random import RandomState
-from skssl._sklearn import safe_indexing
 from skssl.metrics import Interval
-from skssl.metrics._bootstrap import Resamples, percentiles
-from skssl.model_selection._masking import mask_labels
+from skssl.metrics._bootstrap import Resamples
 from skssl.model_selection._splits import KeepUnlabeledInTrain
-
-Point = tuple[float, float | None]
+from skssl.model_selection._study import Point, Study, find_param
 
 
 @dataclass(frozen=True)
@@ -170,9 +160,9 @@ def fraction_curve(
         if not 0 < of_labels <= 1:
             raise ValueError(f"label_fractions must be in (0, 1], got {of_labels}.")
     if pretrain_fractions is not None:
-        pretrain_param = _find_param(estimator, pretrain_param)
+        pretrain_param = find_param(estimator, pretrain_param)
     folds = KeepUnlabeledInTrain(cv, transductive=transductive)
-    study = _Study(
+    study = Study(
         estimator,
         X,
         labels,
@@ -195,117 +185,3 @@ def fraction_curve(
         draws = Resamples(labels, patients, n_resamples, random_state)
         intervals[point] = study.interval(scored, draws)
     return FractionCurve([row for row, _ in done], intervals, transductive)
-
-
-@dataclass(frozen=True)
-class _Study:
-    """What all fits of a curve have in common."""
-
-    estimator: Any
-    X: Any
-    y: np.ndarray
-    groups: np.ndarray | None
-    splits: list[tuple[np.ndarray, np.ndarray]]
-    pretrain_param: str | None
-    metric: Callable[[Any, Any], float]
-    response_method: tuple[str, ...]
-    transductive: bool
-
-    def fit(
-        self, point: Point, seed: int, fold: int
-    ) -> tuple[dict[str, Any], np.ndarray]:
-        """Return the row of one fit, and the scores of its test rows."""
-        train, test = self.splits[fold]
-        patients = None if self.groups is None else self.groups[train]
-        y = mask_labels(self.y[train], point[0], groups=patients, random_state=seed)
-        n_labelled = sum(label != -1 for label in y.tolist())
-        if self.transductive:
-            train = np.r_[train, test]
-            y = np.r_[y, np.full(len(test), -1, dtype=y.dtype)]
-        model = _seeded(clone(self.estimator), seed)
-        if point[1] is not None:
-            model.set_params(**{str(self.pretrain_param): point[1]})
-        start = time.perf_counter()
-        options = {}
-        if self.groups is not None and _takes_groups(model):
-            options["groups"] = self.groups[train]
-        with warnings.catch_warnings():
-            # Of SelfTrainingClassifier, where all labels are kept.
-            warnings.filterwarnings("ignore", "y contains no unlabeled samples")
-            model.fit(safe_indexing(self.X, train), y, **options)
-        if any(label == -1 for label in model.classes_.tolist()):
-            raise ValueError(
-                f"{type(model).__name__} takes the label -1 for a class: end a "
-                "pipeline in SelfTrainingClassifier(classifier, max_iter=0), which "
-                "learns from labelled rows alone."
-            )
-        scores = self._scores(model, safe_indexing(self.X, test))
-        row = {
-            "seed": seed,
-            "label_fraction": point[0],
-            "pretrain_fraction": point[1],
-            "fold": fold,
-            "score": float(self.metric(self.y[test], scores)),
-            "n_labelled": n_labelled,
-            "n_train": len(train),
-            "n_test": len(test),
-            "seconds": time.perf_counter() - start,
-            "transductive": self.transductive,
-        }
-        return row, scores
-
-    def _scores(self, model: Any, X: Any) -> np.ndarray:
-        for name in self.response_method:
-            if hasattr(model, name):
-                return np.asarray(getattr(model, name)(X))
-        raise ValueError(f"{model!r} has none of {self.response_method}.")
-
-    def interval(
-        self, scored: list[tuple[int, np.ndarray]], draws: Resamples
-    ) -> Interval:
-        """Return the mean score over folds and seeds, with patients drawn again."""
-        place = np.full((len(self.splits), len(self.y)), -1)
-        for fold, (_, test) in enumerate(self.splits):
-            place[fold, test] = np.arange(len(test))
-
-        def mean_score(rows: np.ndarray) -> float:
-            values = []
-            for fold, scores in scored:
-                drawn = place[fold, rows]
-                drawn = drawn[drawn >= 0]
-                y = self.y[self.splits[fold][1][drawn]]
-                if len(np.unique(y)) > 1:
-                    values.append(self.metric(y, scores[drawn]))
-            return float(np.mean(values)) if values else float("nan")
-
-        low, high = percentiles([mean_score(rows) for rows in draws.having(1)], 0.95)
-        return Interval(mean_score(np.arange(len(self.y))), low, high, 0.95, draws.name)
-
-
-def _find_param(estimator: Any, name: str | None) -> str:
-    """Return the name of the parameter that is the pretrainer's fraction."""
-    names = sorted(estimator.get_params())
-    found = [n for n in names if n.split("__")[-1] == "fraction"]
-    if name is not None:
-        found = [n for n in names if n == name]
-    if len(found) != 1:
-        raise ValueError(
-            "pretrain_fractions needs the name of the pretrainer's fraction: set "
-            f"pretrain_param, such as 'ssl__fraction'; found {found} for {name!r}."
-        )
-    return found[0]
-
-
-def _seeded(estimator: Any, seed: int) -> Any:
-    """Set ``random_state`` of an estimator and of all its parts."""
-    names = [n for n in estimator.get_params() if n.split("__")[-1] == "random_state"]
-    return estimator.set_params(**dict.fromkeys(names, seed))
-
-
-def _takes_groups(estimator: Any) -> bool:
-    """Tell whether ``fit`` takes patients, itself or by metadata routing."""
-    if get_config()["enable_metadata_routing"]:
-        routing = get_routing_for_object(estimator)
-        if routing.consumes("fit", ["groups"]):
-            return True
-    return bool(has_fit_parameter(estimator, "groups"))

@@ -1,0 +1,81 @@
+"""The labels that a classifier learns, and what each image counts."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+
+from skssl._base import check_labels, labels_of
+from skssl._sklearn import check_sample_weight
+
+
+class Labelled(NamedTuple):
+    """The labelled images: their rows in X, and what is known of each image of X."""
+
+    rows: np.ndarray  # (m,), int
+    target: np.ndarray  # (n,), int64, 0 where there is no label
+    weight: np.ndarray  # (n,), float64
+    y: np.ndarray  # (n,), as it was given, and -1 where a label weighs nothing
+
+
+def read_labelled(y: Any, sample_weight: Any, n: int) -> tuple[np.ndarray, Labelled]:
+    """Return the classes and what is labelled; rows that weigh nothing are not.
+
+    Raises
+    ------
+    ValueError
+        If labels or weights are not usable, or fewer than two classes are left.
+    """
+    if getattr(y, "ndim", 1) == 2:
+        y = column_or_1d(y, warn=True)
+    y = check_labels(y, n)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    weight = np.ones(n)
+    if sample_weight is not None:
+        weight = check_sample_weight(
+            sample_weight,
+            np.empty((n, 1)),
+            dtype=np.float64,
+            ensure_non_negative=True,
+        )
+    rows, labels = labels_of(y)
+    check_classification_targets(labels)
+    counts = weight[rows] > 0
+    if not counts.all():
+        y = y.astype(object)
+        y[rows[~counts]] = -1
+    rows, labels = rows[counts], labels[counts]
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        found = ", ".join(map(repr, classes.tolist())) or "none"
+        raise ValueError(
+            f"y has {len(classes)} class ({found}) that counts, while at "
+            "least 2 classes are needed; -1 means no label."
+        )
+    target = np.zeros(n, dtype=np.int64)
+    target[rows] = np.searchsorted(classes, labels)
+    return classes, Labelled(rows, target, weight, y)
+
+
+def check_class_weight(class_weight: Any, classes: np.ndarray) -> None:
+    """Refuse weights of unknown classes, and those that leave a class out."""
+    if class_weight is None:
+        return
+    weight = compute_sample_weight(class_weight, classes)
+    for label, value in zip(classes.tolist(), weight, strict=True):
+        if not 0 < value < np.inf:
+            raise ValueError(
+                f"class_weight is {value:g} for class {label!r}, and must be above "
+                "0: to leave a class out, leave its images out, or label them -1."
+            )
+
+
+def relative(weight: np.ndarray) -> torch.Tensor | None:
+    """Return weights of mean 1, or None where all are equal."""
+    if np.all(weight == weight[0]):
+        return None
+    return torch.from_numpy(weight / weight.mean()).float()
