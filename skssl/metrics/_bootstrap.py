@@ -1,9 +1,12 @@
 """Any metric with its interval, by drawing patients again."""
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_consistent_length
 
@@ -45,7 +48,8 @@ def bootstrap_interval(
     Returns
     -------
     Interval
-        NaN, with an ``UndefinedMetricWarning``, if ``y_true`` holds one class only.
+        Its bounds are NaN, with an ``UndefinedMetricWarning``, if all resamples are
+        equal: a metric that is 1 everywhere is not certain to be 1.
 
     Raises
     ------
@@ -54,8 +58,9 @@ def bootstrap_interval(
 
     Notes
     -----
-    Resamples that miss a class are left out (for two-dimensional scores), or hold one
-    class only (for others).
+    Resamples are left out on which the metric is NaN or gives an
+    ``UndefinedMetricWarning``, as the area does with one class only; for
+    two-dimensional scores all that miss a class.
 
     References
     ----------
@@ -73,14 +78,17 @@ def bootstrap_interval(
     check_consistent_length(y_true, y_score, groups)
     check_level(confidence_level)
     draws = Resamples(y_true, groups, n_resamples, random_state)
-    if draws.n_classes < 2:
-        nan = undefined("y_true holds one class only: nothing can be told apart")
-        return Interval(nan, nan, nan, confidence_level, "bootstrap")
     estimate = float(metric(y_true, y_score))
     # Scores of several classes need all of them in a resample.
-    n_needed = draws.n_classes if y_score.ndim == 2 else 2
-    values = [metric(y_true[rows], y_score[rows]) for rows in draws.having(n_needed)]
+    n_needed = draws.n_classes if y_score.ndim == 2 else 1
+    with undefined_is_an_error():
+        values = [
+            or_nan(metric, y_true[rows], y_score[rows])
+            for rows in draws.having(n_needed)
+        ]
     low, high = percentiles(values, confidence_level)
+    if low == high:
+        low = high = undefined("all resamples are equal: there is no interval")
     return Interval(estimate, low, high, confidence_level, draws.name)
 
 
@@ -110,8 +118,7 @@ def paired_bootstrap(
     Comparison
         The metric of a less that of b. The p-value is twice the share of resamples on
         the far side of 0, these counted as one more, so at least 2 / (n_resamples + 1).
-        All is NaN, with an ``UndefinedMetricWarning``, if ``y_true`` holds one class
-        only.
+        All is NaN, with an ``UndefinedMetricWarning``, if the metric is not defined.
 
     Raises
     ------
@@ -137,17 +144,20 @@ def paired_bootstrap(
     check_consistent_length(y_true, a, b, groups)
     check_level(confidence_level)
     draws = Resamples(y_true, groups, n_resamples, random_state)
-    if draws.n_classes < 2:
-        nan = undefined("y_true holds one class only: nothing can be told apart")
-        return Comparison(Interval(nan, nan, nan, confidence_level, "bootstrap"), nan)
     estimate = float(metric(y_true, a) - metric(y_true, b))
-    n_needed = draws.n_classes if max(a.ndim, b.ndim) == 2 else 2
-    values = np.array(
-        [
-            metric(y_true[rows], a[rows]) - metric(y_true[rows], b[rows])
-            for rows in draws.having(n_needed)
-        ]
-    )
+    n_needed = draws.n_classes if max(a.ndim, b.ndim) == 2 else 1
+    with undefined_is_an_error():
+        values = np.array(
+            [
+                or_nan(metric, y_true[rows], a[rows])
+                - or_nan(metric, y_true[rows], b[rows])
+                for rows in draws.having(n_needed)
+            ]
+        )
+    values = values[~np.isnan(values)]
+    if np.isnan(estimate) or len(values) == 0:
+        nan = undefined("the metric is not defined: there is no test")
+        return Comparison(Interval(nan, nan, nan, confidence_level, draws.name), nan)
     low, high = percentiles(values, confidence_level)
     beyond = min(np.sum(values <= 0), np.sum(values >= 0))
     pvalue = min(1.0, 2 * (beyond + 1) / (len(values) + 1))
@@ -193,9 +203,25 @@ class Resamples:
                 yield rows
 
 
+@contextmanager
+def undefined_is_an_error() -> Iterator[None]:
+    """Raise ``UndefinedMetricWarning`` inside the block, for `or_nan` to catch."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UndefinedMetricWarning)
+        yield
+
+
+def or_nan(metric: Metric, y_true: np.ndarray, y_score: np.ndarray) -> float:
+    """Return the metric, or NaN where it is not defined."""
+    try:
+        return metric(y_true, y_score)
+    except UndefinedMetricWarning:
+        return float("nan")
+
+
 def percentiles(values: Any, confidence_level: float) -> tuple[float, float]:
     """Return the bounds between which the values lie, but for equal tails."""
-    if np.isnan(values).all():
+    if len(values) == 0 or np.isnan(values).all():
         return float("nan"), float("nan")
     tail = (1 - confidence_level) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail])

@@ -8,7 +8,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
 from skssl._sklearn import check_sample_weight
-from skssl.metrics._inputs import check_scores, is_class, undefined
+from skssl.metrics._inputs import check_known, check_scores, is_class, undefined
 
 
 def sensitivity_score(
@@ -241,7 +241,7 @@ def expected_calibration_error(
     else:
         (right,) = is_class(pos_label, y_true)
         p = check_scores(y_prob, len(right), "y_prob")
-    weight = check_sample_weight(sample_weight, p)
+    weight = check_sample_weight(sample_weight, p, ensure_non_negative=True)
     edges = np.linspace(0, 1, n_bins + 1)
     if strategy == "quantile":
         edges = np.quantile(p, edges)
@@ -262,6 +262,7 @@ def _largest(
             f"y_prob has shape {y_prob.shape}, but y_true has {len(y_true)} rows and "
             f"there are {len(classes)} classes: give labels, one for each column."
         )
+    check_known(y_true, classes)
     return classes[y_prob.argmax(axis=1)] == y_true, y_prob.max(axis=1)
 
 
@@ -273,7 +274,7 @@ def _share(
     zero_division: float | str,
 ) -> float:
     """Return the weighted share of the rows ``of`` that are ``told``."""
-    weight = check_sample_weight(sample_weight, of)
+    weight = check_sample_weight(sample_weight, of, ensure_non_negative=True)
     total = weight[of].sum()
     if total > 0:
         return float(weight[of & told].sum() / total)

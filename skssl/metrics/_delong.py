@@ -204,9 +204,10 @@ def delong_test(
         [check_scores(score_a, n, "score_a"), check_scores(score_b, n, "score_b")], 1
     )
     unit = group_codes(groups, n)
+    name = "DeLong" if groups is None else "Obuchowski"
     if positive.all() or not positive.any():
         nan = undefined("with one class only there is no area under the ROC curve")
-        return Comparison(Interval(nan, nan, nan, confidence_level, "DeLong"), nan)
+        return Comparison(Interval(nan, nan, nan, confidence_level, name), nan)
     areas, covariance = auc_covariance(positive, scores, unit)
     difference = float(areas[0] - areas[1])
     contrast = np.array([1.0, -1.0])
@@ -214,11 +215,11 @@ def delong_test(
     error = np.nan if np.isnan(variance) else max(0.0, variance) ** 0.5
     z = stats.norm.isf((1 - confidence_level) / 2)
     low, high = difference - z * error, difference + z * error
-    interval = Interval(difference, low, high, confidence_level, "DeLong")
+    interval = Interval(difference, low, high, confidence_level, name)
     if error > 1e-12:
         statistic = difference / error
         return Comparison(interval, float(2 * stats.norm.sf(abs(statistic))), statistic)
     if error <= 1e-12 and abs(difference) < 1e-12:
         return Comparison(interval, 1.0, 0.0)
     nan = undefined("the variance of the difference is 0 or not defined: no test")
-    return Comparison(Interval(difference, nan, nan, confidence_level, "DeLong"), nan)
+    return Comparison(Interval(difference, nan, nan, confidence_level, name), nan)

@@ -20,6 +20,7 @@ def is_class(pos_label: Any, *labels: Any) -> list[np.ndarray]:
     """
     arrays = [column_or_1d(array) for array in labels]
     check_consistent_length(*arrays)
+    check_alike(*arrays)
     present = np.unique(np.concatenate([np.unique(array) for array in arrays]))
     # Text and numbers compare to one False, not to one for each row.
     found = [
@@ -31,6 +32,28 @@ def is_class(pos_label: Any, *labels: Any) -> list[np.ndarray]:
             "the class that is to be found."
         )
     return found
+
+
+def check_alike(*arrays: np.ndarray) -> None:
+    """Raise ValueError for missing labels, and for text compared with numbers."""
+    of_text = set()
+    for array in arrays:
+        values = array.tolist()
+        if any(value is None or value != value for value in values):  # noqa: PLR0124
+            raise ValueError("labels hold missing values (None or NaN).")
+        of_text |= {isinstance(value, str) for value in values}
+    if len(of_text) > 1:
+        raise ValueError("labels hold text and numbers, which are never equal.")
+
+
+def check_known(y_true: np.ndarray, labels: np.ndarray) -> None:
+    """Raise ValueError if a class is none of the labels of the columns."""
+    unknown = set(y_true.tolist()) - set(labels.tolist())
+    if unknown:
+        raise ValueError(
+            f"y_true holds {sorted(unknown, key=str)}, not among labels "
+            f"{labels.tolist()}: give the classes of the columns, such as classes_."
+        )
 
 
 def check_scores(y_score: Any, n: int, name: str = "y_score") -> np.ndarray:

@@ -1,6 +1,7 @@
 """An estimate with its interval, and the intervals of proportions."""
 
 from dataclasses import dataclass
+from math import isnan
 
 from scipy import stats
 
@@ -62,7 +63,9 @@ class Comparison:
     statistic: float = float("nan")
 
     def __str__(self) -> str:
-        p = f"= {self.pvalue:.2g}" if self.pvalue >= 1e-4 else "< 0.0001"
+        if self.pvalue < 1e-4:
+            return f"{self.difference}, p < 0.0001"
+        p = "not defined" if isnan(self.pvalue) else f"= {self.pvalue:.2g}"
         return f"{self.difference}, p {p}"
 
 

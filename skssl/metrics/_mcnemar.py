@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from skssl.metrics._inputs import check_level
+from skssl.metrics._inputs import check_alike, check_level
 from skssl.metrics._intervals import Comparison, Interval
 
 
@@ -67,7 +67,10 @@ def mcnemar_test(
     check_level(confidence_level)
     y_true, a, b = (column_or_1d(values) for values in (y_true, pred_a, pred_b))
     check_consistent_length(y_true, a, b)
+    check_alike(y_true, a, b)
     n = len(y_true)
+    if n == 0:
+        raise ValueError("there are no rows to compare on.")
     only_a = int(np.sum((a == y_true) & (b != y_true)))
     only_b = int(np.sum((b == y_true) & (a != y_true)))
     n_apart = only_a + only_b

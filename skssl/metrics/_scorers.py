@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import get_scorer, make_scorer, roc_auc_score
+from sklearn.metrics import get_scorer, roc_auc_score
+from sklearn.utils import column_or_1d
 
 from skssl.metrics._classification import (
     expected_calibration_error,
@@ -60,7 +61,7 @@ def clinical_scorers(
     at = partial(sensitivity_at_specificity, specificity=specificity)
     return {
         **{
-            name: make_scorer(metric, pos_label=pos_label)
+            name: OneVsRestScorer(metric, pos_label, methods=("predict",))
             for name, metric in decisions.items()
         },
         "balanced_accuracy": get_scorer("balanced_accuracy"),
@@ -107,11 +108,14 @@ class OneVsRestScorer:
         if name is None:
             raise ValueError(f"{estimator!r} has none of {self.methods}.")
         scores = np.asarray(getattr(estimator, name)(X))
-        if scores.ndim == 1:
+        truth = column_or_1d(y) == self.pos_label
+        if name == "predict":
+            scores = scores == self.pos_label
+        elif scores.ndim == 1:
             scores = scores if place == 1 else -scores
         else:
             scores = scores[:, place]
-        return self.metric(y, scores, pos_label=self.pos_label, **options)
+        return self.metric(truth, scores, pos_label=True, **options)
 
 
 def _area(y_true: Any, y_score: Any, *, pos_label: Any, **options: Any) -> float:

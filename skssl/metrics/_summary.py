@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from skssl._random import RandomState
-from skssl.metrics._inputs import check_level, check_scores, group_codes, is_class
+from skssl.metrics._inputs import (
+    check_known,
+    check_level,
+    check_scores,
+    group_codes,
+    is_class,
+)
 from skssl.metrics._intervals import Interval
 from skssl.metrics._summary_table import SummaryRow, SummaryTable
 
@@ -74,7 +80,7 @@ class ClassificationSummary:
 
     def _caption(self) -> str:
         of = f" of {self.n_patients} patients" if self.n_patients < self.n_rows else ""
-        return f"{self.n_rows} rows{of}; {self.confidence_level:.0%} intervals"
+        return f"{self.n_rows} rows{of}; {100 * self.confidence_level:g} % intervals"
 
     def __str__(self) -> str:
         table = [_HEADER, *self._cells()]
@@ -160,7 +166,7 @@ def classification_summary(
     Intervals are DeLong's for the AUC (Obuchowski's with patients), Wilson's for
     proportions of independent rows, and else the percentile bootstrap: of patients, if
     ``groups`` is given. What is not defined, such as the specificity on rows of one
-    class, is NaN (printed as -).
+    class, or an interval where all resamples are equal, is NaN (printed as -).
 
     Examples
     --------
@@ -171,6 +177,8 @@ def classification_summary(
     0.750 [0.301, 0.954]
     """
     check_level(confidence_level)
+    if not 0 <= specificity <= 1:
+        raise ValueError(f"specificity must be in [0, 1], got {specificity}.")
     y_true = column_or_1d(y_true)
     n = len(y_true)
     y_score = check_array(
@@ -178,6 +186,7 @@ def classification_summary(
     )
     if y_pred is not None:
         y_pred = column_or_1d(y_pred)
+        check_consistent_length(y_true, y_pred)
     unit = group_codes(groups, n)
     table = SummaryTable(
         groups, confidence_level, specificity, n_resamples, random_state
@@ -197,6 +206,7 @@ def classification_summary(
                 f"y_score has shape {y_score.shape}, but y_true has {n} rows and there "
                 f"are {len(classes)} classes: give labels, one for each column."
             )
+        check_known(y_true, classes)
         if y_pred is None:
             y_pred = classes[y_score.argmax(axis=1)]
         table.add_overall(y_true, y_pred, y_score, classes)

@@ -72,12 +72,17 @@ class SummaryTable:
             "NPV": ~positive[~told],
             "accuracy": told == positive,
         }
-        intervals = self._bootstrap(
-            positive,
-            lambda rows: _figures(
-                positive[rows], told[rows], score[rows], self.specificity
-            ),
-        )
+        probable = score.min() >= 0 and score.max() <= 1
+
+        def figures(rows: np.ndarray) -> dict[str, float]:
+            of = positive[rows], told[rows], score[rows]
+            values = _figures(*of, self.specificity)
+            if probable:
+                ece = expected_calibration_error(of[0], of[2], pos_label=True)
+                values["ECE"] = ece
+            return values
+
+        intervals = self._bootstrap(positive, figures)
         self._add_all(label, intervals, hits, len(positive))
 
     def add_overall(
@@ -139,15 +144,13 @@ class SummaryTable:
         values = np.array(
             [list(figures(rows).values()) for rows in draws.having(1)]
         )  # (n_resamples, n_figures)
-        return {
-            name: Interval(
-                estimate,
-                *percentiles(values[:, i], self.level),
-                self.level,
-                draws.name,
-            )
-            for i, (name, estimate) in enumerate(told.items())
-        }
+        intervals = {}
+        for i, (name, estimate) in enumerate(told.items()):
+            low, high = percentiles(values[:, i], self.level)
+            if low == high:  # equal resamples are no certainty
+                low = high = float("nan")
+            intervals[name] = Interval(estimate, low, high, self.level, draws.name)
+        return intervals
 
 
 def _figures(
@@ -159,7 +162,7 @@ def _figures(
     n_right_rest = n - n_positive - n_told + n_hits
     se = _ratio(n_hits, n_positive)
     sp = _ratio(n_right_rest, n - n_positive)
-    figures = {
+    return {
         "sensitivity": se,
         "specificity": sp,
         "PPV": _ratio(n_hits, n_told),
@@ -172,9 +175,6 @@ def _figures(
             positive, score, specificity
         ),
     }
-    if score.min() >= 0 and score.max() <= 1:
-        figures["ECE"] = expected_calibration_error(positive, score, pos_label=True)
-    return figures
 
 
 def _ratio(part: Any, whole: Any) -> float:

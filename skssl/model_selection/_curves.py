@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from joblib import Parallel, delayed
+import numpy as np
 from sklearn.metrics import roc_auc_score
+from sklearn.utils.parallel import Parallel, delayed
 
 from skssl._base import check_groups, check_labels
 from skssl._random import RandomState
@@ -99,9 +100,9 @@ def fraction_curve(
         Its name among ``estimator.get_params()``, such as "ssl__fraction". Default:
         the only one that ends in "fraction" and belongs to a pretrainer.
     groups : array-like of shape (n,), optional
-        The patient of each image, for ``cv``, for the masking, and for ``fit`` if that
-        takes groups.
-    cv : int, splitter or iterable, default=5
+        The patient of each image, for ``cv``, for the masking, and for ``fit`` where
+        that, or a step of a pipeline, takes groups.
+    cv : int or splitter, default=5
         As in `KeepUnlabeledInTrain`. Folds are the same for all points.
     seeds : sequence of int, default=(0,)
         For each, labels are drawn anew, and ``random_state`` of the estimator and of
@@ -152,9 +153,17 @@ def fraction_curve(
     >>> [round(told.estimate, 2) for told in curve.intervals.values()]
     [0.93, 0.96]
     """
+    if y is None:
+        raise ValueError("y is None: labels are needed to score.")
     labels: Any = check_labels(y, len(y))
+    if not any(isinstance(label, str) for label in labels.tolist()):
+        labels = np.array(labels.tolist())  # objects become what they are
     patients = check_groups(groups, len(labels))
-    shares: Sequence[float | None] = pretrain_fractions or [None]
+    shares: Sequence[float | None] = (
+        [None] if pretrain_fractions is None else pretrain_fractions
+    )
+    if len(seeds) == 0:
+        raise ValueError("seeds is empty: one at least is needed.")
     points: list[Point] = list(product(label_fractions, shares))
     for of_labels, _ in points:
         if not 0 < of_labels <= 1:
@@ -182,6 +191,11 @@ def fraction_curve(
             for (of, _, fold), (_, scores) in zip(jobs, done, strict=True)
             if of == point
         ]
+        of_folds = [
+            row["score"]
+            for (of, *_), (row, _) in zip(jobs, done, strict=True)
+            if of == point
+        ]
         draws = Resamples(labels, patients, n_resamples, random_state)
-        intervals[point] = study.interval(scored, draws)
+        intervals[point] = study.interval(float(np.mean(of_folds)), scored, draws)
     return FractionCurve([row for row, _ in done], intervals, transductive)

@@ -31,7 +31,8 @@ def mask_labels(
         The patient of each row, whose labels are kept or taken together.
     stratify : bool, default=True
         Keep the share of each class, and one row or patient of it at least, unless
-        ``fraction`` is 0. A patient is of the class that most of the rows have.
+        ``fraction`` is 0. A patient with rows of several classes counts for the one
+        that the fewest rows of the set have.
     random_state : int, RandomState, Generator or None
 
     Returns
@@ -53,6 +54,8 @@ def mask_labels(
     """
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be in [0, 1], got {fraction}.")
+    if y is None:
+        raise ValueError("y is None: there are no labels to take away.")
     labels: Any = check_labels(y, len(y))
     rows, classes = labels_of(labels)
     patients = check_groups(groups, len(labels))
@@ -64,7 +67,9 @@ def mask_labels(
         names, code = np.unique(classes, return_inverse=True)
         counts = np.zeros((n_units, len(names)), dtype=int)
         np.add.at(counts, (unit, code), 1)
-        stratum = counts.argmax(axis=1)
+        # Of a patient's classes the rarest, so that none gets lost.
+        rarest = np.where(counts > 0, counts.sum(axis=0), len(rows) + 1)
+        stratum = rarest.argmin(axis=1)
     rng = np.random.default_rng(spawn_seeds(random_state, 1)[0])
     place = rng.permutation(n_units)  # drawn alike for all fractions
     kept = np.zeros(n_units, dtype=bool)

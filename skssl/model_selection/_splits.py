@@ -1,10 +1,15 @@
 """Cross-validation with images that have no label."""
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator, check_cv
+from sklearn.model_selection import (
+    BaseCrossValidator,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 
 from skssl._base import check_groups, check_labels, labels_of
 from skssl._sklearn import GroupsConsumerMixin
@@ -15,8 +20,9 @@ class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
 
     Parameters
     ----------
-    cv : int, splitter or iterable, default=5
-        Splits the rows with a label; a number is that of stratified folds.
+    cv : int or splitter, default=5
+        Splits the rows with a label; a number is that of stratified folds, which with
+        ``groups`` keep patients together.
     transductive : bool, default=False
         Whether unlabelled rows of patients who are tested stay in training. They have
         no label, but show the network who is to be tested, so that scores are for
@@ -73,15 +79,23 @@ class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
         Raises
         ------
         ValueError
-            If y is missing, has no label at all, or lengths differ.
+            If y is missing or has no label at all, if lengths differ, or if ``cv`` puts
+            a patient into both parts.
         """
         n = X.shape[0] if hasattr(X, "shape") else len(X)
         rows, labels = self._labelled(y, n)
         patients = check_groups(groups, n)
         without = np.setdiff1d(np.arange(n), rows)
-        splitter = check_cv(self.cv, labels, classifier=True)
         of_rows = None if patients is None else patients[rows]
-        for train, test in splitter.split(rows, labels, of_rows):
+        for train, test in self._splitter(patients).split(rows, labels, of_rows):
+            if of_rows is not None:
+                shared = np.intersect1d(of_rows[train], of_rows[test])
+                if len(shared):
+                    raise ValueError(
+                        f"cv={self.cv!r} puts patient {shared.tolist()[0]!r} into both "
+                        "parts: take a splitter that keeps groups together, such as "
+                        "StratifiedGroupKFold."
+                    )
             beside = without
             if patients is not None and not self.transductive:
                 tested = np.isin(patients[without], patients[rows[test]])
@@ -91,12 +105,22 @@ class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
         """Return the number of splits."""
         if y is None:
-            return int(check_cv(self.cv, classifier=True).get_n_splits())
+            return int(self._splitter(groups).get_n_splits())
         rows, labels = self._labelled(y, len(y))
         patients = check_groups(groups, len(y))
         of_rows = None if patients is None else patients[rows]
-        splitter = check_cv(self.cv, labels, classifier=True)
+        splitter = self._splitter(patients)
         return int(splitter.get_n_splits(rows, labels, of_rows))
+
+    def _splitter(self, groups: Any) -> Any:
+        if hasattr(self.cv, "split"):
+            return self.cv
+        if not isinstance(self.cv, Integral):
+            raise ValueError(
+                f"cv must be a number of folds or a splitter, got {self.cv!r}: lists "
+                "of rows cannot say which of them are labelled."
+            )
+        return (StratifiedKFold if groups is None else StratifiedGroupKFold)(self.cv)
 
     def _labelled(self, y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         labels = check_labels(y, n)

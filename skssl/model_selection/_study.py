@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 from sklearn import get_config
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
 from skssl._sklearn import safe_indexing
 from skssl.metrics import Interval
-from skssl.metrics._bootstrap import Resamples, percentiles
+from skssl.metrics._bootstrap import (
+    Resamples,
+    or_nan,
+    percentiles,
+    undefined_is_an_error,
+)
 from skssl.model_selection._masking import mask_labels
 
 Point = tuple[float, float | None]  # shares of the labels and of the images
@@ -50,8 +56,9 @@ class Study:
             model.set_params(**{str(self.pretrain_param): point[1]})
         start = time.perf_counter()
         options = {}
-        if self.groups is not None and _takes_groups(model):
-            options["groups"] = self.groups[train]
+        if self.groups is not None:
+            names = _names_of_groups(model)
+            options = dict.fromkeys(names, self.groups[train])
         with warnings.catch_warnings():
             # Of SelfTrainingClassifier, where all labels are kept.
             warnings.filterwarnings("ignore", "y contains no unlabeled samples")
@@ -80,11 +87,16 @@ class Study:
     def _scores(self, model: Any, X: Any) -> np.ndarray:
         for name in self.response_method:
             if hasattr(model, name):
-                return np.asarray(getattr(model, name)(X))
+                scores = np.asarray(getattr(model, name)(X))
+                is_of_two = name == "predict_proba" and scores.shape[1] == 2
+                return scores[:, 1] if is_of_two else scores
         raise ValueError(f"{model!r} has none of {self.response_method}.")
 
     def interval(
-        self, scored: list[tuple[int, np.ndarray]], draws: Resamples
+        self,
+        estimate: float,
+        scored: list[tuple[int, np.ndarray]],
+        draws: Resamples,
     ) -> Interval:
         """Return the mean score over folds and seeds, with patients drawn again."""
         place = np.full((len(self.splits), len(self.y)), -1)
@@ -97,12 +109,16 @@ class Study:
                 drawn = place[fold, rows]
                 drawn = drawn[drawn >= 0]
                 y = self.y[self.splits[fold][1][drawn]]
-                if len(np.unique(y)) > 1:
-                    values.append(self.metric(y, scores[drawn]))
-            return float(np.mean(values)) if values else float("nan")
+                if len(y) and (scores.ndim == 1 or len(np.unique(y)) == n_classes):
+                    values.append(or_nan(self.metric, y, scores[drawn]))
+            defined = [value for value in values if not np.isnan(value)]
+            return float(np.mean(defined)) if defined else float("nan")
 
-        low, high = percentiles([mean_score(rows) for rows in draws.having(1)], 0.95)
-        return Interval(mean_score(np.arange(len(self.y))), low, high, 0.95, draws.name)
+        n_classes = len(np.unique(self.y[np.concatenate([t for _, t in self.splits])]))
+        with undefined_is_an_error():
+            drawn_scores = [mean_score(rows) for rows in draws.having(1)]
+        low, high = percentiles(drawn_scores, 0.95)
+        return Interval(estimate, low, high, 0.95, draws.name)
 
 
 def find_param(estimator: Any, name: str | None) -> str:
@@ -125,10 +141,16 @@ def _seeded(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**dict.fromkeys(names, seed))
 
 
-def _takes_groups(estimator: Any) -> bool:
-    """Tell whether ``fit`` takes patients, itself or by metadata routing."""
+def _names_of_groups(estimator: Any) -> list[str]:
+    """Return the names under which ``fit`` takes patients, for itself or for a step."""
     if get_config()["enable_metadata_routing"]:
         routing = get_routing_for_object(estimator)
         if routing.consumes("fit", ["groups"]):
-            return True
-    return bool(has_fit_parameter(estimator, "groups"))
+            return ["groups"]
+    elif isinstance(estimator, Pipeline):
+        return [
+            f"{name}__groups"
+            for name, step in estimator.steps
+            if has_fit_parameter(step, "groups")
+        ]
+    return ["groups"] if has_fit_parameter(estimator, "groups") else []

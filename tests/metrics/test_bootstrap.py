@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from skssl.metrics import (
@@ -92,7 +93,33 @@ def test_what_cannot_be_resampled_is_refused(y, scores, groups, message):
 def test_one_class_has_no_interval():
     nothing = bootstrap_interval([1, 1, 1], [0.1, 0.2, 0.3])
     assert np.isnan([nothing.estimate, nothing.low, nothing.high]).all()
-    assert np.isnan(paired_bootstrap([1, 1], [0.1, 0.2], [0.1, 0.3]).pvalue)
+    told = paired_bootstrap([1, 1], [0.1, 0.2], [0.1, 0.3])
+    assert np.isnan(told.pvalue)
+    assert str(told) == "nan [nan, nan], p not defined"
+
+
+def test_resamples_without_a_value_are_left_out(answers):
+    """They are no evidence for a difference."""
+    y, scores = answers
+
+    def at_times(y, s):
+        return float("nan") if y[0] else np.mean(y == (s > 0.5))
+
+    told = paired_bootstrap(
+        y, scores, scores, metric=at_times, n_resamples=80, random_state=0
+    )
+    assert told.pvalue == 1 or np.isnan(told.difference.estimate)
+    accuracy = bootstrap_interval(
+        [1] + [0] * 9, [0] * 10, metric=accuracy_score, random_state=0
+    )
+    assert (accuracy.low, accuracy.high) == (0.7, 1.0)  # of one class, too
+
+
+def test_equal_resamples_are_no_certainty():
+    with pytest.warns(UndefinedMetricWarning, match="all resamples are equal"):
+        told = bootstrap_interval([0, 1] * 9, [0, 1] * 9, random_state=0)
+    assert told.estimate == 1
+    assert np.isnan([told.low, told.high]).all()
 
 
 def test_the_interval_of_a_difference_is_paired(answers):

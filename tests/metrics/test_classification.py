@@ -59,6 +59,14 @@ def test_the_class_must_be_known():
         sensitivity_score(["a", "b"], ["a", "a"])
     with pytest.raises(ValueError, match="inconsistent numbers"):
         sensitivity_score([0, 1], [0, 1, 1])
+    with pytest.raises(ValueError, match="missing values"):
+        specificity_score([1, 1, np.nan], [1, 0, 0])
+    with pytest.raises(ValueError, match="text and numbers"):
+        specificity_score(["1", "0"], [1, 0])
+    with pytest.raises(ValueError, match="Negative values"):
+        sensitivity_score([1, 1], [1, 0], sample_weight=[2, -1])
+    with pytest.raises(ValueError, match=r"y_true holds \['a', 'b'\]"):
+        expected_calibration_error(["a", "b"], [[0.1, 0.9]] * 2, labels=[0, 1])
 
 
 @pytest.mark.parametrize("specificity", [0.0, 0.5, 0.9, 0.95, 1.0])

@@ -40,5 +40,9 @@ def test_models_that_do_not_differ(method):
 def test_other_methods_are_refused():
     with pytest.raises(ValueError, match="method must be"):
         mcnemar_test(*answers(1, 1, 1, 1), method="chi")
+    with pytest.raises(ValueError, match="no rows"):
+        mcnemar_test([], [], [])
+    with pytest.raises(ValueError, match="text and numbers"):
+        mcnemar_test(["1", "0"], [1, 0], ["1", "0"])
     with pytest.raises(ValueError, match="inconsistent numbers"):
         mcnemar_test([0, 1], [0], [0, 1])

@@ -74,6 +74,12 @@ def test_one_of_several_classes():
     # A fold without the class is no crash.
     with pytest.warns(UndefinedMetricWarning, match="one class only"):
         assert np.isnan(scorers["roc_auc"](clf, X[:5, :2], y[:5]))
+    # Nor is one of two other classes.
+    for name, scorer in clinical_scorers(2).items():
+        if name in ("roc_auc", "sensitivity_at_specificity", "sensitivity", "hm"):
+            with pytest.warns(UndefinedMetricWarning):
+                told = scorer(clf, X[:60, :2], y[:60])
+            assert np.isnan(told) or told == 0
     with pytest.raises(ValueError, match="pos_label=7 is none of the classes"):
         clinical_scorers(7)["roc_auc"](clf, X[:, :2], y)
 
@@ -86,7 +92,9 @@ def test_in_a_search(cancers):
         refit="sensitivity_at_specificity",
         cv=StratifiedKFold(3),
     ).fit(*cancers)
-    assert 0 <= search.best_score_ <= 1
+    told = search.cv_results_["mean_test_sensitivity_at_specificity"]
+    assert search.best_score_ == told.max() > 0.5
+    assert search.best_params_["C"] == [0.01, 1][told.argmax()]
 
 
 def test_a_method_that_is_missing(cancers):

@@ -14,7 +14,9 @@ from skssl.metrics import (
     bootstrap_interval,
     classification_summary,
     delong_interval,
+    expected_calibration_error,
     proportion_interval,
+    sensitivity_at_specificity,
 )
 
 QUICK = {"n_resamples": 60, "random_state": 0}
@@ -40,7 +42,10 @@ def test_estimates_are_scikit_learns(answers):
         "F1": f1_score(y, told),
     }.items():
         assert summary[name].estimate == pytest.approx(value), name
-    assert summary["sensitivity at specificity 0.9"].estimate <= 1
+    at = sensitivity_at_specificity(y, p, specificity=0.9)
+    assert summary["sensitivity at specificity 0.9"].estimate == at
+    ece = expected_calibration_error(y, p)
+    assert summary["ECE"].estimate == ece
     n_hits = int(np.sum((y == 1) & (told == 1)))
     assert summary["sensitivity"] == proportion_interval(n_hits, int(y.sum()))
     assert summary["AUC"] == delong_interval(y, p)
@@ -75,6 +80,8 @@ def test_several_classes(rng):
     assert summary["normal", "sensitivity"].estimate == pytest.approx(sensitivity)
     with pytest.raises(ValueError, match="give labels, one for each column"):
         classification_summary(names[code], p[:, :2], **QUICK)
+    with pytest.raises(ValueError, match=r"y_true holds \['covid', 'normal', 'viral'"):
+        classification_summary(names[code], p, labels=[0, 1, 2], **QUICK)
 
 
 def test_predictions_may_be_given(answers):
@@ -92,6 +99,17 @@ def test_scores_that_are_no_probabilities_have_no_calibration(answers):
     assert summary["accuracy"].estimate == np.mean((odds >= 0) == y)
     with pytest.raises(KeyError, match="there are AUC, sensitivity"):
         summary["ECE"]
+    p[0] = 1.2  # one is enough, also where a resample leaves it out
+    summary = classification_summary(y, p, **QUICK)
+    assert "ECE" not in {row.metric for row in summary.rows}
+    with pytest.raises(ValueError, match="specificity must be in"):
+        classification_summary(y, p, specificity=90)
+
+
+def test_a_perfect_score_is_not_certain():
+    y = np.arange(60) // 3 % 2
+    by_patients = classification_summary(y, y, groups=np.arange(60) // 3, **QUICK)
+    assert np.isnan(by_patients["sensitivity"].low)
 
 
 def test_one_class_only_is_a_line_not_a_crash():
@@ -100,7 +118,7 @@ def test_one_class_only_is_a_line_not_a_crash():
     assert np.isnan(summary["specificity"].low)
     assert summary["sensitivity"].estimate == pytest.approx(2 / 3)
     lines = str(summary).splitlines()
-    assert lines[0] == "3 rows; 95% intervals"
+    assert lines[0] == "3 rows; 95 % intervals"
     assert lines[2].split() == ["1", "AUC", "-", "-", "-", "3", "DeLong"]
 
 

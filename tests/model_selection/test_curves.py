@@ -1,12 +1,14 @@
 """What each fit of a curve sees, and what is told of it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.semi_supervised import SelfTrainingClassifier
 
@@ -16,6 +18,17 @@ from skssl.model_selection import fraction_curve
 from skssl.testing import tiny_cnn
 
 SEEN = []
+GOT_GROUPS = []
+
+
+class Pretrainer(SelfSupervisedPretrainer):
+    """It must be told of the patients, however deep it lies."""
+
+    def fit(self, X, y=None, groups=None):
+        GOT_GROUPS.append(groups is not None)
+        if groups is None:
+            raise ValueError("no patients")
+        return super().fit(X, y, groups)
 
 
 class Watched(ClassifierMixin, BaseEstimator):
@@ -145,9 +158,71 @@ def test_metrics_of_predictions(rows):
     assert told.estimate == pytest.approx(expected)
 
 
+def test_folds_of_one_class(rows):
+    """A metric that is defined on them is told."""
+    X, y, groups = rows
+    options = {"groups": groups, "cv": LeaveOneGroupOut(), "n_resamples": 50}
+    curve = fraction_curve(
+        Watched(),
+        X,
+        y,
+        label_fractions=(1.0,),
+        metric=accuracy_score,
+        response_method=("predict",),
+        **options,
+    )
+    (told,) = curve.intervals.values()
+    assert told.estimate == pytest.approx(np.mean([r["score"] for r in curve.rows]))
+    assert told.low < told.estimate < told.high
+
+
+def test_three_classes_and_two_probabilities(rng):
+    y = np.arange(45) % 3
+    X = np.eye(3)[y] + rng.normal(size=(45, 3))
+    clf = SelfTrainingClassifier(LogisticRegression(), max_iter=0)
+    curve = fraction_curve(
+        clf,
+        X,
+        y,
+        label_fractions=np.array([0.5]),
+        cv=3,
+        metric=partial(roc_auc_score, multi_class="ovr"),
+        response_method=("predict_proba",),
+        n_resamples=20,
+    )
+    assert 0.5 < next(iter(curve.intervals.values())).estimate < 1
+    of_two = fraction_curve(
+        clf,
+        X[y < 2],
+        y[y < 2].astype(object),
+        label_fractions=(0.5,),
+        response_method=("predict_proba",),
+        n_resamples=20,
+    )
+    assert 0.5 < next(iter(of_two.intervals.values())).estimate <= 1
+
+
+def test_patients_stay_together_by_default(rows):
+    """Features that tell patients apart tell no labels of new ones."""
+    _, _, groups = rows
+    y = np.random.default_rng(1).integers(0, 2, 20)[groups]
+    clf = SelfTrainingClassifier(LogisticRegression(C=100), max_iter=0)
+    curve = fraction_curve(
+        clf,
+        np.eye(20)[groups],
+        y,
+        groups=groups,
+        label_fractions=(1.0,),
+        n_resamples=50,
+    )
+    (told,) = curve.intervals.values()
+    assert told.low <= 0.5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"seeds": ()}, "seeds is empty"),
         ({"label_fractions": (0.0, 1.0)}, r"label_fractions must be in \(0, 1\]"),
         ({"pretrain_fractions": (0.5,), "pretrain_param": "share"}, "needs the name"),
         ({"response_method": ("told",)}, "has none of"),
@@ -168,9 +243,11 @@ def test_a_class_minus_one_is_refused(rows):
 
 @pytest.mark.parametrize("kind", ["features", "end to end"])
 @pytest.mark.parametrize("routing", [False, True])
-def test_with_pretraining(kind, routing):
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_with_pretraining(kind, routing, n_jobs):
+    GOT_GROUPS.clear()
     scans = make_scan_phantoms(12, images_per_patient=2, image_size=32, random_state=0)
-    ssl = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=1, batch_size=4)
+    ssl = Pretrainer(backbone=tiny_cnn, max_epochs=1, batch_size=4)
     with config_context(enable_metadata_routing=routing):
         if kind == "features":
             ssl = ssl.set_fit_request(groups=True) if routing else ssl
@@ -187,8 +264,10 @@ def test_with_pretraining(kind, routing):
             label_fractions=(0.5, 1.0),
             pretrain_fractions=(0.5, 1.0),
             n_resamples=5,
+            n_jobs=n_jobs,
         )
     assert len(curve.intervals) == 4
-    assert all(0 <= row["score"] <= 1 for row in curve.rows)
+    assert len(GOT_GROUPS) == (8 if n_jobs is None else 0)  # in this process
+    assert all(GOT_GROUPS)
     # Of 3 patients a class with 2 rows each: 2, and all.
     assert {row["n_labelled"] for row in curve.rows} == {8, 12}

@@ -55,6 +55,15 @@ def test_classes_keep_their_shares():
     assert [np.sum(masked == label) for label in (0, 1)] == [32, 8]
 
 
+def test_no_class_gets_lost_among_patients_of_several():
+    """A patient with one slice of a rare class counts for that class."""
+    y = np.zeros(30, int)
+    y[2] = 1
+    for seed in range(5):
+        masked = mask_labels(y, 0.3, groups=np.arange(30) // 3, random_state=seed)
+        assert set(masked.tolist()) == {-1, 0, 1}
+
+
 def test_seeds_draw_other_labels():
     y = np.arange(40) % 2
     first, again, other = (mask_labels(y, 0.3, random_state=s) for s in (0, 0, 1))

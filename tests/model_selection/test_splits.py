@@ -12,6 +12,7 @@ from sklearn.model_selection import (
     GroupKFold,
     LeaveOneGroupOut,
     StratifiedGroupKFold,
+    StratifiedKFold,
     cross_val_score,
 )
 from sklearn.semi_supervised import SelfTrainingClassifier
@@ -66,6 +67,21 @@ def test_without_patients_all_unlabelled_rows_are_in_train():
     groups = [0, 0, 1, 1, 1, 2, 3, 3]
     leave = KeepUnlabeledInTrain(LeaveOneGroupOut())
     assert leave.get_n_splits(y, y, groups) == 3
+
+
+def test_a_number_of_folds_keeps_patients_together():
+    y, groups = np.arange(24) // 2 % 2, np.arange(24) // 2
+    for train, test in KeepUnlabeledInTrain(3).split(y, y, groups):
+        assert not set(groups[train]) & set(groups[test])
+
+
+@pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
+def test_splitters_that_break_a_patient_are_refused():
+    y, groups = np.arange(24) % 2, np.arange(24) // 2
+    with pytest.raises(ValueError, match=r"puts patient \d+ into both parts"):
+        list(KeepUnlabeledInTrain(StratifiedKFold(3, shuffle=True)).split(y, y, groups))
+    with pytest.raises(ValueError, match="number of folds or a splitter"):
+        next(KeepUnlabeledInTrain([([0], [1])]).split(y, y))
 
 
 def test_what_cannot_be_split_is_named():
