@@ -5,9 +5,10 @@
 Without ``--data`` it takes phantoms. Both take turns, round by round, in one process;
 the ratio is of the times of an epoch of the same round.
 
-On Linux set ``MALLOC_TRIM_THRESHOLD_=2000000000`` for steady figures: else glibc gives
-memory back after a step or keeps it, as its blocks happen to lie, and asking for it
-anew makes either side slower by up to a fifth. The file says what was set.
+On Linux set ``MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=2000000000`` (both)
+for steady figures: else glibc gives memory back after a step or keeps it, as its blocks
+happen to lie, and asking for it anew makes either side slower by up to a fifth. The
+file says what was set.
 """
 
 import argparse
@@ -98,7 +99,8 @@ def main() -> None:
     ratio = statistics.median(row["epoch"] / row["bare steps"] for row in measured)
     print(f"fine-tuning / bare step: {ratio:.3f}")
     settings = {k: v for k, v in vars(args).items() if k not in ("json", "data")}
-    settings["MALLOC_TRIM_THRESHOLD_"] = os.environ.get("MALLOC_TRIM_THRESHOLD_")
+    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+        settings[name] = os.environ.get(name)
     save(args.json, {"settings": settings, "rounds": measured, "ratio": ratio})
 
 
