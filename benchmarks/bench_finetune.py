@@ -5,10 +5,10 @@
 Without ``--data`` it takes phantoms. Both take turns, round by round, in one process;
 the ratio is of the times of an epoch of the same round.
 
-On Linux set ``MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=2000000000``
-for steady figures (both). Else glibc gives memory back after a step or keeps it, as its blocks
-happen to lie, and asking for it anew makes either side slower by up to a fifth. The
-file says what was set.
+On Linux set both ``MALLOC_MMAP_THRESHOLD_=33554432`` and
+``MALLOC_TRIM_THRESHOLD_=2000000000`` for steady figures. Else glibc gives memory back
+after a step or keeps it, as its blocks happen to lie, and asking for it anew makes
+either side slower by up to a fifth. The file says what was set.
 """
 
 import argparse
