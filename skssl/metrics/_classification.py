@@ -8,7 +8,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
 from skssl._sklearn import check_sample_weight
-from skssl.metrics._inputs import check_known, check_scores, is_class, undefined
+from skssl.metrics._inputs import check_columns, check_scores, is_class, undefined
 
 
 def sensitivity_score(
@@ -256,13 +256,7 @@ def _largest(
     y_true: np.ndarray, y_prob: np.ndarray, labels: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return whether the most likely class is right, and its probability."""
-    classes = np.unique(y_true) if labels is None else np.asarray(labels)
-    if y_prob.shape != (len(y_true), len(classes)):
-        raise ValueError(
-            f"y_prob has shape {y_prob.shape}, but y_true has {len(y_true)} rows and "
-            f"there are {len(classes)} classes: give labels, one for each column."
-        )
-    check_known(y_true, classes)
+    classes = check_columns(y_true, y_prob, labels, "y_prob")
     return classes[y_prob.argmax(axis=1)] == y_true, y_prob.max(axis=1)
 
 

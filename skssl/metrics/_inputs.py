@@ -46,14 +46,29 @@ def check_alike(*arrays: np.ndarray) -> None:
         raise ValueError("labels hold text and numbers, which are never equal.")
 
 
-def check_known(y_true: np.ndarray, labels: np.ndarray) -> None:
-    """Raise ValueError if a class is none of the labels of the columns."""
-    unknown = set(y_true.tolist()) - set(labels.tolist())
+def check_columns(
+    y_true: np.ndarray, y_score: np.ndarray, labels: Any, name: str
+) -> np.ndarray:
+    """Return the classes of the columns of scores, by default those of ``y_true``.
+
+    Raises
+    ------
+    ValueError
+        If there is not one column a class, or a class without a column.
+    """
+    classes = np.unique(y_true) if labels is None else np.asarray(labels)
+    if y_score.shape != (len(y_true), len(classes)):
+        raise ValueError(
+            f"{name} has shape {y_score.shape}, but y_true has {len(y_true)} rows and "
+            f"there are {len(classes)} classes: give labels, one for each column."
+        )
+    unknown = set(y_true.tolist()) - set(classes.tolist())
     if unknown:
         raise ValueError(
             f"y_true holds {sorted(unknown, key=str)}, not among labels "
-            f"{labels.tolist()}: give the classes of the columns, such as classes_."
+            f"{classes.tolist()}: give the classes of the columns, such as classes_."
         )
+    return classes
 
 
 def check_scores(y_score: Any, n: int, name: str = "y_score") -> np.ndarray:

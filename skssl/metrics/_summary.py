@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from skssl._random import RandomState
 from skssl.metrics._inputs import (
-    check_known,
+    check_columns,
     check_level,
     check_scores,
     group_codes,
@@ -200,13 +200,7 @@ def classification_summary(
             positive, told = is_class(pos_label, y_true, y_pred)
         table.add(pos_label, positive, told, scores)
     else:
-        classes = np.unique(y_true) if labels is None else np.asarray(labels)
-        if y_score.shape != (n, len(classes)):
-            raise ValueError(
-                f"y_score has shape {y_score.shape}, but y_true has {n} rows and there "
-                f"are {len(classes)} classes: give labels, one for each column."
-            )
-        check_known(y_true, classes)
+        classes = check_columns(y_true, y_score, labels, "y_score")
         if y_pred is None:
             y_pred = classes[y_score.argmax(axis=1)]
         table.add_overall(y_true, y_pred, y_score, classes)
