@@ -1,5 +1,6 @@
 """Self-supervised pretraining of small medical image sets for scikit-learn."""
 
+from skssl._base import DiskCache
 from skssl._finetune import FineTuneClassifier
 from skssl._pretrain import Probe, SelfSupervisedPretrainer
 from skssl._targeted import TargetedFlipPretrainer, TargetedPretrainer
@@ -7,6 +8,7 @@ from skssl._version import __version__
 from skssl.engine import Phase
 
 __all__ = [
+    "DiskCache",
     "FineTuneClassifier",
     "Phase",
     "Probe",

@@ -1,6 +1,7 @@
 """Errors and warnings of skssl's own."""
 
 __all__ = [
+    "CacheWarning",
     "CollapseWarning",
     "ImageNotFoundError",
     "ImageReadError",
@@ -20,6 +21,10 @@ class ImageNotFoundError(ImageReadError, FileNotFoundError):
 
 class NonFiniteLossError(FloatingPointError):
     """The training loss became NaN or infinite; the message names the epoch."""
+
+
+class CacheWarning(UserWarning):
+    """A cache could not be read or written, and the work was done without it."""
 
 
 class CollapseWarning(UserWarning):

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
+from torch.nn.functional import pad
 
 from skssl._base.images import ImageInputMixin
 from skssl._sklearn import Interval, StrOptions
-from skssl.data import iter_batches
+from skssl.data import ImageSource, iter_batches
 from skssl.engine import resolve_device
 from skssl.nn import Backbone
 
@@ -31,7 +32,8 @@ NETWORK_CONSTRAINTS: dict[str, list] = {
     "n_jobs": [Integral, None],
     "verbose": ["verbose"],
 }
-_BATCH = 64  # images; the features do not depend on it
+# Images a batch.
+_BATCH = {"cpu": 16, "cuda": 64}
 
 
 class ImageNetworkMixin(ImageInputMixin):
@@ -47,27 +49,41 @@ class ImageNetworkMixin(ImageInputMixin):
     device_: str
 
     def _apply(
-        self, X: Any, network: Callable[[torch.Tensor], torch.Tensor], width: int
+        self,
+        source: ImageSource,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        width: int,
+        rows: np.ndarray | None = None,
+        *,
+        fill_up: bool = False,
     ) -> np.ndarray:
-        """Return what a network makes of images, (n, width) float32."""
-        check_is_fitted(self)
-        source = self._image_source(X, reset=False)
+        """Return what a network makes of all images or of ``rows``, (n, width) float32.
+
+        ``fill_up`` makes all batches of one size. Kernels go by that, so that the
+        result of an image is then the same to the last bit whatever it comes with.
+        """
         device = torch.device(self.device_)
-        out = np.empty((len(source), width), dtype=np.float32)
+        n = len(source) if rows is None else len(rows)
+        out = np.empty((n, width), dtype=np.float32)
+        batch_size = _BATCH[device.type]
         batches = iter_batches(
             source,
             image_format=self._image_format,
             size=self.image_size_,
-            batch_size=_BATCH,
+            batch_size=batch_size,
+            rows=rows,
             n_jobs=self.n_jobs,
         )
         start = 0
         with torch.inference_mode():
             for batch in batches:
                 images = batch.to(device).float().div_(255)  # (b, C, H, W)
+                if fill_up:
+                    lacking = batch_size - len(batch)
+                    images = pad(images, (0, 0, 0, 0, 0, 0, 0, lacking))
                 images = images.contiguous(memory_format=torch.channels_last)
-                rows = network(images)  # (b, width)
-                out[start : start + len(batch)] = rows.cpu().numpy()  # sync
+                result = network(images)[: len(batch)]  # (b, width)
+                out[start : start + len(batch)] = result.cpu().numpy()  # sync
                 start += len(batch)
         return out
 
@@ -79,12 +95,16 @@ class ImageNetworkMixin(ImageInputMixin):
         """Read, train and keep; an earlier fit is forgotten before."""
         raise NotImplementedError
 
+    def _learn(self, X: Any, y: Any, groups: Any, **options: Any) -> None:
+        """Fit, or recall an equal fit."""
+        self._fit(X, y, groups, **options)
+
     def _fit_or_restore(self, X: Any, y: Any, groups: Any, **options: Any) -> Self:
         """Fit; after an error an earlier fit is as it was."""
         earlier = dict(vars(self))
         self._forget()
         try:
-            self._fit(X, y, groups, **options)
+            self._learn(X, y, groups, **options)
         except BaseException:
             if not self.__sklearn_is_fitted__():  # Ctrl-C kept what it had
                 self.__dict__ = earlier
@@ -96,10 +116,17 @@ class ImageNetworkMixin(ImageInputMixin):
 
     def _forget(self) -> None:
         """Drop what an earlier fit learned."""
-        for name in list(vars(self)):
-            learned = name.endswith("_") and not name.startswith("_")
-            if learned or name in ("_image_format", "_store_size"):
-                delattr(self, name)
+        for name in self._names_of_learned():
+            delattr(self, name)
+
+    def _names_of_learned(self) -> list[str]:
+        """Return the names of what a fit has learned."""
+        return [
+            name
+            for name in vars(self)
+            if name in ("_image_format", "_store_size")
+            or (name.endswith("_") and not name.startswith("_"))
+        ]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]
@@ -125,6 +152,9 @@ class ImageNetworkMixin(ImageInputMixin):
             device = resolve_device(self.device)
         except ValueError:
             device = torch.device("cpu")
+        self._move_to_device(device)
+
+    def _move_to_device(self, device: torch.device) -> None:
         self.device_ = str(device)
         for name in self._modules:
             if hasattr(self, name):
@@ -147,8 +177,9 @@ class BackboneFeaturesMixin(
         Returns
         -------
         ndarray of shape (n, n_features), float32
-            Computed in float32 and in eval mode, so that the features of an image do
-            not depend on the others.
+            Computed in float32, in eval mode, and in batches of 16 (on CUDA 64) which
+            are filled up with black images, so that the features of an image do not
+            depend on the others, to the last bit.
 
         Raises
         ------
@@ -159,7 +190,11 @@ class BackboneFeaturesMixin(
             the estimator was fitted on.
         """
         check_is_fitted(self)
-        return self._apply(X, self._features, self._n_features_out)
+        return self._encode(X)
+
+    def _encode(self, X: Any) -> np.ndarray:
+        source = self._image_source(X, reset=False)
+        return self._apply(source, self._features, self._n_features_out, fill_up=True)
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
         return self.backbone_(images)  # (b, n_features)

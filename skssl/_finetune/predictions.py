@@ -67,5 +67,6 @@ class PredictionsMixin(ClassifierMixin, PhasedTrainingMixin):
             kept = [network(images).log_softmax(1) for network in self.networks_]
             return torch.stack(kept).logsumexp(0)  # (b, n_classes)
 
-        log_p = self._apply(X, sum_of_p, len(self.classes_)).astype(np.float64)
+        source = self._image_source(X, reset=False)
+        log_p = self._apply(source, sum_of_p, len(self.classes_)).astype(np.float64)
         return log_p - logsumexp(log_p, axis=1, keepdims=True)

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from skssl._base import NETWORK_CONSTRAINTS, NamedObjectsMixin
+from skssl._base import CACHE_CONSTRAINT, NETWORK_CONSTRAINTS, NamedObjectsMixin
 from skssl._pretrain.probe import Probe
 from skssl._pretrain.training import PretrainingMixin
 from skssl._random import RandomState
@@ -99,6 +99,11 @@ class SelfSupervisedPretrainer(NamedObjectsMixin, PretrainingMixin, BaseEstimato
         business of ``schedule``.
     keep_module : bool, default=False
         Keep heads, copies and queue as ``pretext_module_``.
+    cache : str, Path, DiskCache or None, default=None
+        A directory in which trainings and features are kept, so that neither is
+        computed twice: not in a search over parameters of later steps, and not in a
+        run that was killed and is started again. The bits are the same. It needs
+        ``random_state`` to be an int. See `DiskCache`.
     n_jobs : int or None, default=-1
         Threads that decode images.
     random_state : int, RandomState, Generator or None, default=None
@@ -175,6 +180,7 @@ class SelfSupervisedPretrainer(NamedObjectsMixin, PretrainingMixin, BaseEstimato
         "select": [StrOptions({"last", "rankme", "probe"}), callable],
         "probe": [HasMethods("fit"), Probe, None],
         "keep_module": ["boolean"],
+        "cache": CACHE_CONSTRAINT,
     }
 
     def __init__(
@@ -204,6 +210,7 @@ class SelfSupervisedPretrainer(NamedObjectsMixin, PretrainingMixin, BaseEstimato
         probe: Any = None,
         callbacks: list | None = None,
         keep_module: bool = False,
+        cache: Any = None,
         n_jobs: int | None = -1,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -232,6 +239,7 @@ class SelfSupervisedPretrainer(NamedObjectsMixin, PretrainingMixin, BaseEstimato
         self.probe = probe
         self.callbacks = callbacks
         self.keep_module = keep_module
+        self.cache = cache
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from skssl._base import (
-    BackboneFeaturesMixin,
+    CachedMixin,
     check_groups,
     check_labels,
     draw_rows,
@@ -44,8 +44,11 @@ class Seeds(NamedTuple):
     monitors: int
 
 
-class PretrainingMixin(BackboneFeaturesMixin):
+class PretrainingMixin(CachedMixin):
     """Train a pretext on the images of X, with the parameters of the estimator."""
+
+    def _looked_at(self, y: Any, n: int) -> Any:
+        return None if self.probe is None else check_labels(y, n)
 
     def _fit(self, X: Any, y: Any, groups: Any, **options: Any) -> None:  # noqa: ARG002
         """Read, train and keep; an earlier fit is forgotten before."""
@@ -215,7 +218,7 @@ class PretrainingMixin(BackboneFeaturesMixin):
                 f"select={self.select!r} gave no epoch a score, so the last weights "
                 "are kept.",
                 SelectionWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         if net.probe is not None:
             self.initial_probe_score_ = net.probe.initial_score_

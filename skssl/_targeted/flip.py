@@ -28,7 +28,7 @@ class TargetedFlipPretrainer(TargetedPretrainer):
         As in `TargetedPretrainer`.
     image_size, image_shape, value_range, out_of_range, color, resize
         As in `SelfSupervisedPretrainer`.
-    precision, device, callbacks, n_jobs, random_state, verbose
+    precision, device, callbacks, cache, n_jobs, random_state, verbose
         As in `SelfSupervisedPretrainer`.
 
     Examples
@@ -69,6 +69,7 @@ class TargetedFlipPretrainer(TargetedPretrainer):
         precision: str = "auto",
         device: str | torch.device = "auto",
         callbacks: list | None = None,
+        cache: Any = None,
         n_jobs: int | None = -1,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -95,6 +96,7 @@ class TargetedFlipPretrainer(TargetedPretrainer):
             precision=precision,
             device=device,
             callbacks=callbacks,
+            cache=cache,
             n_jobs=n_jobs,
             random_state=random_state,
             verbose=verbose,

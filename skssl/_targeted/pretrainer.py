@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skssl._base import NETWORK_CONSTRAINTS, NamedObjectsMixin
+from skssl._base import CACHE_CONSTRAINT, NETWORK_CONSTRAINTS, NamedObjectsMixin
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skssl._targeted.training import TargetedTrainingMixin
@@ -68,7 +68,7 @@ class TargetedPretrainer(NamedObjectsMixin, TargetedTrainingMixin, BaseEstimator
         splitter, of which the first split is taken.
     image_size, image_shape, value_range, out_of_range, color, resize
         As in `SelfSupervisedPretrainer`.
-    precision, device, callbacks, n_jobs, random_state, verbose
+    precision, device, callbacks, cache, n_jobs, random_state, verbose
         As in `SelfSupervisedPretrainer`.
 
     Attributes
@@ -142,6 +142,7 @@ class TargetedPretrainer(NamedObjectsMixin, TargetedTrainingMixin, BaseEstimator
             Interval(Real, 0, 0.5, closed="both"),
             HasMethods("split"),
         ],
+        "cache": CACHE_CONSTRAINT,
         **NETWORK_CONSTRAINTS,
     }
 
@@ -169,6 +170,7 @@ class TargetedPretrainer(NamedObjectsMixin, TargetedTrainingMixin, BaseEstimator
         precision: str = "auto",
         device: str | torch.device = "auto",
         callbacks: list | None = None,
+        cache: Any = None,
         n_jobs: int | None = -1,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -194,6 +196,7 @@ class TargetedPretrainer(NamedObjectsMixin, TargetedTrainingMixin, BaseEstimator
         self.precision = precision
         self.device = device
         self.callbacks = callbacks
+        self.cache = cache
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -246,4 +249,5 @@ class TargetedPretrainer(NamedObjectsMixin, TargetedTrainingMixin, BaseEstimator
             label = torch.arange(len(told), device=images.device)
             return (torch.stack(told, 1) == label).float()  # (b, n_versions)
 
-        return float(self._apply(X, right, self.task_.n_versions).mean())
+        source = self._image_source(X, reset=False)
+        return float(self._apply(source, right, self.task_.n_versions).mean())

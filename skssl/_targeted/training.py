@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skssl._base import (
+    CachedMixin,
     PhasedTrainingMixin,
     check_groups,
     check_labels,
@@ -29,8 +30,11 @@ from skssl.pretext import TrainingInfo, WhichViewTask, targeted_task
 _AT_CHANCE = 0.97  # of the logarithm of the number of classes
 
 
-class TargetedTrainingMixin(PhasedTrainingMixin):
+class TargetedTrainingMixin(CachedMixin, PhasedTrainingMixin):
     """Learn the versions of images, with the parameters of the estimator."""
+
+    def _looked_at(self, y: Any, n: int) -> int | None:
+        return self._count_classes(y, n)
 
     def _fit(self, X: Any, y: Any, groups: Any, **options: Any) -> None:  # noqa: ARG002
         device = resolve_device(self.device)
@@ -140,5 +144,5 @@ class TargetedTrainingMixin(PhasedTrainingMixin):
                 f"where guessing has {chance:.3f}. Random weights want phases='scratch'"
                 ", and a task wants images that it changes.",
                 NothingLearnedWarning,
-                stacklevel=6,
+                stacklevel=7,
             )

@@ -1,6 +1,7 @@
 """From files and arrays to uint8 batches on the device."""
 
-from skssl.data.decode import read_header, read_image
+from skssl.data.decode import digest_file, read_header, read_image
+from skssl.data.digests import image_digests
 from skssl.data.formats import ImageFormat, Resize
 from skssl.data.loader import Batch, DeviceLoader
 from skssl.data.sources import (
@@ -22,7 +23,9 @@ __all__ = [
     "ImageStore",
     "ImageSurvey",
     "Resize",
+    "digest_file",
     "fold_rows",
+    "image_digests",
     "is_table",
     "iter_batches",
     "make_source",

@@ -1,8 +1,11 @@
 """Files to arrays: PNG, JPEG, TIFF and whatever else pillow reads, and DICOM."""
 
+import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than 8 bits
 _GRAY_MODES = ("1", "L", "LA", "La", *_WIDE_MODES)
 _EXIF_ORIENTATION = 0x0112
 _EXIF_TURNED = (5, 6, 7, 8)  # orientations that exchange width and height
+_CLOCK_TICK = 2 * 10**9  # ns; two changes within one may leave the same time
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
@@ -117,6 +121,28 @@ def read_image(path: str | Path, *, min_side: int | None = None) -> np.ndarray:
             if min_side is not None:
                 image.draft(None, (2 * min_side, 2 * min_side))
             return pil_to_array(ImageOps.exif_transpose(image))
+
+
+def digest_file(path: str | Path) -> bytes:
+    """Return the SHA-256 digest of a file's bytes, read again only after a change.
+
+    Raises
+    ------
+    ImageNotFoundError, ImageReadError
+        If it cannot be read.
+    """
+    with _named_errors(path):
+        about = Path(path).stat()
+        change = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        if time.time_ns() - about.st_mtime_ns < _CLOCK_TICK:
+            return _digest_version.__wrapped__(str(path), change)
+        return _digest_version(str(path), change)
+
+
+@lru_cache(maxsize=1_000_000)
+def _digest_version(path: str, change: tuple[int, ...]) -> bytes:  # noqa: ARG001
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def pil_to_array(image: Image.Image) -> np.ndarray:

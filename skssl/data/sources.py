@@ -111,15 +111,16 @@ class FileSource(ImageSource):
         return len(self.paths)
 
     def read(self, row: int, *, min_side: int | None = None) -> np.ndarray:
-        return self._naming_row(row, read_image, min_side=min_side)
+        return self.naming_row(row, read_image, min_side=min_side)
 
     def header(self, row: int) -> ImageHeader:
-        return self._naming_row(row, read_header)
+        return self.naming_row(row, read_header)
 
     def describe(self, row: int) -> str:
         return f"X[{row}] ({self.paths[row]!r})"
 
-    def _naming_row(self, row: int, read: Any, **options: Any) -> Any:
+    def naming_row(self, row: int, read: Any, **options: Any) -> Any:
+        """Read something of a file; an error names its row."""
         try:
             return read(self.paths[row], **options)
         except ImageReadError as error:

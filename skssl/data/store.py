@@ -91,7 +91,9 @@ class ImageStore:
             for i in range(start, min(start + _CHUNK, len(rows))):
                 out[i] = render_row(source, rows[i], image_format, size)
 
-        Parallel(n_jobs=n_jobs, prefer="threads")(
+        # Not prefer="threads", which joblib.parallel_config overrules: processes
+        # would fill copies of their own.
+        Parallel(n_jobs=n_jobs, require="sharedmem")(
             delayed(fill)(start) for start in range(0, len(rows), _CHUNK)
         )
         return cls(torch.from_numpy(out), rows, kept)
@@ -143,16 +145,24 @@ def iter_batches(
     image_format: ImageFormat,
     size: tuple[int, int],
     batch_size: int,
+    rows: np.ndarray | None = None,
     n_jobs: int | None = -1,
 ) -> Iterator[torch.Tensor]:
-    """Yield all images of a source in order, (b, C, h, w) uint8, a batch in memory."""
+    """Yield images of a source, all in order or ``rows``, a batch in memory at a time.
+
+    Yields
+    ------
+    Tensor of shape (b, C, h, w), uint8
+    """
+    if rows is None:
+        rows = np.arange(len(source))
 
     def render(row: int) -> np.ndarray:
         return render_row(source, row, image_format, size)
 
-    for start in range(0, len(source), batch_size):
-        rows = range(start, min(start + batch_size, len(source)))
-        yield torch.from_numpy(np.stack(map_rows(render, rows, n_jobs)))
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        yield torch.from_numpy(np.stack(map_rows(render, batch, n_jobs)))
 
 
 def physical_ram() -> float:

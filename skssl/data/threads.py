@@ -26,7 +26,7 @@ def map_rows(
             return error
 
     results: list[Result] = []
-    for result in Parallel(n_jobs=n_jobs, prefer="threads")(
+    for result in Parallel(n_jobs=n_jobs, require="sharedmem")(
         delayed(attempt)(row) for row in rows
     ):
         if isinstance(result, Exception):

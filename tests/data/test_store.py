@@ -6,6 +6,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from joblib import parallel_config
 from PIL import Image
 
 from skssl.data import ImageFormat, ImageStore, iter_batches, make_source
@@ -27,6 +28,14 @@ def stack(rng):
 
 def test_all_rows_in_order_from_several_threads(stack):
     store = build(list(stack), n_jobs=3)
+    np.testing.assert_array_equal(store.images.numpy()[:, 0], stack)
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+def test_all_rows_in_order_where_processes_are_the_default(stack, backend):
+    """Processes would fill copies of the store, and leave it as it was allocated."""
+    with parallel_config(backend=backend):
+        store = build(list(stack), n_jobs=2)
     np.testing.assert_array_equal(store.images.numpy()[:, 0], stack)
 
 

@@ -1,8 +1,10 @@
 """Results come in order, and the first bad row is named whichever thread is faster."""
 
+import os
 import time
 
 import pytest
+from joblib import parallel_config
 
 from skssl.data.threads import map_rows
 
@@ -18,3 +20,9 @@ def test_the_first_failure_wins_though_it_comes_last():
 
     with pytest.raises(ValueError, match=r"row 1$"):
         map_rows(look, [1, 2, 3, 4], 4)
+
+
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_rows_are_read_in_this_process_whatever_the_default_is(backend):
+    with parallel_config(backend=backend):
+        assert set(map_rows(lambda row: os.getpid(), range(8), 2)) == {os.getpid()}

@@ -1,0 +1,133 @@
+"""The files of a cache: complete or not there, bounded, and safe to share."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skssl import DiskCache, SelfSupervisedPretrainer
+from skssl.exceptions import CacheWarning
+
+
+def row(number):
+    return {bytes([number] * 16): np.full(4, number, dtype=np.float32)}
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return DiskCache(tmp_path / "cache")
+
+
+def test_what_is_kept_is_recalled(cache):
+    assert cache.recall_fit("a") is None
+    cache.keep_fit("a", {"x": np.arange(3)})
+    np.testing.assert_array_equal(cache.recall_fit("a")["x"], [0, 1, 2])
+    assert cache.n_fits == 1
+    assert cache.recall_features("e") == {}
+    cache.keep_features("e", row(1) | row(2))
+    cache.keep_features("e", row(3))
+    found = cache.recall_features("e")
+    assert {key[0]: value[0] for key, value in found.items()} == {1: 1, 2: 2, 3: 3}
+    assert found[bytes([1] * 16)].dtype == np.float32
+
+
+def test_a_digest_that_ends_in_zeros_is_recalled(cache):
+    digest = b"\x01" + bytes(15)
+    cache.keep_features("e", {digest: np.zeros(2, dtype=np.float32)})
+    assert list(cache.recall_features("e")) == [digest]
+
+
+def test_many_small_files_become_one(cache):
+    for number in range(40):
+        cache.keep_features("e", row(number))
+    assert len(list(Path(cache.directory).glob("features/e/*"))) <= 16
+    assert len(cache.recall_features("e")) == 40
+
+
+def test_a_half_written_file_is_no_file(cache, monkeypatch):
+    def killed(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cache.keep_fit("a", {"x": 1})
+    monkeypatch.undo()
+    assert cache.recall_fit("a") is None
+    assert cache.n_fits == 0
+    assert list(Path(cache.directory).glob("fits/*")) == []
+
+
+def test_a_damaged_file_is_told_and_counts_as_none(cache):
+    cache.keep_fit("a", {"x": 1})
+    path = next(Path(cache.directory).glob("fits/*.pt"))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.warns(CacheWarning, match="cannot be read"):
+        assert cache.recall_fit("a") is None
+    cache.keep_features("e", row(1))
+    next(Path(cache.directory).glob("features/e/*.npz")).write_bytes(b"PK")
+    assert cache.recall_features("e") == {}
+
+
+def test_what_cannot_be_kept_is_told_and_loses_nothing(cache):
+    with pytest.warns(CacheWarning, match="could not be kept"):
+        cache.keep_fit("a", {"x": lambda: 1})
+    assert cache.n_fits == 0
+
+
+def test_the_least_recently_used_goes_first(tmp_path):
+    def kept():
+        return {name for name in "abc" if cache.recall_fit(name) is not None}
+
+    content = {"x": np.zeros(25_000)}  # 0.2 MB
+    cache = DiskCache(tmp_path, max_bytes=500_000)
+    for age, name in ((30, "a"), (20, "b")):
+        cache.keep_fit(name, content)
+        path = tmp_path / "fits" / f"{name}.pt"
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+    assert cache.recall_fit("a") is not None  # used last
+    cache.keep_fit("c", content)
+    assert kept() == {"a", "c"}
+    assert cache.n_bytes <= cache.max_bytes
+    cache.keep_features("e", {bytes(16): np.zeros(60_000, dtype=np.float32)})
+    assert cache.n_bytes <= cache.max_bytes
+    assert len(cache.recall_features("e")) == 1
+
+
+def test_one_entry_above_the_bound_is_kept(tmp_path):
+    cache = DiskCache(tmp_path, max_bytes=10)
+    cache.keep_fit("a", {"x": 1})
+    assert cache.n_fits == 1
+
+
+def test_clear_deletes_its_own_files_only(tmp_path):
+    (tmp_path / "mine.txt").write_text("kept")
+    cache = DiskCache(tmp_path)
+    cache.keep_fit("a", {"x": 1})
+    with cache.lock("a"):
+        pass
+    cache.clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert (cache.n_fits, cache.n_bytes) == (0, 0)
+
+
+def test_it_is_a_parameter_like_others(tmp_path):
+    cache = DiskCache(tmp_path, max_bytes=5)
+    ssl = clone(SelfSupervisedPretrainer(cache=cache))
+    assert ssl.cache == cache
+    assert pickle.loads(pickle.dumps(cache)) == cache
+    assert "max_bytes=5" in repr(ssl)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"directory": 3}, TypeError, "directory must be a path, got 3"),
+        ({"directory": "x", "max_bytes": 0}, ValueError, "max_bytes must be above 0"),
+    ],
+)
+def test_bad_parameters_are_named(options, kind, message):
+    with pytest.raises(kind, match=message):
+        DiskCache(**options)

@@ -1,0 +1,187 @@
+"""Equal things have one name, in any process; others have another."""
+
+import abc
+import copy
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from skssl import Phase
+from skssl._base.fingerprint import code_version, fingerprint, hardware
+from skssl.augment import get_recipe
+from skssl.pretext import MoCo
+from skssl.testing import tiny_cnn
+
+
+class Base(abc.ABC):  # noqa: B024
+    limit = 3
+
+    @property
+    def twice(self):
+        return 2 * self.limit
+
+    @staticmethod
+    def one():
+        return 1
+
+    @classmethod
+    def two(cls):
+        return 2
+
+
+class Slotted:
+    __slots__ = ("x",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    rate: float = 0.1
+
+
+def network(width=3):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(2, width), torch.nn.BatchNorm1d(width))
+
+
+def above(limit):
+    return lambda x: x > limit
+
+
+MAKERS = [
+    lambda: None,
+    lambda: True,
+    lambda: 1,
+    lambda: 1.0,
+    lambda: np.float32(1),
+    lambda: np.int64(1),
+    lambda: "1",
+    lambda: b"1",
+    lambda: float("nan"),
+    lambda: [1, 2],
+    lambda: (1, 2),
+    lambda: [[1], 2],
+    lambda: {1, 2},
+    lambda: {"a": 1, "b": 2},
+    lambda: {"a": 2, "b": 1},
+    lambda: np.arange(4),
+    lambda: np.arange(4).reshape(2, 2),
+    lambda: np.arange(4, dtype=np.int32),
+    lambda: np.arange(4)[::-1],
+    lambda: np.array(["a", None], dtype=object),
+    lambda: torch.arange(4),
+    lambda: torch.arange(4).bfloat16(),
+    lambda: torch.zeros(0),
+    network,
+    lambda: network().eval(),
+    lambda: network(4),
+    MoCo,
+    lambda: MoCo(temperature=0.3),
+    lambda: get_recipe("simclr"),
+    lambda: get_recipe("simclr", p_horizontal_flip=0.0),
+    lambda: Phase(epochs=3),
+    lambda: Phase(epochs=4),
+    LogisticRegression,
+    lambda: LogisticRegression(C=2.0),
+    Settings,
+    lambda: Settings(0.2),
+    lambda: above(1),
+    lambda: above(2),
+    lambda: above(1).__code__,
+    lambda: partial(above, 1),
+    lambda: partial(above, limit=1),
+    lambda: network().forward,
+    lambda: torch.optim.SGD,
+    lambda: Base,
+    lambda: Slotted,
+    lambda: tiny_cnn,
+    lambda: max,
+]
+
+
+def test_equal_values_have_one_name_and_others_have_others():
+    names = [fingerprint(make()) for make in MAKERS]
+    assert names == [fingerprint(make()) for make in MAKERS]
+    assert names == [fingerprint(copy.deepcopy(make())) for make in MAKERS]
+    assert len(set(names)) == len(names)
+
+
+def test_order_of_memory_and_of_dictionaries_does_not_count():
+    stack = torch.rand(2, 3, 4, 4)
+    assert fingerprint(stack) == fingerprint(
+        stack.contiguous(memory_format=torch.channels_last)
+    )
+    values = np.arange(6.0).reshape(2, 3)
+    assert fingerprint(values) == fingerprint(np.asfortranarray(values))
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+
+
+def test_one_weight_changes_the_name_of_a_network():
+    net = network()
+    name = fingerprint(net)
+    with torch.no_grad():
+        net[0].weight[0, 0] += 1e-6
+    assert fingerprint(net) != name
+
+
+def test_the_code_of_a_users_class_counts():
+    def make(step):
+        class Net(torch.nn.Module):
+            def forward(self, x):
+                return x + step
+
+        return Net
+
+    class Twin(make(1)):
+        pass
+
+    assert fingerprint(make(1)()) == fingerprint(make(1)())
+    assert fingerprint(make(1)()) != fingerprint(make(2)())
+    twin = fingerprint(Twin)
+    Twin.__bases__ = (make(2),)
+    assert fingerprint(Twin) != twin
+
+
+def test_what_holds_itself_has_a_name():
+    settings = Base.__new__(type("Own", (Base,), {}))
+    settings.me = settings
+    assert fingerprint(settings) == fingerprint(settings)
+
+
+def test_what_has_no_content_is_refused():
+    with pytest.raises(TypeError, match="cannot be told by its content"):
+        fingerprint(threading.Lock())
+
+
+def test_names_are_the_same_in_another_process():
+    script = (
+        "import numpy as np, torch\n"
+        "from skssl._base.fingerprint import code_version, fingerprint\n"
+        "from skssl.pretext import MoCo\n"
+        "print(fingerprint({'a', 'b', 'c'}, MoCo(), np.arange(3), max), "
+        "code_version())"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert told == [
+        fingerprint({"a", "b", "c"}, MoCo(), np.arange(3), max),
+        code_version(),
+    ]
+
+
+def test_the_number_of_threads_is_part_of_the_hardware():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = hardware(torch.device("cpu"))
+        torch.set_num_threads(2)
+        assert hardware(torch.device("cpu")) != one
+    finally:
+        torch.set_num_threads(before)

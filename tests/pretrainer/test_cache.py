@@ -1,0 +1,397 @@
+"""With a cache, what was computed is not computed again, and the bits are the same."""
+
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import Pipeline
+from skorch.callbacks import Callback
+
+from skssl import (
+    DiskCache,
+    FineTuneClassifier,
+    Phase,
+    Probe,
+    SelfSupervisedPretrainer,
+    TargetedFlipPretrainer,
+    TargetedPretrainer,
+)
+from skssl._base import features
+from skssl._pretrain.training import PretrainingMixin
+from skssl._targeted.training import TargetedTrainingMixin
+from skssl.exceptions import CacheWarning, NothingLearnedWarning
+from skssl.pretext import MoCo
+from skssl.testing import tiny_cnn
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return DiskCache(tmp_path / "cache")
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Count trainings and encoded images."""
+    done = {"fits": 0, "images": 0}
+
+    def count(cls):
+        fit = cls._fit
+
+        def counting(self, *args, **options):
+            done["fits"] += 1
+            return fit(self, *args, **options)
+
+        monkeypatch.setattr(cls, "_fit", counting)
+
+    count(PretrainingMixin)
+    count(TargetedTrainingMixin)
+    read = features.iter_batches
+
+    def reading(*args, **options):
+        for batch in read(*args, **options):
+            done["images"] += len(batch)
+            yield batch
+
+    monkeypatch.setattr(features, "iter_batches", reading)
+    return done
+
+
+def attributes(ssl):
+    return {name for name in vars(ssl) if name.endswith("_")}
+
+
+def test_a_recalled_fit_has_the_same_bits(
+    make_ssl, scans, cache, work, assert_same_weights
+):
+    plain = make_ssl().fit(scans.data)
+    first = make_ssl(cache=cache).fit(scans.data)
+    second = make_ssl(cache=cache.directory).fit(scans.data)
+    assert work["fits"] == 2
+    h = plain.transform(scans.data)
+    for ssl in (first, second):
+        assert_same_weights(plain, ssl)
+        np.testing.assert_array_equal(ssl.transform(scans.data), h)
+        np.testing.assert_array_equal(ssl.transform(scans.data), h)
+        assert attributes(ssl) == attributes(plain)
+        assert not ssl.backbone_.training
+    assert second.history_ == first.history_
+    assert repr(second.pretext_) == repr(plain.pretext_)
+    assert work["images"] == 2 * len(scans.data)
+
+
+@pytest.mark.filterwarnings("ignore::skssl.exceptions.NothingLearnedWarning")
+def test_a_targeted_pretrainer_is_recalled(scans, cache, work):
+    settings = {
+        "backbone": tiny_cnn,
+        "phases": [Phase(epochs=1)],
+        "random_state": 0,
+    }
+    flips = [
+        TargetedFlipPretrainer(cache=place, **settings).fit(scans.data)
+        for place in (None, cache, cache)
+    ]
+    assert work["fits"] == 2
+    scores = [flip.score(scans.data) for flip in flips]
+    assert scores == scores[:1] * 3
+    h = [flip.transform(scans.data) for flip in flips]
+    np.testing.assert_array_equal(h[0], h[1])
+    np.testing.assert_array_equal(h[0], h[2])
+    of_two = TargetedPretrainer(cache=cache, **settings)
+    of_two.fit(scans.data, scans.target)
+    of_two.fit(scans.data, 1 - np.asarray(scans.target))  # only counted
+    assert work["fits"] == 3
+    of_two.fit(scans.data, np.arange(len(scans.data)) % 4)
+    assert work["fits"] == 4
+
+
+CHANGES = {
+    "random_state": 1,
+    "max_epochs": 2,
+    "pretext": MoCo(queue_size=16),
+    "fraction": 0.5,
+    "lr": 1e-3,
+    "image_size": 24,
+    "precision": "float32",
+    "callbacks": [Callback()],
+    "backbone": partial(tiny_cnn),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_parameter_that_matters_makes_another_training(
+    make_ssl, scans, cache, work, name
+):
+    make_ssl(cache=cache).fit(scans.data)
+    make_ssl(cache=cache).set_params(**{name: CHANGES[name]}).fit(scans.data)
+    assert work["fits"] == 2
+
+
+def test_parameters_without_effect_do_not(make_ssl, scans, cache, work):
+    make_ssl(cache=cache).fit(scans.data)
+    make_ssl(cache=cache, n_jobs=1, verbose=1, device="cpu").fit(scans.data)
+    observer = Callback()
+    observer.only_observes = True
+    make_ssl(cache=cache, callbacks=[observer]).fit(scans.data, scans.target)
+    assert work["fits"] == 1
+
+
+def test_data_that_matter_make_another_training(make_ssl, scans, cache, work):
+    ssl = make_ssl(cache=cache)
+    ssl.fit(scans.data)
+    changed = scans.data.copy()
+    changed[3, 5, 5] ^= 1
+    ssl.fit(changed)
+    ssl.fit(scans.data[::-1].copy())
+    ssl.fit(scans.data, groups=scans.groups)
+    assert work["fits"] == 4
+    probed = make_ssl(cache=cache, probe=Probe(LogisticRegression(), cv=2))
+    probed.fit(scans.data, scans.target)
+    probed.fit(scans.data, 1 - np.asarray(scans.target))
+    assert work["fits"] == 6
+
+
+def test_files_count_by_their_content(make_ssl, paths, cache, work, tmp_path):
+    moved = [shutil.copy(path, tmp_path / f"m{i}.png") for i, path in enumerate(paths)]
+    ssl = make_ssl(cache=cache)
+    h = ssl.fit_transform(paths)
+    np.testing.assert_array_equal(ssl.fit_transform(moved), h)
+    assert work == {"fits": 1, "images": len(paths)}
+    Image.new("L", (32, 32), 7).save(moved[4])
+    again = ssl.transform(moved)
+    assert work["images"] == len(paths) + 1
+    assert not np.array_equal(again[4], h[4])
+    ssl.fit(moved)
+    assert work["fits"] == 2
+
+
+def test_weights_from_a_file_count_by_their_content(
+    make_ssl, scans, cache, work, tmp_path
+):
+    path = tmp_path / "start.pth"
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        torch.save(tiny_cnn().state_dict(), path)
+        os.utime(path, (1, 1))
+        make_ssl(cache=cache, weights=path).fit(scans.data)
+    assert work["fits"] == 2
+    start = make_ssl().fit(scans.data)
+    for seconds in (1.0, 2.0):
+        start.history_[0]["seconds"] = seconds  # no part of the weights
+        make_ssl(cache=cache, weights=FrozenEstimator(start)).fit(scans.data)
+    assert work["fits"] == 4
+
+
+@pytest.mark.parametrize("n", [1, 5, 15, 16, 17, 30])
+def test_features_have_the_same_bits_in_any_company(make_ssl, scans, cache, n):
+    plain = make_ssl().fit(scans.data)
+    h = plain.transform(scans.data)
+    cached = make_ssl(cache=cache).fit(scans.data)
+    np.testing.assert_array_equal(cached.transform(scans.data[-n:]), h[-n:])
+    np.testing.assert_array_equal(plain.transform(scans.data[:n]), h[:n])
+    np.testing.assert_array_equal(cached.transform(scans.data), h)
+    shuffled = np.random.default_rng(n).permutation(len(h))
+    np.testing.assert_array_equal(cached.transform(scans.data[shuffled]), h[shuffled])
+
+
+def test_an_image_is_encoded_once_for_each_network(make_ssl, scans, cache, work):
+    ssl = make_ssl(cache=cache).fit(scans.data)
+    doubled = np.concatenate([scans.data[:4], scans.data[:6]])
+    ssl.transform(doubled)
+    assert work["images"] == 6
+    pickle.loads(pickle.dumps(ssl)).transform(scans.data[:8])
+    assert work["images"] == 8
+    with torch.no_grad():
+        next(ssl.backbone_.parameters()).data.mul_(2)
+    assert not np.array_equal(
+        ssl.transform(doubled), make_ssl(cache=cache).fit(scans.data).transform(doubled)
+    )
+    assert work["images"] == 14
+
+
+def test_a_search_pretrains_once_for_each_fraction_and_fold(
+    make_ssl, scans, cache, work
+):
+    def search(place):
+        pipe = Pipeline(
+            [
+                ("ssl", make_ssl(cache=place)),
+                ("clf", LogisticRegression(max_iter=1000)),
+            ]
+        )
+        return GridSearchCV(
+            pipe,
+            {"ssl__fraction": [0.5, 1.0], "clf__C": [0.01, 0.1, 1.0]},
+            scoring="roc_auc",
+            cv=StratifiedGroupKFold(2),
+            error_score="raise",
+            refit=False,
+        ).fit(scans.data, scans.target, groups=scans.groups)
+
+    cached = search(cache)
+    assert work == {"fits": 4, "images": 4 * len(scans.data)}
+    again = search(cache)
+    assert work == {"fits": 4, "images": 4 * len(scans.data)}
+    plain = search(None)
+    assert work == {"fits": 16, "images": 4 * 4 * len(scans.data)}
+    for other in (again, plain):
+        for name in ("split0_test_score", "split1_test_score"):
+            np.testing.assert_array_equal(
+                cached.cv_results_[name], other.cv_results_[name]
+            )
+
+
+def test_fine_tuning_recalls_its_pretraining(make_ssl, scans, cache, work):
+    clf = FineTuneClassifier(
+        make_ssl(cache=cache, random_state=None),
+        phases=[Phase(epochs=1)],
+        random_state=3,
+    )
+    p = clf.fit(scans.data, scans.target).predict_proba(scans.data)
+    clf.set_params(dropout=0.1, head="mlp").fit(scans.data, scans.target)
+    assert work["fits"] == 1
+    plain = clone(clf).set_params(dropout=0.5, head="auto", pretrainer__cache=None)
+    np.testing.assert_array_equal(
+        plain.fit(scans.data, scans.target).predict_proba(scans.data), p
+    )
+
+
+def test_warnings_of_a_training_are_told_again(make_ssl, scans, cache):
+    flat = TargetedFlipPretrainer(
+        backbone=tiny_cnn, phases=[Phase(epochs=1)], random_state=0, cache=cache
+    )
+    for _ in range(2):
+        with pytest.warns(NothingLearnedWarning, match="the pretext was not learned"):
+            flat.fit(np.full((6, 16, 16), 7, dtype=np.uint8))
+    assert cache.n_fits == 1
+
+
+def test_what_cannot_be_kept_is_fitted_all_the_same(make_ssl, scans, cache):
+    ssl = make_ssl(cache=cache, schedule=lambda progress, warmup: 1.0)
+    ssl.set_params(
+        optimizer=lambda params, **options: torch.optim.SGD(
+            params, momentum=0.5, **options
+        )
+    )
+    with pytest.warns(CacheWarning, match="could not be kept"):
+        ssl.fit(scans.data)
+    assert ssl.transform(scans.data[:2]).shape[0] == 2
+
+
+@pytest.mark.parametrize("seed", [None, np.random.RandomState(0)])
+def test_a_cache_needs_a_seed(make_ssl, scans, cache, seed):
+    with pytest.raises(ValueError, match="cache needs random_state to be an int"):
+        make_ssl(cache=cache, random_state=seed).fit(scans.data)
+    assert cache.n_fits == 0
+
+
+def test_the_names_of_the_columns_are_those_of_now(cache, make_ssl):
+    pd = pytest.importorskip("pandas")
+    rows = np.random.default_rng(0).integers(0, 256, (6, 256)).astype(np.uint8)
+    for prefix in "ab":
+        table = pd.DataFrame(rows, columns=[f"{prefix}{i}" for i in range(256)])
+        ssl = make_ssl(cache=cache).fit(table)
+        assert ssl.feature_names_in_[0] == f"{prefix}0"
+    assert cache.n_fits == 1
+
+
+KILLED = """
+import sys
+import numpy as np
+from skssl import SelfSupervisedPretrainer
+from skssl.testing import tiny_cnn
+X = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
+class Slow:
+    only_observes = True
+    def __getattr__(self, name):
+        return lambda *a, **k: None
+for seed in range(3):
+    epochs = 1 if seed < 2 or sys.argv[2] == "whole" else 100_000
+    ssl = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=epochs,
+        random_state=seed, cache=sys.argv[1]).fit(X)
+    print(seed, flush=True)
+"""
+
+
+def test_a_killed_run_keeps_what_was_finished(tmp_path):
+    cache = DiskCache(tmp_path)
+    run = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path), "killed"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert [run.stdout.readline().strip() for _ in range(2)] == ["0", "1"]
+    time.sleep(0.5)  # in the midst of the third
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    run.stdout.close()
+    assert cache.n_fits == 2
+    ages = {path: path.stat().st_ino for path in tmp_path.glob("fits/*")}
+    subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), "whole"],
+        check=True,
+        capture_output=True,
+        timeout=100,
+    )
+    assert cache.n_fits == 3
+    assert {path: path.stat().st_ino for path in ages} == ages
+
+
+def test_of_two_processes_one_trains(tmp_path):
+    script = """
+import sys, time
+import numpy as np
+from skssl import SelfSupervisedPretrainer
+from skssl.testing import tiny_cnn
+from skssl._pretrain.training import PretrainingMixin
+fit = PretrainingMixin._fit
+def slow(self, *args, **options):
+    print("trains", flush=True)
+    time.sleep(3)
+    fit(self, *args, **options)
+PretrainingMixin._fit = slow
+X = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
+h = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=1, random_state=0,
+    cache=sys.argv[1]).fit_transform(X)
+print(h.tobytes().hex()[:64])
+"""
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    told = [run.communicate(timeout=100)[0].split() for run in runs]
+    assert sum("trains" in lines for lines in told) == 1
+    assert told[0][-1] == told[1][-1]
+
+
+@pytest.mark.gpu
+def test_a_fit_on_a_card_is_recalled_there(make_ssl, scans, cache, work):
+    first = make_ssl(cache=cache, device="cuda").fit(scans.data)
+    second = make_ssl(cache=cache, device="cuda").fit(scans.data)
+    assert work["fits"] == 1
+    assert next(second.backbone_.parameters()).is_cuda
+    np.testing.assert_array_equal(
+        first.transform(scans.data), second.transform(scans.data)
+    )
+    make_ssl(cache=cache, device="cpu").fit(scans.data)
+    assert work["fits"] == 2
+
+
+def test_defaults_have_no_cache():
+    assert SelfSupervisedPretrainer().cache is None
