@@ -17,7 +17,7 @@ from skssl._base.features import BackboneFeaturesMixin
 from skssl._base.fingerprint import code_version, fingerprint, hardware
 from skssl._base.labels import check_groups
 from skssl.data import digest_file, image_digests
-from skssl.engine import resolve_device, resolve_precision
+from skssl.engine import EpochReport, resolve_device, resolve_precision
 
 # Parameters that no result depends on, but for the kind of device.
 _WITHOUT_EFFECT = ("cache", "device", "n_jobs", "verbose")
@@ -55,6 +55,9 @@ class CachedMixin(BackboneFeaturesMixin):
         for attribute, value in kept["learned"].items():
             setattr(self, attribute, value)
         self._move_to_device(resolve_device(self.device))
+        for callback in self.callbacks or []:
+            if isinstance(callback, EpochReport):
+                callback.tell_all(self.history_)
         for message in kept["told"]:
             warnings.warn(message, stacklevel=5)
 
@@ -74,7 +77,7 @@ class CachedMixin(BackboneFeaturesMixin):
         params["callbacks"] = [
             callback
             for callback in self.callbacks or []
-            if not getattr(callback, "only_observes", False)
+            if not isinstance(callback, EpochReport)
         ]
         return fingerprint(
             [code_version(), hardware(device)],

@@ -37,6 +37,7 @@ def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
         if isinstance(source, FileSource):
             return source.naming_row(row, digest_file)[:_N_BYTES]
         image = source.read(row)
+        image = image[:, :, 0] if image.shape[2:] == (1,) else image
         kind = f"{image.dtype.str} {image.shape} ".encode()
         return hashlib.sha256(kind + image.tobytes()).digest()[:_N_BYTES]
 

@@ -17,6 +17,7 @@ from skssl.engine.precision import (
     resolve_device,
     resolve_precision,
 )
+from skssl.engine.reports import EpochReport
 from skssl.engine.supervised import (
     LabelledViews,
     LabelModule,
@@ -28,6 +29,7 @@ from skssl.engine.supervised import (
 __all__ = [
     "PHASES",
     "EpochKeeper",
+    "EpochReport",
     "LabelModule",
     "LabelledViews",
     "Phase",

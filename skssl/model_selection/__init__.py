@@ -2,6 +2,13 @@
 
 from skssl.model_selection._curves import FractionCurve, fraction_curve
 from skssl.model_selection._masking import mask_labels
+from skssl.model_selection._optuna_search import OptunaSearchCV
 from skssl.model_selection._splits import KeepUnlabeledInTrain
 
-__all__ = ["FractionCurve", "KeepUnlabeledInTrain", "fraction_curve", "mask_labels"]
+__all__ = [
+    "FractionCurve",
+    "KeepUnlabeledInTrain",
+    "OptunaSearchCV",
+    "fraction_curve",
+    "mask_labels",
+]

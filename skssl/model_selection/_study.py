@@ -51,7 +51,7 @@ class Study:
         if self.transductive:
             train = np.r_[train, test]
             y = np.r_[y, np.full(len(test), -1, dtype=y.dtype)]
-        model = _seeded(clone(self.estimator), seed)
+        model = set_seed(clone(self.estimator), seed)
         if point[1] is not None:
             model.set_params(**{str(self.pretrain_param): point[1]})
         start = time.perf_counter()
@@ -135,7 +135,7 @@ def find_param(estimator: Any, name: str | None) -> str:
     return found[0]
 
 
-def _seeded(estimator: Any, seed: int) -> Any:
+def set_seed(estimator: Any, seed: int) -> Any:
     """Set ``random_state`` of an estimator and of all its parts."""
     names = [n for n in estimator.get_params() if n.split("__")[-1] == "random_state"]
     return estimator.set_params(**dict.fromkeys(names, seed))

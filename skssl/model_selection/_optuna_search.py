@@ -1,0 +1,296 @@
+"""OptunaSearchCV: a search over parameters by optuna, as a scikit-learn estimator."""
+
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
+
+from skssl._base import check_groups
+from skssl._random import RandomState
+from skssl._sklearn import (
+    BaseSearchCV,
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+)
+from skssl.model_selection._optuna_study import (
+    SearchSpace,
+    open_study,
+    run_trials,
+    tabulate,
+)
+from skssl.model_selection._trials import Task, draw_folds, n_rows, probed
+
+
+class OptunaSearchCV(BaseSearchCV):
+    """Search for parameters by optuna, on folds that are drawn once.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Such as a pipeline, or `FineTuneClassifier`.
+    space : dict or callable
+        For each parameter an optuna distribution, such as
+        ``FloatDistribution(1e-4, 1e-1, log=True)``, or a list of choices (numbers,
+        strings, booleans, None). Or a function that takes an optuna trial and returns
+        parameters, which may be objects such as ``MoCo(queue_size=...)``, and depend
+        on nothing but what the trial suggests.
+    n_trials : int, default=50
+        Trials in all, finished or pruned, those of an earlier run in ``storage``
+        included.
+    timeout : float, optional
+        Seconds after which no trial is begun.
+    scoring : str or callable, optional
+        One score, as in scikit-learn. Default: that of the estimator.
+    cv : int or splitter, default=5
+        An int means folds that are stratified for classifiers, and keep patients
+        together where ``groups`` are given to `fit`.
+    seeds : sequence of int, optional
+        Each trial is the mean over these: for each, ``random_state`` of the estimator
+        and of all its parts is set to it. Default: left as they are.
+    refit : bool, default=True
+        Fit the best parameters on all rows, with the first of ``seeds``.
+    storage : str or optuna storage, optional
+        Such as "sqlite:///search.db": trials are written there, and an interrupted
+        search goes on. Default: in memory.
+    study_name : str, optional
+        Begins the name of the study in ``storage``. The rest of it stands for the
+        data, the folds, the estimator and the space.
+    sampler : callable, optional
+        Called as ``sampler(seed=...)`` before each trial. Default: optuna's
+        ``TPESampler``.
+    pruner : optuna pruner, optional
+        Gives up trials that are worse than others at the same point. Default: none.
+    prune_by : {"fold", "probe"}, default="fold"
+        What the pruner compares: the mean score after each fold, or the score of the
+        pretrainer's ``probe`` in the epochs of the first fold, which looks at training
+        rows only.
+    n_jobs : int, optional
+        Folds at a time, in processes. With CUDA, a pretrainer's ``cache`` lets one of
+        them train at a time.
+    random_state : int, RandomState, Generator or None, default=None
+        Of the sampler.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    best_params_, best_score_, best_index_, best_estimator_, refit_time_
+        As in scikit-learn's ``GridSearchCV``. ``best_score_`` is the highest of many
+        and thus too high: judge the search by an outer cross-validation.
+    cv_results_ : dict of arrays
+        One entry for each trial: ``params``, ``state`` ("COMPLETE" or "PRUNED"),
+        ``mean_test_score``, ``std_test_score``, ``rank_test_score``,
+        ``split0_test_score`` and so on for all folds of the first seed, then of the
+        second; ``mean_fit_time``, seconds. What was not reached is NaN.
+    study_ : optuna.Study
+    splits_ : list of (train, test)
+        The folds, rows of X.
+    transductive_ : bool
+        Whether ``cv`` lets training see tested images (`KeepUnlabeledInTrain`).
+    n_splits_, scorer_, multimetric_
+        As in ``GridSearchCV``.
+
+    Notes
+    -----
+    Two leaks of searches that prune are known. Where each trial draws folds anew, those
+    with easy folds survive and their scores are too high: here folds are drawn once,
+    before the first trial, also where ``cv`` is random. And where a study is used for
+    several fits, as in the outer folds of a nested cross-validation, later fits start
+    from what was learned on their test rows: here a stored study goes on only with the
+    same data, folds, estimator, space, scoring and seeds.
+
+    The same ``random_state`` gives the same trials, also where a search was killed and
+    goes on. One process at a time may run a study. Errors of a fit are raised, and not
+    turned into NaN; finished trials stay in ``storage``.
+
+    References
+    ----------
+    .. [1] T. Akiba, S. Sano, T. Yanase, T. Ohta, M. Koyama. "Optuna: A Next-generation
+       Hyperparameter Optimization Framework", KDD 2019.
+       :doi:`10.1145/3292500.3330701`
+
+    Examples
+    --------
+    >>> from optuna.distributions import FloatDistribution
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skssl.model_selection import OptunaSearchCV
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> search = OptunaSearchCV(
+    ...     make_pipeline(StandardScaler(), LogisticRegression()),
+    ...     {"logisticregression__C": FloatDistribution(1e-3, 1e1, log=True)},
+    ...     n_trials=5, scoring="roc_auc", cv=3, random_state=0,
+    ... ).fit(X, y)
+    >>> len(search.cv_results_["params"]), round(search.best_score_, 3)
+    (5, 0.995)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list]] = {
+        "estimator": [HasMethods(["fit", "get_params", "set_params"])],
+        "space": [dict, callable],
+        "n_trials": [Interval(Integral, 1, None, closed="left")],
+        "timeout": [Interval(Real, 0, None, closed="left"), None],
+        "scoring": [str, callable, None],
+        "cv": ["cv_object"],
+        "seeds": ["array-like", None],
+        "refit": ["boolean"],
+        "storage": [str, HasMethods("get_all_trials"), None],
+        "study_name": [str, None],
+        "sampler": [callable, None],
+        "pruner": [HasMethods("prune"), None],
+        "prune_by": [StrOptions({"fold", "probe"})],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+    error_score = "raise"
+    multimetric_ = False
+
+    def __init__(
+        self,
+        estimator: Any,
+        space: dict[str, Any] | Callable[[Any], dict[str, Any]],
+        *,
+        n_trials: int = 50,
+        timeout: float | None = None,
+        scoring: str | Callable | None = None,
+        cv: Any = 5,
+        seeds: Sequence[int] | None = None,
+        refit: bool = True,
+        storage: Any = None,
+        study_name: str | None = None,
+        sampler: Callable[..., Any] | None = None,
+        pruner: Any = None,
+        prune_by: str = "fold",
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ):
+        self.estimator = estimator
+        self.space = space
+        self.n_trials = n_trials
+        self.timeout = timeout
+        self.scoring = scoring
+        self.cv = cv
+        self.seeds = seeds
+        self.refit = refit
+        self.storage = storage
+        self.study_name = study_name
+        self.sampler = sampler
+        self.pruner = pruner
+        self.prune_by = prune_by
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Run trials, and fit the best parameters on all rows.
+
+        Parameters
+        ----------
+        X : sequence of n images or rows
+        y : array-like of shape (n,), optional
+        **params : dict
+            ``groups``, of shape (n,), for the folds; others go to ``fit`` of the
+            estimator, of each fold its rows. With metadata routing on, to whom asks.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter, the space or ``groups`` is not usable, if a splitter puts a
+            patient into both parts, or if no trial was completed.
+        ImportError
+            If optuna is not installed.
+        """
+        task = self._task(X, y, params)
+        space = SearchSpace(self.space, self.estimator)
+        if self.prune_by == "probe" and self.pruner and not probed(self.estimator):
+            raise ValueError(
+                "prune_by='probe' needs a pretrainer with a probe, such as "
+                "SelfSupervisedPretrainer(probe=Probe(LogisticRegression()))."
+            )
+        self.splits_ = task.splits
+        self.n_splits_ = len(task.splits)
+        self.scorer_ = task.scorer
+        self.transductive_ = bool(getattr(self.cv, "transductive", False))
+        self.study_ = open_study(
+            task,
+            self.space,
+            storage=self.storage,
+            name=self.study_name,
+            pruner=self.pruner,
+        )
+        run_trials(
+            self.study_,
+            task,
+            space,
+            n_trials=self.n_trials,
+            timeout=self.timeout,
+            make_sampler=self.sampler,
+            prune_by=self.prune_by if self.pruner else None,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+            verbose=self.verbose,
+        )
+        self.cv_results_ = tabulate(self.study_, space, task.n_fits)
+        means = self.cv_results_["mean_test_score"]
+        if not np.isfinite(means).any():
+            raise ValueError(
+                f"none of {len(means)} trials was completed: give more n_trials or "
+                "timeout, or prune less."
+            )
+        self.best_index_ = int(np.nanargmax(means))
+        self.best_score_ = float(means[self.best_index_])
+        self.best_params_ = self.cv_results_["params"][self.best_index_]
+        if self.refit:
+            start = time.perf_counter()
+            self.best_estimator_ = task.fit(self.best_params_)
+            self.refit_time_ = time.perf_counter() - start
+        return self
+
+    def get_metadata_routing(self) -> Any:
+        """Return who gets what; an int as ``cv`` asks for ``groups``."""
+        if self.cv is not None and not isinstance(self.cv, Integral):
+            return super().get_metadata_routing()
+        twin = copy(self)
+        twin.cv = GroupKFold()
+        return super(OptunaSearchCV, twin).get_metadata_routing()
+
+    def _task(self, X: Any, y: Any, params: dict[str, Any]) -> Task:
+        """Draw the folds, and put together what all trials share."""
+        if self.seeds is not None and len(self.seeds) == 0:
+            raise ValueError("seeds is empty: one at least is needed, or None.")
+        routed = self._get_routed_params_for_fit(params)
+        groups = check_groups(routed.splitter.split.get("groups"), n_rows(X))
+        options = {k: v for k, v in routed.splitter.split.items() if k != "groups"}
+        splits = draw_folds(self._splitter(y, groups), X, y, groups, **options)
+        return Task(
+            estimator=self.estimator,
+            X=X,
+            y=y,
+            splits=splits,
+            scorer=self._get_scorers()[0],
+            seeds=(None,) if self.seeds is None else tuple(self.seeds),
+            fit_params=routed.estimator.fit,
+            score_params=routed.scorer.score,
+        )
+
+    def _splitter(self, y: Any, groups: np.ndarray | None) -> Any:
+        classes = is_classifier(self.estimator)
+        if groups is None or not (self.cv is None or isinstance(self.cv, Integral)):
+            return check_cv(self.cv, y, classifier=classes)
+        n_splits = 5 if self.cv is None else int(self.cv)
+        return (StratifiedGroupKFold if classes else GroupKFold)(n_splits)

@@ -1,0 +1,161 @@
+"""One trial of a search: parameters scored on fixed folds, and given up early."""
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
+
+from skssl._sklearn import check_method_params, safe_indexing
+from skssl.engine import EpochReport
+from skssl.model_selection._study import set_seed
+
+Report = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all trials of a search have in common."""
+
+    estimator: Any
+    X: Any
+    y: Any
+    splits: list[tuple[np.ndarray, np.ndarray]]
+    scorer: Any
+    seeds: tuple[int | None, ...]
+    fit_params: dict[str, Any]
+    score_params: dict[str, Any]
+
+    def model(self, params: dict[str, Any], seed: int | None) -> Any:
+        """Return the estimator with the parameters of a trial, not fitted."""
+        model = clone(self.estimator)
+        if seed is not None:
+            set_seed(model, seed)
+        return model.set_params(**clone(params, safe=False))
+
+    def score(
+        self,
+        params: dict[str, Any],
+        seed: int | None,
+        fold: int,
+        report: Report | None = None,
+    ) -> tuple[float, float]:
+        """Return the score of one fold, and the seconds that the fit took.
+
+        ``report`` is told the probe of each epoch.
+        """
+        train, test = self.splits[fold]
+        model = self.model(params, seed)
+        if report is not None:
+            _listen(model, report)
+        start = time.perf_counter()
+        self._fit_rows(model, train)
+        seconds = time.perf_counter() - start
+        params = check_method_params(self.X, self.score_params, indices=test)
+        return float(self.scorer(model, *self._rows(test), **params)), seconds
+
+    def fit(self, params: dict[str, Any]) -> Any:
+        """Return the estimator with the parameters of a trial, fitted on all rows."""
+        model = self.model(params, self.seeds[0])
+        return self._fit_rows(model, np.arange(n_rows(self.X)))
+
+    def _fit_rows(self, model: Any, rows: np.ndarray) -> Any:
+        options = check_method_params(self.X, self.fit_params, indices=rows)
+        return model.fit(*self._rows(rows), **options)
+
+    def _rows(self, rows: np.ndarray) -> list[Any]:
+        """Return X, and y if there is one, of some rows."""
+        parts = [self.X] if self.y is None else [self.X, self.y]
+        return [safe_indexing(part, rows) for part in parts]
+
+    @property
+    def n_fits(self) -> int:
+        """Fits of a trial that is completed."""
+        return len(self.seeds) * len(self.splits)
+
+    def scores(
+        self,
+        params: dict[str, Any],
+        *,
+        n_jobs: int | None,
+        after_fold: Callable[[list[float], list[float]], None],
+        after_epoch: Report | None = None,
+    ) -> list[float]:
+        """Return the scores of all folds, first those of the first seed.
+
+        ``after_fold`` is told the scores so far and the seconds that they took,
+        ``after_epoch`` the epochs of the first fit and their probes. What they raise
+        ends the trial.
+        """
+        scores: list[float] = []
+        seconds: list[float] = []
+        with closing(self._results(params, n_jobs, after_epoch)) as results:
+            for score, lasted in results:
+                scores.append(score)
+                seconds.append(lasted)
+                after_fold(scores, seconds)
+        return scores
+
+    def _results(
+        self,
+        params: dict[str, Any],
+        n_jobs: int | None,
+        after_epoch: Report | None,
+    ) -> Generator[tuple[float, float]]:
+        jobs = list(product(self.seeds, range(len(self.splits))))
+        if after_epoch is not None:  # in this process, where the study is
+            yield self.score(params, *jobs[0], report=after_epoch)
+            jobs = jobs[1:]
+        if n_jobs in (None, 1):
+            for job in jobs:
+                yield self.score(params, *job)
+            return
+        run = Parallel(n_jobs=n_jobs, return_as="generator")
+        with closing(run(delayed(self.score)(params, *job) for job in jobs)) as found:
+            yield from found
+
+
+def n_rows(X: Any) -> int:
+    """Return the number of images or rows."""
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
+
+
+def draw_folds(
+    splitter: Any, X: Any, y: Any, groups: np.ndarray | None, **options: Any
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows of all folds, in none of which a patient is in both parts."""
+    splits = list(splitter.split(X, y, groups=groups, **options))
+    for fold, (train, test) in enumerate(splits):
+        if groups is None:
+            break
+        shared = np.intersect1d(groups[train], groups[test])
+        if len(shared):
+            raise ValueError(
+                f"cv={splitter!r} puts patient {shared.tolist()[0]!r} into both parts "
+                f"of fold {fold}: take a splitter that keeps groups together, such as "
+                "StratifiedGroupKFold."
+            )
+    return splits
+
+
+def probed(estimator: Any) -> list[str]:
+    """Return the names of the callbacks of all pretrainers that have a probe."""
+    params = estimator.get_params()
+    return [
+        f"{name.removesuffix('probe')}callbacks"
+        for name, value in sorted(params.items())
+        if name.split("__")[-1] == "probe" and value is not None
+    ]
+
+
+def _listen(model: Any, report: Report) -> None:
+    """Have pretrainers tell their probes."""
+    params = model.get_params()
+    for name in probed(model):
+        callbacks = [*(params[name] or []), EpochReport("probe_score", report)]
+        model.set_params(**{name: callbacks})
