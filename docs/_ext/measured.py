@@ -39,6 +39,33 @@ def speed_tables(results: Path) -> str:
     return "\n".join(tables) or NOT_MEASURED
 
 
+def search_tables(results: Path) -> str:
+    """Return a table for each ``bench_search*.json`` of that benchmark."""
+    tables = []
+    for measured in _read(results, "bench_search*.json"):
+        lines = [
+            (
+                f"{row['way']}, run {row['run']}",
+                row["pretrainings"],
+                row["encoded"],
+                f"{row['seconds']:.0f}",
+                f"{row['seconds'] / row['pretraining_seconds']:.3f}"
+                if row["pretrainings"]
+                else "",
+            )
+            for row in measured["rows"]
+        ]
+        header = (
+            "Search",
+            "Pretrainings",
+            "Images encoded",
+            "Seconds",
+            "Times the pretrainings alone",
+        )
+        tables.append(f"{list_table(header, lines)}\n\n{_circumstances(measured)}")
+    return "\n\n".join(tables) or NOT_MEASURED
+
+
 def transfer_tables(results: Path) -> str:
     """Return a table for each network of ``transfer_*.json``."""
     tables = []

@@ -15,6 +15,7 @@ from measured import (
     comparison_tables,
     gain_tables,
     speed_tables,
+    search_tables,
     transfer_tables,
 )
 from method_pages import (
@@ -117,6 +118,7 @@ def write_tables(app: Any) -> None:
         "recipes": recipe_table(),
         "defaults": defaults_table(),
         "phases": phases_table(),
+        "searches": search_tables(results),
         "transfers": transfer_tables(results),
         "gains": gain_tables(results),
         "comparisons": comparison_tables(results),

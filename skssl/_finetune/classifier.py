@@ -266,8 +266,9 @@ class FineTuneClassifier(
             Classes, numbers or strings; -1 marks an image without a label.
         groups : array-like of shape (n,), optional
             The patient of each image, whom ``validation_fraction`` keeps in one part;
-            the pretrainer gets them, too. A search or cross-validation passes them on
-            only by metadata routing, after ``set_fit_request(groups=True)``.
+            the pretrainer gets them, too. A cross-validation hands them on where they
+            are in its ``params``, or by metadata routing, after
+            ``set_fit_request(groups=True)``; a search by routing.
         sample_weight : array-like of shape (n,), optional
             What each image counts, at least 0.
 

@@ -62,6 +62,10 @@ def bootstrap_interval(
     ``UndefinedMetricWarning``, as the area does with one class only; for
     two-dimensional scores all that miss a class.
 
+    The interval is that of one fitted model on new patients. Scores that come from a
+    cross-validation are of several models, trained on the very rows that are drawn:
+    there it is too narrow for the procedure as a whole.
+
     References
     ----------
     .. [1] B. Efron, R. Tibshirani. "An Introduction to the Bootstrap", 1993, chapters

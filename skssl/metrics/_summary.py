@@ -30,12 +30,15 @@ class ClassificationSummary:
     rows : list of SummaryRow
     n_rows, n_patients : int
     confidence_level : float
+    transductive : bool
+        Said in the caption.
     """
 
     rows: list[SummaryRow]
     n_rows: int
     n_patients: int
     confidence_level: float
+    transductive: bool = False
 
     def __getitem__(self, name: Any) -> Interval:
         """Return an interval: ``summary["AUC"]``, or ``summary["covid", "AUC"]``."""
@@ -80,7 +83,11 @@ class ClassificationSummary:
 
     def _caption(self) -> str:
         of = f" of {self.n_patients} patients" if self.n_patients < self.n_rows else ""
-        return f"{self.n_rows} rows{of}; {100 * self.confidence_level:g} % intervals"
+        how = "; transductive: the training has seen these images"
+        return (
+            f"{self.n_rows} rows{of}; {100 * self.confidence_level:g} % intervals"
+            f"{how if self.transductive else ''}"
+        )
 
     def __str__(self) -> str:
         table = [_HEADER, *self._cells()]
@@ -118,6 +125,7 @@ def classification_summary(
     specificity: float = 0.9,
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
+    transductive: bool = False,
     random_state: RandomState = None,
 ) -> ClassificationSummary:
     """Return what a study reports of a classifier on rows that it has not seen.
@@ -146,6 +154,9 @@ def classification_summary(
         In (0, 1).
     n_resamples : int, default=2000
         Of the bootstrap.
+    transductive : bool, default=False
+        Whether the pretraining has seen these images, without their labels; the
+        summary then says so.
     random_state : int, RandomState, Generator or None
 
     Returns
@@ -206,4 +217,6 @@ def classification_summary(
         table.add_overall(y_true, y_pred, y_score, classes)
         for k, label in enumerate(classes.tolist()):
             table.add(label, y_true == label, y_pred == label, y_score[:, k])
-    return ClassificationSummary(table.rows, n, unit.max() + 1, confidence_level)
+    return ClassificationSummary(
+        table.rows, n, unit.max() + 1, confidence_level, transductive
+    )

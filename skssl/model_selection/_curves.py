@@ -137,7 +137,9 @@ def fraction_curve(
     -----
     The interval of a point is the percentile bootstrap of its mean score, with the same
     patients drawn for all folds and seeds. It tells how much the score depends on who
-    is tested; how much on the labels drawn is what the seeds show.
+    is tested; how much on the labels drawn is what the seeds show. It takes the fitted
+    models as they are, so that it is too narrow for what the procedure would score on
+    another set of images.
 
     Examples
     --------

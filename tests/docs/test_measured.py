@@ -132,3 +132,31 @@ def test_transfers_have_a_table_for_each_network(measured, tmp_path, cells):
 
 def test_no_transfers_yet(measured, tmp_path):
     assert measured.transfer_tables(tmp_path) == measured.NOT_MEASURED
+
+
+def test_a_search_is_compared_with_its_pretrainings(measured, tmp_path, cells):
+    rows = [
+        {
+            "way": "cache",
+            "run": 1,
+            "pretrainings": 15,
+            "encoded": 8145,
+            "pretraining_seconds": 200.0,
+            "seconds": 210.0,
+        },
+        {
+            "way": "cache",
+            "run": 2,
+            "pretrainings": 0,
+            "encoded": 0,
+            "pretraining_seconds": 0.0,
+            "seconds": 9.0,
+        },
+    ]
+    (tmp_path / "bench_search.json").write_text(json.dumps({"rows": rows}))
+    assert cells(measured.search_tables(tmp_path))[1:] == [
+        ["cache, run 1", "15", "8145", "210", "1.050"],
+        ["cache, run 2", "0", "0", "9", ""],
+    ]
+    (tmp_path / "bench_search.json").unlink()
+    assert measured.search_tables(tmp_path) == measured.NOT_MEASURED

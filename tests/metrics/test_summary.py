@@ -135,3 +135,12 @@ def test_its_three_faces(answers):
     assert page.count("<tr>") == len(summary.rows) + 1
     named = classification_summary(np.where(y, "<b>", "c"), p, pos_label="<b>", **QUICK)
     assert "<b>" not in named._repr_html_()
+
+
+def test_a_transductive_study_says_so():
+    y, scores = [0, 1, 0, 1], [0.1, 0.9, 0.6, 0.4]
+    plain = classification_summary(y, scores, random_state=0)
+    seen = classification_summary(y, scores, transductive=True, random_state=0)
+    assert "transductive" not in str(plain) + plain._repr_html_()
+    for face in (str(seen), seen._repr_html_()):
+        assert "transductive: the training has seen these images" in face
