@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skssl import SelfSupervisedPretrainer
+from skssl import DiskCache, SelfSupervisedPretrainer
+from skssl._base import features
+from skssl._pretrain.training import PretrainingMixin
+from skssl._targeted.training import TargetedTrainingMixin
 from skssl.datasets import make_scan_phantoms
 from skssl.testing import tiny_cnn
 
@@ -57,3 +60,35 @@ def assert_same_weights():
             )
 
     return check
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return DiskCache(tmp_path / "cache")
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Count trainings and encoded images."""
+    done = {"fits": 0, "images": 0}
+
+    def count(cls):
+        fit = cls._fit
+
+        def counting(self, *args, **options):
+            done["fits"] += 1
+            return fit(self, *args, **options)
+
+        monkeypatch.setattr(cls, "_fit", counting)
+
+    count(PretrainingMixin)
+    count(TargetedTrainingMixin)
+    read = features.iter_batches
+
+    def reading(*args, **options):
+        for batch in read(*args, **options):
+            done["images"] += len(batch)
+            yield batch
+
+    monkeypatch.setattr(features, "iter_batches", reading)
+    return done

@@ -1,73 +1,28 @@
 """With a cache, what was computed is not computed again, and the bits are the same."""
 
 import os
-import pickle
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
-from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback
 
 from skssl import (
-    DiskCache,
-    FineTuneClassifier,
     Phase,
     Probe,
     SelfSupervisedPretrainer,
     TargetedFlipPretrainer,
     TargetedPretrainer,
 )
-from skssl._base import features
-from skssl._pretrain.training import PretrainingMixin
-from skssl._targeted.training import TargetedTrainingMixin
 from skssl.engine import EpochReport
 from skssl.exceptions import CacheWarning, NothingLearnedWarning
 from skssl.pretext import MoCo
 from skssl.testing import tiny_cnn
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return DiskCache(tmp_path / "cache")
-
-
-@pytest.fixture
-def work(monkeypatch):
-    """Count trainings and encoded images."""
-    done = {"fits": 0, "images": 0}
-
-    def count(cls):
-        fit = cls._fit
-
-        def counting(self, *args, **options):
-            done["fits"] += 1
-            return fit(self, *args, **options)
-
-        monkeypatch.setattr(cls, "_fit", counting)
-
-    count(PretrainingMixin)
-    count(TargetedTrainingMixin)
-    read = features.iter_batches
-
-    def reading(*args, **options):
-        for batch in read(*args, **options):
-            done["images"] += len(batch)
-            yield batch
-
-    monkeypatch.setattr(features, "iter_batches", reading)
-    return done
 
 
 def attributes(ssl):
@@ -197,80 +152,6 @@ def test_weights_from_a_file_count_by_their_content(
     assert work["fits"] == 4
 
 
-@pytest.mark.parametrize("n", [1, 5, 15, 16, 17, 30])
-def test_features_have_the_same_bits_in_any_company(make_ssl, scans, cache, n):
-    plain = make_ssl().fit(scans.data)
-    h = plain.transform(scans.data)
-    cached = make_ssl(cache=cache).fit(scans.data)
-    np.testing.assert_array_equal(cached.transform(scans.data[-n:]), h[-n:])
-    np.testing.assert_array_equal(plain.transform(scans.data[:n]), h[:n])
-    np.testing.assert_array_equal(cached.transform(scans.data), h)
-    shuffled = np.random.default_rng(n).permutation(len(h))
-    np.testing.assert_array_equal(cached.transform(scans.data[shuffled]), h[shuffled])
-
-
-def test_an_image_is_encoded_once_for_each_network(make_ssl, scans, cache, work):
-    ssl = make_ssl(cache=cache).fit(scans.data)
-    doubled = np.concatenate([scans.data[:4], scans.data[:6]])
-    ssl.transform(doubled)
-    assert work["images"] == 6
-    pickle.loads(pickle.dumps(ssl)).transform(scans.data[:8])
-    assert work["images"] == 8
-    with torch.no_grad():
-        next(ssl.backbone_.parameters()).data.mul_(2)
-    assert not np.array_equal(
-        ssl.transform(doubled), make_ssl(cache=cache).fit(scans.data).transform(doubled)
-    )
-    assert work["images"] == 14
-
-
-def test_a_search_pretrains_once_for_each_fraction_and_fold(
-    make_ssl, scans, cache, work
-):
-    def search(place):
-        pipe = Pipeline(
-            [
-                ("ssl", make_ssl(cache=place)),
-                ("clf", LogisticRegression(max_iter=1000)),
-            ]
-        )
-        return GridSearchCV(
-            pipe,
-            {"ssl__fraction": [0.5, 1.0], "clf__C": [0.01, 0.1, 1.0]},
-            scoring="roc_auc",
-            cv=StratifiedGroupKFold(2),
-            error_score="raise",
-            refit=False,
-        ).fit(scans.data, scans.target, groups=scans.groups)
-
-    cached = search(cache)
-    assert work == {"fits": 4, "images": 4 * len(scans.data)}
-    again = search(cache)
-    assert work == {"fits": 4, "images": 4 * len(scans.data)}
-    plain = search(None)
-    assert work == {"fits": 16, "images": 4 * 4 * len(scans.data)}
-    for other in (again, plain):
-        for name in ("split0_test_score", "split1_test_score"):
-            np.testing.assert_array_equal(
-                cached.cv_results_[name], other.cv_results_[name]
-            )
-
-
-def test_fine_tuning_recalls_its_pretraining(make_ssl, scans, cache, work):
-    clf = FineTuneClassifier(
-        make_ssl(cache=cache, random_state=None),
-        phases=[Phase(epochs=1)],
-        random_state=3,
-    )
-    p = clf.fit(scans.data, scans.target).predict_proba(scans.data)
-    clf.set_params(dropout=0.1, head="mlp").fit(scans.data, scans.target)
-    assert work["fits"] == 1
-    plain = clone(clf).set_params(dropout=0.5, head="auto", pretrainer__cache=None)
-    np.testing.assert_array_equal(
-        plain.fit(scans.data, scans.target).predict_proba(scans.data), p
-    )
-
-
 def test_warnings_of_a_training_are_told_again(make_ssl, scans, cache):
     flat = TargetedFlipPretrainer(
         backbone=tiny_cnn, phases=[Phase(epochs=1)], random_state=0, cache=cache
@@ -308,75 +189,6 @@ def test_the_names_of_the_columns_are_those_of_now(cache, make_ssl):
         ssl = make_ssl(cache=cache).fit(table)
         assert ssl.feature_names_in_[0] == f"{prefix}0"
     assert cache.n_fits == 1
-
-
-KILLED = """
-import sys
-import numpy as np
-from skssl import SelfSupervisedPretrainer
-from skssl.testing import tiny_cnn
-X = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
-for seed in range(3):
-    epochs = 1 if seed < 2 or sys.argv[2] == "whole" else 100_000
-    ssl = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=epochs,
-        random_state=seed, cache=sys.argv[1]).fit(X)
-    print(seed, flush=True)
-"""
-
-
-def test_a_killed_run_keeps_what_was_finished(tmp_path):
-    cache = DiskCache(tmp_path)
-    run = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path), "killed"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert [run.stdout.readline().strip() for _ in range(2)] == ["0", "1"]
-    time.sleep(0.5)  # in the midst of the third
-    run.send_signal(signal.SIGKILL)
-    run.wait()
-    run.stdout.close()
-    assert cache.n_fits == 2
-    ages = {path: path.stat().st_ino for path in tmp_path.glob("fits/*")}
-    subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), "whole"],
-        check=True,
-        capture_output=True,
-        timeout=100,
-    )
-    assert cache.n_fits == 3
-    assert {path: path.stat().st_ino for path in ages} == ages
-
-
-def test_of_two_processes_one_trains(tmp_path):
-    script = """
-import sys, time
-import numpy as np
-from skssl import SelfSupervisedPretrainer
-from skssl.testing import tiny_cnn
-from skssl._pretrain.training import PretrainingMixin
-fit = PretrainingMixin._fit
-def slow(self, *args, **options):
-    print("trains", flush=True)
-    time.sleep(3)
-    fit(self, *args, **options)
-PretrainingMixin._fit = slow
-X = np.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=np.uint8)
-h = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=1, random_state=0,
-    cache=sys.argv[1]).fit_transform(X)
-print(h.tobytes().hex()[:64])
-"""
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    told = [run.communicate(timeout=100)[0].split() for run in runs]
-    assert sum("trains" in lines for lines in told) == 1
-    assert told[0][-1] == told[1][-1]
 
 
 @pytest.mark.gpu
