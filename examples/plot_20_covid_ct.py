@@ -58,8 +58,8 @@ print(
 # %%
 # One search for each row of the table
 # ------------------------------------
-# ``memory`` keeps the fitted pretrainer of each fold, so that the grid over C costs
-# one pretraining a fold; ``max_epochs=0`` is the untrained network.
+# ``cache`` keeps what was pretrained and encoded, so that the grid over C costs one
+# pretraining a fold; ``max_epochs=0`` is the untrained network.
 
 rows = {"untrained": 0, args.pretext: args.epochs}
 searches, results = {}, {}
@@ -75,13 +75,13 @@ with tempfile.TemporaryDirectory() as cache:
                         backbone="resnet18",
                         image_size=112,
                         max_epochs=max_epochs,
+                        cache=cache,
                         random_state=args.seed,
                     ),
                 ),
                 ("scale", StandardScaler()),
                 ("clf", LogisticRegression(class_weight="balanced", max_iter=1000)),
-            ],
-            memory=cache,
+            ]
         )
         search = GridSearchCV(
             pipe,
