@@ -16,6 +16,7 @@ LAYERS = {
     "_sklearn": 0,
     "_names": 0,
     "_version": 0,
+    "_warn": 0,
     "data": 1,
     "augment": 1,
     "nn": 1,

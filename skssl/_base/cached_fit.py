@@ -2,8 +2,6 @@
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from skssl._base.disk_cache import DiskCache, device_lock
 from skssl._base.features import BackboneFeaturesMixin
 from skssl._base.fingerprint import code_version, fingerprint, hardware
 from skssl._base.labels import check_groups
+from skssl._warn import heard
 from skssl.data import digest_file, image_digests
 from skssl.engine import EpochReport, resolve_device, resolve_precision
 
@@ -48,7 +47,7 @@ class CachedMixin(BackboneFeaturesMixin):
             with cache.lock(name):
                 kept = cache.recall_fit(name)  # another process may have been faster
                 if kept is None:
-                    with device_lock(resolve_device(self.device)), _heard() as told:
+                    with device_lock(resolve_device(self.device)), heard() as told:
                         self._fit(X, y, groups, **options)
                     cache.keep_fit(name, {"learned": self._learned(), "told": told})
                     return
@@ -75,16 +74,17 @@ class CachedMixin(BackboneFeaturesMixin):
             del params[without]
         params["weights"] = _describe(self.weights)
         params["callbacks"] = [
-            callback
+            [type(callback), _settings(callback)]
             for callback in self.callbacks or []
             if not isinstance(callback, EpochReport)
         ]
+        groups = check_groups(groups, len(source))
         return fingerprint(
             [code_version(), hardware(device)],
             resolve_precision("auto", device, (64, 64)),
             [type(self), {name: _told(name, value) for name, value in params.items()}],
             image_digests(source, self.n_jobs),
-            check_groups(groups, len(source)),
+            None if groups is None else np.unique(groups, return_inverse=True)[1],
             self._looked_at(y, len(source)),
         )
 
@@ -106,11 +106,12 @@ class CachedMixin(BackboneFeaturesMixin):
             [getattr(self, name) for name in self._modules if hasattr(self, name)],
             [type(self), self._image_format, self.image_size_],
         )
-        with cache.lock(encoder):
-            known = cache.recall_features(encoder)
-            first = {d: row for row, d in enumerate(digests) if d not in known}
-            if first:
-                rows = np.array(list(first.values()))
+        known = cache.recall_features(encoder)
+        if not known.keys() >= set(digests):
+            with cache.lock(encoder):
+                known = cache.recall_features(encoder)
+                first = {d: row for row, d in enumerate(digests) if d not in known}
+                rows = np.array(list(first.values()), dtype=np.intp)
                 with device_lock(device):
                     h = self._apply(
                         source, self._features, self._n_features_out, rows, fill_up=True
@@ -134,22 +135,13 @@ def _describe(weights: Any) -> Any:
     return weights
 
 
+def _settings(callback: Any) -> dict[str, Any]:
+    """Return what a callback was made with, and not what it noted in a training."""
+    return {name: of for name, of in vars(callback).items() if not name.endswith("_")}
+
+
 def _told(name: str, value: Any) -> str:
     try:
         return fingerprint(value)
-    except TypeError as error:
+    except Exception as error:  # attributes of the user's objects raise anything
         raise ValueError(f"cache cannot be used with this {name}: {error}") from error
-
-
-@contextmanager
-def _heard() -> Iterator[list[Warning]]:
-    """Collect the warnings of a block, which are shown after it as ever."""
-    told: list[Warning] = []
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            yield told
-    finally:
-        for one in caught:
-            told.append(one.message)  # type: ignore[arg-type]
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)

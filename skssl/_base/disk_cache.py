@@ -1,14 +1,12 @@
 """DiskCache: trainings and features on disk, shared by processes and by runs."""
 
-import getpass
 import os
 import shutil
-import socket
 import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ from filelock import FileLock
 from skssl.exceptions import CacheWarning
 
 _MOST_CHUNKS = 16  # files of one encoder's features, before they become one
-_ROOMS = ("fits", "features", "locks")
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,8 @@ class DiskCache:
     A **pretraining** is named by the content of its images in their order, the
     patients, all parameters but ``n_jobs``, ``verbose`` and ``cache``, the labels where
     they are looked at, the code of skssl, the versions of torch, torchvision, numpy,
-    scipy, scikit-learn, skorch and pillow, and what its last bits depend on: the
-    graphics card, or the kind of CPU and the number of threads.
+    scipy, scikit-learn, skorch, pillow and pydicom, and what its last bits depend on:
+    the graphics card, or the kind of CPU and the number of threads.
 
     The **features** of an image are named by its content, the weights, the format and
     size in which images are shown, and the same code and hardware. So an image that
@@ -54,9 +51,10 @@ class DiskCache:
     CUDA, one process at a time trains or encodes on a card. A file is complete or not
     there: a process may be killed at any moment, and what was finished before stays.
 
-    Functions and classes of yours that are parameters are named by their compiled code
-    and what they enclose, not by global variables that they read. ``callbacks`` do not
-    run where a training is recalled.
+    Functions and classes of yours that are parameters are named by their compiled code,
+    what they enclose, and the functions, classes, modules and plain values that they
+    name; not by global objects, nor by files that they read. ``callbacks`` do not run
+    where a training is recalled.
 
     Examples
     --------
@@ -97,7 +95,7 @@ class DiskCache:
 
     def clear(self) -> None:
         """Delete what is kept, and nothing else in the directory."""
-        for room in _ROOMS:
+        for room in ("fits", "features"):
             shutil.rmtree(self._room(room), ignore_errors=True)
 
     def recall_fit(self, name: str) -> dict[str, Any] | None:
@@ -138,7 +136,15 @@ class DiskCache:
             try:
                 with np.load(path) as chunk:
                     digests, rows = chunk["digests"], chunk["rows"]
-            except (OSError, ValueError, KeyError):  # deleted meanwhile, or damaged
+            except FileNotFoundError:  # another process made room
+                continue
+            except Exception as error:  # zip files have errors of many kinds
+                warnings.warn(
+                    f"{path} cannot be read, so its features are computed again: "
+                    f"{error!r}",
+                    CacheWarning,
+                    stacklevel=2,
+                )
                 continue
             found.update(zip(digests.tolist(), rows, strict=True))
         _touch(self._room("features") / encoder)
@@ -146,6 +152,8 @@ class DiskCache:
 
     def keep_features(self, encoder: str, features: dict[bytes, np.ndarray]) -> None:
         """Add features of a network; the caller holds its lock."""
+        if not features:
+            return
         chunks = self._chunks(encoder)
         if len(chunks) >= _MOST_CHUNKS:
             features = self.recall_features(encoder) | features
@@ -169,11 +177,25 @@ class DiskCache:
                 chunk.unlink(missing_ok=True)
         self._make_room(path.parent)
 
-    def lock(self, name: str) -> FileLock:
-        """Return the lock of a training or a network, for a with statement."""
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock of a training or a network; without one where none can be."""
         room = self._room("locks")
-        room.mkdir(parents=True, exist_ok=True)
-        return FileLock(room / f"{name}.lock")
+        held = FileLock(room / f"{name}.lock")
+        try:
+            room.mkdir(parents=True, exist_ok=True)
+            held.acquire()
+        except OSError as error:
+            warnings.warn(
+                f"{room} cannot be used, so that other processes may do the same work: "
+                f"{error!r}",
+                CacheWarning,
+                stacklevel=4,
+            )
+        try:
+            yield
+        finally:
+            held.release()
 
     def _room(self, name: str) -> Path:
         return Path(self.directory) / name
@@ -212,12 +234,20 @@ class DiskCache:
             total -= size
 
 
-def device_lock(device: torch.device) -> Any:
-    """Return what one process of this user at a time may hold; nothing for a CPU."""
+@contextmanager
+def device_lock(device: torch.device) -> Iterator[None]:
+    """Let one process of this user at a time use a card; a CPU is for all."""
     if device.type != "cuda":
-        return nullcontext()
-    name = f"skssl-{getpass.getuser()}-{socket.gethostname()}-{device.index or 0}.lock"
-    return FileLock(Path(tempfile.gettempdir()) / name)
+        yield
+        return
+    card = torch.cuda.get_device_properties(device).uuid
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    path = Path(tempfile.gettempdir()) / f"skssl-{user}-{card}.lock"
+    with FileLock(path, is_singleton=True):  # a callback may transform
+        try:
+            yield
+        finally:
+            torch.cuda.empty_cache()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 from skssl._base.images import ImageInputMixin
 from skssl._sklearn import Interval, StrOptions
 from skssl.data import ImageSource, iter_batches
-from skssl.engine import resolve_device
+from skssl.engine import deterministic_kernels, resolve_device
 from skssl.nn import Backbone
 
 #: Constraints of the parameters that all estimators with a network have.
@@ -75,7 +75,7 @@ class ImageNetworkMixin(ImageInputMixin):
             n_jobs=self.n_jobs,
         )
         start = 0
-        with torch.inference_mode():
+        with torch.inference_mode(), deterministic_kernels(device):
             for batch in batches:
                 images = batch.to(device).float().div_(255)  # (b, C, H, W)
                 if fill_up:

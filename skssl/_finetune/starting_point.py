@@ -95,7 +95,8 @@ class StartingPointMixin(PhasedTrainingMixin):
         """Fit ``pretrainer_`` to the rows that it may see, unless it is frozen."""
         if isinstance(self.pretrainer, FrozenEstimator):
             return
-        if self.pretrainer_.random_state is None:
+        of_chance = self.random_state is None and self.pretrainer_.cache is not None
+        if self.pretrainer_.random_state is None and not of_chance:
             self.pretrainer_.set_params(random_state=seed % 2**32)
         self.pretrainer_.fit(X, y, groups=groups)
 

@@ -1,6 +1,5 @@
 """How a pretraining estimator trains: settle, read, train, keep."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from skssl._pretrain.defaults import (
 )
 from skssl._pretrain.probe import Probe
 from skssl._random import isolated_rng, spawn_seeds
+from skssl._warn import warn
 from skssl.data import ImageStore
 from skssl.engine import (
     PretextNet,
@@ -214,10 +214,11 @@ class PretrainingMixin(CachedMixin):
         self.n_iter_ = len(self.history_)
         self.selected_epoch_ = net.selected_epoch_ or self.n_iter_
         if self.select != "last" and self.n_iter_ and net.selected_epoch_ is None:
-            warnings.warn(
-                f"select={self.select!r} gave no epoch a score, so the last weights "
-                "are kept.",
-                SelectionWarning,
+            warn(
+                SelectionWarning(
+                    f"select={self.select!r} gave no epoch a score, so the last "
+                    "weights are kept."
+                ),
                 stacklevel=5,
             )
         if net.probe is not None:

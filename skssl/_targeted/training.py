@@ -1,6 +1,5 @@
 """How a targeted pretrainer trains: task, rows, network, phases."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from skssl._base import (
     labels_of,
 )
 from skssl._random import isolated_rng, spawn_seeds
+from skssl._warn import warn
 from skssl.engine import (
     Phase,
     PhaseRecord,
@@ -139,10 +139,11 @@ class TargetedTrainingMixin(CachedMixin, PhasedTrainingMixin):
         lowest = min(row[figure] for row in self.history_)
         chance = float(np.log(self.task_.n_versions))
         if lowest > _AT_CHANCE * chance:
-            warnings.warn(
-                f"the pretext was not learned: its {figure} stayed at {lowest:.3f}, "
-                f"where guessing has {chance:.3f}. Random weights want phases='scratch'"
-                ", and a task wants images that it changes.",
-                NothingLearnedWarning,
+            warn(
+                NothingLearnedWarning(
+                    f"the pretext was not learned: its {figure} stayed at "
+                    f"{lowest:.3f}, where guessing has {chance:.3f}. Random weights "
+                    "want phases='scratch', and a task wants images that it changes."
+                ),
                 stacklevel=7,
             )

@@ -3,7 +3,6 @@
 import copy
 import math
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from skssl._random import make_generator
+from skssl._warn import warn
 from skssl.engine.monitors import (
     alignment,
     eval_outputs,
@@ -239,11 +239,12 @@ class CollapseMonitor(Callback):
         kept = net.history[(net.selected_epoch_ or 0) - 1]  # -1, the last, if none is
         figure = kept.get("feature_std", 1.0)
         if figure < _COLLAPSED_BELOW:
-            warnings.warn(
-                f"the features have collapsed: their spread is {figure:.2g} (0 means "
-                "that all images look the same to the backbone). Try a lower lr, "
-                "another pretext, or stronger augmentation.",
-                CollapseWarning,
+            warn(
+                CollapseWarning(
+                    f"the features have collapsed: their spread is {figure:.2g} (0 "
+                    "means that all images look the same to the backbone). Try a "
+                    "lower lr, another pretext, or stronger augmentation."
+                ),
                 stacklevel=2,
             )
 

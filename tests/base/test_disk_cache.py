@@ -67,8 +67,13 @@ def test_a_damaged_file_is_told_and_counts_as_none(cache):
     with pytest.warns(CacheWarning, match="cannot be read"):
         assert cache.recall_fit("a") is None
     cache.keep_features("e", row(1))
-    next(Path(cache.directory).glob("features/e/*.npz")).write_bytes(b"PK")
-    assert cache.recall_features("e") == {}
+    path = next(Path(cache.directory).glob("features/e/*.npz"))
+    whole = path.read_bytes()
+    flipped = whole[:195] + bytes([whole[195] ^ 1]) + whole[196:]
+    for damaged in (b"", b"PK", whole[:100], whole[:-30], flipped):
+        path.write_bytes(damaged)
+        with pytest.warns(CacheWarning, match="cannot be read"):
+            assert cache.recall_features("e") == {}
 
 
 def test_what_cannot_be_kept_is_told_and_loses_nothing(cache):
@@ -107,10 +112,18 @@ def test_clear_deletes_its_own_files_only(tmp_path):
     cache = DiskCache(tmp_path)
     cache.keep_fit("a", {"x": 1})
     with cache.lock("a"):
-        pass
-    cache.clear()
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+        cache.clear()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["locks", "mine.txt"]
     assert (cache.n_fits, cache.n_bytes) == (0, 0)
+
+
+def test_where_no_lock_can_be_the_work_is_done_without(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.warns(CacheWarning, match="other processes may do the same work"),
+        DiskCache(tmp_path / "file").lock("a"),
+    ):
+        pass
 
 
 def test_it_is_a_parameter_like_others(tmp_path):

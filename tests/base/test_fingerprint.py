@@ -2,13 +2,18 @@
 
 import abc
 import copy
+import enum
+import importlib
+import math
 import subprocess
 import sys
 import threading
+from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -35,6 +40,10 @@ class Base(abc.ABC):  # noqa: B024
     def two(cls):
         return 2
 
+    @cached_property
+    def three(self):
+        return 3
+
 
 class Slotted:
     __slots__ = ("x",)
@@ -43,6 +52,14 @@ class Slotted:
 @dataclass(frozen=True)
 class Settings:
     rate: float = 0.1
+
+
+Pair = namedtuple("Pair", "first second")
+
+
+class Color(enum.Enum):
+    RED = 1
+    BLUE = 2
 
 
 def network(width=3):
@@ -59,8 +76,6 @@ MAKERS = [
     lambda: True,
     lambda: 1,
     lambda: 1.0,
-    lambda: np.float32(1),
-    lambda: np.int64(1),
     lambda: "1",
     lambda: b"1",
     lambda: float("nan"),
@@ -102,6 +117,18 @@ MAKERS = [
     lambda: Slotted,
     lambda: tiny_cnn,
     lambda: max,
+    lambda: math.cos,
+    lambda: [1].append,
+    lambda: lambda x, cos=math.cos: cos(x),
+    lambda: Pair,
+    lambda: Pair(1, 2),
+    lambda: Color.RED,
+    lambda: Color.BLUE,
+    lambda: np.array(["2020-01-01"], dtype="datetime64[D]"),
+    lambda: pd.Series([1, 2]),
+    lambda: pd.DataFrame({"a": [1], "b": [2]}),
+    lambda: torch.eye(2).to_sparse(),
+    lambda: fingerprint,
 ]
 
 
@@ -113,13 +140,46 @@ def test_equal_values_have_one_name_and_others_have_others():
 
 
 def test_order_of_memory_and_of_dictionaries_does_not_count():
-    stack = torch.rand(2, 3, 4, 4)
-    assert fingerprint(stack) == fingerprint(
-        stack.contiguous(memory_format=torch.channels_last)
-    )
     values = np.arange(6.0).reshape(2, 3)
     assert fingerprint(values) == fingerprint(np.asfortranarray(values))
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint(np.int64(1), np.float64(0.5)) == fingerprint(1, 0.5)
+
+
+def test_the_order_of_layers_counts():
+    layers = {"a": torch.nn.ReLU(), "b": torch.nn.BatchNorm1d(3)}
+    first = torch.nn.Sequential(OrderedDict(layers))
+    second = torch.nn.Sequential(OrderedDict(reversed(layers.items())))
+    assert fingerprint(first) != fingerprint(second)
+    assert fingerprint(OrderedDict(layers)) != fingerprint(
+        OrderedDict(reversed(layers.items()))
+    )
+
+
+def test_what_a_function_of_the_user_names_counts(tmp_path, monkeypatch):
+    """A backbone that is being developed changes in the class, not in the function."""
+
+    def load(line, factor=2):
+        (tmp_path / "own_part.py").write_text(f"def part(x):\n    return {line}\n")
+        (tmp_path / "own_net.py").write_text(
+            "import torch\nimport own_part\n"
+            f"FACTOR = {factor}\n"
+            "class Net(torch.nn.Module):\n"
+            "    def forward(self, x):\n"
+            "        return FACTOR * own_part.part(x)\n"
+            "def make():\n"
+            "    return [Net() for _ in range(1)][0]\n"
+        )
+        for name in ("own_net", "own_part"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        return importlib.import_module("own_net").make
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    names = [fingerprint(load(*how)) for how in (("x",), ("-x",), ("x", 3), ("x",))]
+    assert len(set(names)) == 3
+    assert names[0] == names[3]
 
 
 def test_one_weight_changes_the_name_of_a_network():

@@ -2,17 +2,20 @@
 
 import os
 import shutil
+import warnings
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed, parallel_config
 from PIL import Image
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from skssl import (
+    FineTuneClassifier,
     Phase,
     Probe,
     SelfSupervisedPretrainer,
@@ -179,6 +182,44 @@ def test_a_cache_needs_a_seed(make_ssl, scans, cache, seed):
     with pytest.raises(ValueError, match="cache needs random_state to be an int"):
         make_ssl(cache=cache, random_state=seed).fit(scans.data)
     assert cache.n_fits == 0
+
+
+def test_two_threads_leave_the_warnings_as_they_were(make_ssl, scans, cache):
+    before = warnings.showwarning, warnings._showwarnmsg_impl
+    with parallel_config("threading", n_jobs=2):
+        Parallel()(
+            delayed(make_ssl(cache=cache, random_state=seed).fit)(scans.data)
+            for seed in range(4)
+        )
+    assert (warnings.showwarning, warnings._showwarnmsg_impl) == before
+    assert cache.n_fits == 4
+
+
+def test_a_classifier_without_a_seed_has_no_use_for_a_cache(make_ssl, scans, cache):
+    clf = FineTuneClassifier(make_ssl(cache=cache, random_state=None))
+    with pytest.raises(ValueError, match="cache needs random_state to be an int"):
+        clf.fit(scans.data, scans.target)
+
+
+def test_settings_of_torch_that_change_bits_count(make_ssl, scans, cache, work):
+    before = torch.get_float32_matmul_precision()
+    try:
+        for precision in ("highest", "medium"):
+            torch.set_float32_matmul_precision(precision)
+            make_ssl(cache=cache).fit(scans.data)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert work["fits"] == 2
+
+
+def test_a_callback_counts_by_what_it_was_made_with(make_ssl, scans, cache, work):
+    stop = EarlyStopping(monitor="loss", patience=2)
+    for _ in range(2):  # the object notes losses in each training
+        make_ssl(cache=cache, callbacks=[stop]).fit(scans.data)
+    assert work["fits"] == 1
+    other = EarlyStopping(monitor="loss", patience=3)
+    make_ssl(cache=cache, callbacks=[other]).fit(scans.data)
+    assert work["fits"] == 2
 
 
 def test_the_names_of_the_columns_are_those_of_now(cache, make_ssl):
