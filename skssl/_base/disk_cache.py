@@ -134,7 +134,7 @@ class DiskCache:
         found: dict[bytes, np.ndarray] = {}
         for path in self._chunks(encoder):
             try:
-                with np.load(path) as chunk:
+                with path.open("rb") as file, np.load(file) as chunk:
                     digests, rows = chunk["digests"], chunk["rows"]
             except FileNotFoundError:  # another process made room
                 continue
