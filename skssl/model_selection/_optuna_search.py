@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
+from sklearn.utils import assert_all_finite, get_tags, indexable
 
 from skssl._base import check_groups
 from skssl._random import RandomState
@@ -21,6 +22,7 @@ from skssl._sklearn import (
 )
 from skssl.model_selection._optuna_study import (
     SearchSpace,
+    check_optuna,
     open_study,
     run_trials,
     tabulate,
@@ -62,9 +64,9 @@ class OptunaSearchCV(BaseSearchCV):
     study_name : str, optional
         Begins the name of the study in ``storage``. The rest of it stands for the
         data, the folds, the estimator and the space.
-    sampler : callable, optional
-        Called as ``sampler(seed=...)`` before each trial. Default: optuna's
-        ``TPESampler``.
+    sampler : callable or optuna sampler, optional
+        Called as ``sampler(seed=...)`` before each trial. A sampler that plans all
+        trials, such as ``GridSampler``, is given itself. Default: ``TPESampler``.
     pruner : optuna pruner, optional
         Gives up trials that are worse than others at the same point. Default: none.
     prune_by : {"fold", "probe"}, default="fold"
@@ -73,7 +75,7 @@ class OptunaSearchCV(BaseSearchCV):
         rows only.
     n_jobs : int, optional
         Folds at a time, in processes. With CUDA, a pretrainer's ``cache`` lets one of
-        them train at a time.
+        them pretrain at a time.
     random_state : int, RandomState, Generator or None, default=None
         Of the sampler.
     verbose : int, default=0
@@ -104,7 +106,7 @@ class OptunaSearchCV(BaseSearchCV):
     before the first trial, also where ``cv`` is random. And where a study is used for
     several fits, as in the outer folds of a nested cross-validation, later fits start
     from what was learned on their test rows: here a stored study goes on only with the
-    same data, folds, estimator, space, scoring and seeds.
+    same data, folds, estimator, space, scoring, seeds and ``prune_by``.
 
     The same ``random_state`` gives the same trials, also where a search was killed and
     goes on. One process at a time may run a study. Errors of a fit are raised, and not
@@ -145,7 +147,7 @@ class OptunaSearchCV(BaseSearchCV):
         "refit": ["boolean"],
         "storage": [str, HasMethods("get_all_trials"), None],
         "study_name": [str, None],
-        "sampler": [callable, None],
+        "sampler": [callable, HasMethods("sample_independent"), None],
         "pruner": [HasMethods("prune"), None],
         "prune_by": [StrOptions({"fold", "probe"})],
         "n_jobs": [Integral, None],
@@ -167,7 +169,7 @@ class OptunaSearchCV(BaseSearchCV):
         refit: bool = True,
         storage: Any = None,
         study_name: str | None = None,
-        sampler: Callable[..., Any] | None = None,
+        sampler: Any = None,
         pruner: Any = None,
         prune_by: str = "fold",
         n_jobs: int | None = None,
@@ -215,6 +217,9 @@ class OptunaSearchCV(BaseSearchCV):
         ImportError
             If optuna is not installed.
         """
+        check_optuna()
+        X, y = indexable(X, y)
+        _check_target(self.estimator, y)
         task = self._task(X, y, params)
         space = SearchSpace(self.space, self.estimator)
         if self.prune_by == "probe" and self.pruner and not probed(self.estimator):
@@ -228,10 +233,11 @@ class OptunaSearchCV(BaseSearchCV):
         self.transductive_ = bool(getattr(self.cv, "transductive", False))
         self.study_ = open_study(
             task,
-            self.space,
+            [self.space, self.scoring],
             storage=self.storage,
             name=self.study_name,
             pruner=self.pruner,
+            prune_by=self.prune_by if self.pruner else None,
         )
         run_trials(
             self.study_,
@@ -239,7 +245,7 @@ class OptunaSearchCV(BaseSearchCV):
             space,
             n_trials=self.n_trials,
             timeout=self.timeout,
-            make_sampler=self.sampler,
+            sampler=self.sampler,
             prune_by=self.prune_by if self.pruner else None,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
@@ -259,7 +265,14 @@ class OptunaSearchCV(BaseSearchCV):
             start = time.perf_counter()
             self.best_estimator_ = task.fit(self.best_params_)
             self.refit_time_ = time.perf_counter() - start
+            if hasattr(self.best_estimator_, "feature_names_in_"):
+                self.feature_names_in_ = self.best_estimator_.feature_names_in_
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags = get_tags(self.estimator).target_tags
+        return tags
 
     def get_metadata_routing(self) -> Any:
         """Return who gets what; an int as ``cv`` asks for ``groups``."""
@@ -276,7 +289,12 @@ class OptunaSearchCV(BaseSearchCV):
         routed = self._get_routed_params_for_fit(params)
         groups = check_groups(routed.splitter.split.get("groups"), n_rows(X))
         options = {k: v for k, v in routed.splitter.split.items() if k != "groups"}
-        splits = draw_folds(self._splitter(y, groups), X, y, groups, **options)
+        splits = draw_folds(
+            self._splitter(y, groups),
+            *(X, y, groups),
+            reproducible=self.storage is not None,
+            **options,
+        )
         return Task(
             estimator=self.estimator,
             X=X,
@@ -294,3 +312,14 @@ class OptunaSearchCV(BaseSearchCV):
             return check_cv(self.cv, y, classifier=classes)
         n_splits = 5 if self.cv is None else int(self.cv)
         return (StratifiedGroupKFold if classes else GroupKFold)(n_splits)
+
+
+def _check_target(estimator: Any, y: Any) -> None:
+    """Refuse a target that no trial could learn from."""
+    if y is None and get_tags(estimator).target_tags.required:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is "
+            "None."
+        )
+    if y is not None and np.asarray(y).dtype.kind == "f":
+        assert_all_finite(y, input_name="y")

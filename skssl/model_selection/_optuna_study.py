@@ -1,18 +1,31 @@
 """The study of a search: its parameters, its name, its trials and their table."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
-from tqdm import tqdm
+from sklearn.base import clone
 
 from skssl._base.fingerprint import fingerprint
 from skssl._random import RandomState, spawn_seeds
 from skssl.data import image_digests, is_table, make_source
 from skssl.model_selection._trials import Task
+
+# Parameters of estimators that no score depends on.
+_WITHOUT_EFFECT = ("cache", "device", "memory", "n_jobs", "verbose")
+
+
+def check_optuna() -> None:
+    """Say how to get optuna where it is not installed."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "OptunaSearchCV needs optuna: pip install 'skssl[optuna]'."
+        ) from error
 
 
 class SearchSpace:
@@ -54,33 +67,39 @@ class SearchSpace:
                 values = _plain_values(name, choices)
                 self.distributions[name] = CategoricalDistribution(values)
 
-    def ask(self, study: Any) -> tuple[Any, dict[str, Any]]:
-        """Begin a trial; return it and its parameters."""
-        if self.make is None:
-            trial = study.ask(self.distributions)
-            return trial, trial.params
-        trial = study.ask()
-        self.made[trial.number] = self.make(trial)
-        return trial, self.made[trial.number]
-
     def params_of(self, trial: Any) -> dict[str, Any]:
-        """Return the parameters of a trial that has been."""
-        from optuna.trial import FixedTrial
+        """Return the parameters of a trial that has begun."""
+        from optuna.trial import FixedTrial, FrozenTrial
 
         if self.make is None:
+            for name, distribution in self.distributions.items():
+                if name not in trial.params:
+                    _suggest(trial, name, distribution)
             return trial.params
-        made = self.made.get(trial.number)
-        return self.make(FixedTrial(trial.params)) if made is None else made
+        if trial.number not in self.made:
+            if isinstance(trial, FrozenTrial):  # of an earlier run
+                trial = FixedTrial(trial.params, number=trial.number)
+            self.made[trial.number] = self.make(trial)
+        return self.made[trial.number]
 
 
 def open_study(
-    task: Task, space: Any, *, storage: Any, name: str | None, pruner: Any
+    task: Task,
+    asked: Any,
+    *,
+    storage: Any,
+    name: str | None,
+    pruner: Any,
+    prune_by: str | None,
 ) -> Any:
-    """Make a study, or go on with that of the same task in ``storage``."""
+    """Make a study, or go on with that of the same task in ``storage``.
+
+    ``asked`` is what the scores depend on beside the task.
+    """
     import optuna
 
     if storage is not None:
-        told = _fingerprint(task, space)
+        told = _fingerprint(task, asked, prune_by)
         name = f"{name or 'skssl'}-{told[:16]}"
     with _quiet_optuna():
         study = optuna.create_study(
@@ -103,7 +122,7 @@ def run_trials(
     *,
     n_trials: int,
     timeout: float | None,
-    make_sampler: Callable[..., Any] | None,
+    sampler: Any,
     prune_by: str | None,
     n_jobs: int | None,
     random_state: RandomState,
@@ -112,25 +131,33 @@ def run_trials(
     """Run trials until there are ``n_trials``, or the time is up."""
     import optuna
 
-    states = optuna.trial.TrialState
-    start = time.perf_counter()
+    sampler = sampler or optuna.samplers.TPESampler
+    seeds = spawn_seeds(random_state, n_trials)
     n_done = len(finished(study))
-    seeds = spawn_seeds(random_state, n_trials)[n_done:]
-    for seed in tqdm(seeds, initial=n_done, total=n_trials, disable=not verbose):
-        if timeout is not None and time.perf_counter() - start > timeout:
-            break
+
+    def seed_sampler(*_: Any) -> None:
         # By its number, so that a search that goes on draws what it would have drawn.
-        study.sampler = (make_sampler or optuna.samplers.TPESampler)(seed=seed % 2**32)
-        trial, params = space.ask(study)
-        try:
-            scores = _score(task, trial, params, prune_by=prune_by, n_jobs=n_jobs)
-        except optuna.TrialPruned:
-            study.tell(trial, state=states.PRUNED)
-        except BaseException:
-            study.tell(trial, state=states.FAIL)
-            raise
-        else:
-            study.tell(trial, float(np.mean(scores)))
+        done = len(finished(study))
+        if callable(sampler) and done < n_trials:
+            study.sampler = sampler(seed=seeds[done] % 2**32)
+
+    def objective(trial: Any) -> float:
+        params = space.params_of(trial)
+        return _score(task, trial, params, prune_by=prune_by, n_jobs=n_jobs)
+
+    if n_done >= n_trials:
+        return
+    if not callable(sampler):
+        study.sampler = sampler
+    seed_sampler()
+    with _quiet_optuna():
+        study.optimize(
+            objective,
+            n_trials=n_trials - n_done,
+            timeout=timeout,
+            callbacks=[seed_sampler],
+            show_progress_bar=bool(verbose),
+        )
 
 
 def _score(
@@ -140,8 +167,8 @@ def _score(
     *,
     prune_by: str | None,
     n_jobs: int | None,
-) -> list[float]:
-    """Return the scores of the folds, or raise TrialPruned."""
+) -> float:
+    """Return the mean score of the folds, or raise TrialPruned."""
     import optuna
 
     def report(step: int, value: float) -> None:
@@ -155,12 +182,14 @@ def _score(
         if prune_by == "fold" and len(scores) < task.n_fits:
             report(len(scores), float(np.mean(scores)))
 
-    return task.scores(
+    scores = task.scores(
         params,
         n_jobs=n_jobs,
+        in_rounds=prune_by == "fold",
         after_fold=after_fold,
         after_epoch=report if prune_by == "probe" else None,
     )
+    return float(np.mean(scores))
 
 
 def finished(study: Any) -> list[Any]:
@@ -195,11 +224,27 @@ def tabulate(study: Any, space: SearchSpace, n_scores: int) -> dict[str, Any]:
     }
 
 
+def _suggest(trial: Any, name: str, distribution: Any) -> Any:
+    """Draw a parameter from a distribution."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(name, distribution.choices)
+    kind = "float" if isinstance(distribution, FloatDistribution) else "int"
+    return getattr(trial, f"suggest_{kind}")(
+        name,
+        distribution.low,
+        distribution.high,
+        step=distribution.step,
+        log=distribution.log,
+    )
+
+
 def _plain_values(name: str, choices: Any) -> list[Any]:
     """Return choices that a storage can keep."""
-    listed = isinstance(choices, (list, tuple, np.ndarray))
-    values = np.asarray(choices, dtype=object).tolist() if listed else []
-    plain = (str, int, float, bool, type(None))
+    listed = isinstance(choices, (list, tuple, range, np.ndarray))
+    values = [getattr(v, "item", lambda v=v: v)() for v in choices] if listed else []
+    plain = (str, Real, type(None))
     if not values or not all(isinstance(value, plain) for value in values):
         raise ValueError(
             f"space[{name!r}] must be an optuna distribution, or a list of numbers, "
@@ -209,20 +254,20 @@ def _plain_values(name: str, choices: Any) -> list[Any]:
     return values
 
 
-def _fingerprint(task: Task, space: Any) -> str:
+def _fingerprint(task: Task, asked: Any, prune_by: str | None) -> str:
     """Return what stands for all that the scores of a study depend on."""
-    X: Any = task.X
-    if not is_table(X):
-        X = image_digests(make_source(X))
-    elif hasattr(X, "to_numpy"):
-        X = X.to_numpy()
+    X: Any = task.X if is_table(task.X) else image_digests(make_source(task.X))
+    estimator = clone(task.estimator)
+    names = estimator.get_params()
+    without = [name for name in names if name.split("__")[-1] in _WITHOUT_EFFECT]
+    estimator.set_params(**dict.fromkeys(without))
     try:
         return fingerprint(
             [X, None if task.y is None else np.asarray(task.y)],
-            [task.splits, task.seeds, task.estimator, task.scorer, space],
+            [task.splits, task.seeds, estimator, asked, prune_by],
             [task.fit_params, task.score_params],
         )
-    except TypeError as error:
+    except Exception as error:  # attributes of the user's objects raise anything
         raise ValueError(
             f"storage needs a search that can be told by its content: {error}"
         ) from error
@@ -230,11 +275,11 @@ def _fingerprint(task: Task, space: Any) -> str:
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Keep optuna from announcing each study."""
+    """Keep optuna from announcing studies, trials and errors that are raised."""
     import optuna
 
     before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    optuna.logging.set_verbosity(max(before, optuna.logging.ERROR))
     try:
         yield
     finally:

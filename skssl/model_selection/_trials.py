@@ -8,10 +8,11 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
-from skssl._sklearn import check_method_params, safe_indexing
+from skssl._sklearn import check_method_params, safe_split
 from skssl.engine import EpochReport
 from skssl.model_selection._study import set_seed
 
@@ -33,10 +34,10 @@ class Task:
 
     def model(self, params: dict[str, Any], seed: int | None) -> Any:
         """Return the estimator with the parameters of a trial, not fitted."""
-        model = clone(self.estimator)
+        model = clone(self.estimator).set_params(**clone(params, safe=False))
         if seed is not None:
             set_seed(model, seed)
-        return model.set_params(**clone(params, safe=False))
+        return model
 
     def score(
         self,
@@ -56,8 +57,14 @@ class Task:
         start = time.perf_counter()
         self._fit_rows(model, train)
         seconds = time.perf_counter() - start
-        params = check_method_params(self.X, self.score_params, indices=test)
-        return float(self.scorer(model, *self._rows(test), **params)), seconds
+        options = check_method_params(self.X, self.score_params, indices=test)
+        score = float(self.scorer(model, *self._rows(model, test, train), **options))
+        if not np.isfinite(score):
+            raise ValueError(
+                f"the score of fold {fold} with {params} is {score}: a fold may lack a "
+                "class. Take fewer folds, or another scoring."
+            )
+        return score, seconds
 
     def fit(self, params: dict[str, Any]) -> Any:
         """Return the estimator with the parameters of a trial, fitted on all rows."""
@@ -66,12 +73,14 @@ class Task:
 
     def _fit_rows(self, model: Any, rows: np.ndarray) -> Any:
         options = check_method_params(self.X, self.fit_params, indices=rows)
-        return model.fit(*self._rows(rows), **options)
+        return model.fit(*self._rows(model, rows), **options)
 
-    def _rows(self, rows: np.ndarray) -> list[Any]:
-        """Return X, and y if there is one, of some rows."""
-        parts = [self.X] if self.y is None else [self.X, self.y]
-        return [safe_indexing(part, rows) for part in parts]
+    def _rows(
+        self, model: Any, rows: np.ndarray, train: np.ndarray | None = None
+    ) -> list[Any]:
+        """Return X, and y if there is one, of some rows; kernels want ``train``."""
+        X, y = safe_split(model, self.X, self.y, rows, train)
+        return [X] if y is None else [X, y]
 
     @property
     def n_fits(self) -> int:
@@ -83,18 +92,20 @@ class Task:
         params: dict[str, Any],
         *,
         n_jobs: int | None,
+        in_rounds: bool,
         after_fold: Callable[[list[float], list[float]], None],
         after_epoch: Report | None = None,
     ) -> list[float]:
         """Return the scores of all folds, first those of the first seed.
 
-        ``after_fold`` is told the scores so far and the seconds that they took,
-        ``after_epoch`` the epochs of the first fit and their probes. What they raise
-        ends the trial.
+        With several jobs all folds are begun at once, or ``in_rounds`` of as many as
+        there are jobs, so that a trial may end between two. ``after_fold`` is told the
+        scores so far and the seconds that they took, ``after_epoch`` the epochs of the
+        first fit and their probes. What they raise ends the trial.
         """
         scores: list[float] = []
         seconds: list[float] = []
-        with closing(self._results(params, n_jobs, after_epoch)) as results:
+        with closing(self._results(params, n_jobs, in_rounds, after_epoch)) as results:
             for score, lasted in results:
                 scores.append(score)
                 seconds.append(lasted)
@@ -105,19 +116,20 @@ class Task:
         self,
         params: dict[str, Any],
         n_jobs: int | None,
+        in_rounds: bool,
         after_epoch: Report | None,
     ) -> Generator[tuple[float, float]]:
         jobs = list(product(self.seeds, range(len(self.splits))))
         if after_epoch is not None:  # in this process, where the study is
             yield self.score(params, *jobs[0], report=after_epoch)
             jobs = jobs[1:]
-        if n_jobs in (None, 1):
-            for job in jobs:
-                yield self.score(params, *job)
-            return
-        run = Parallel(n_jobs=n_jobs, return_as="generator")
-        with closing(run(delayed(self.score)(params, *job) for job in jobs)) as found:
-            yield from found
+        n_at_once = effective_n_jobs(n_jobs)
+        if n_at_once > 1 and not in_rounds:
+            n_at_once = max(1, len(jobs))
+        with Parallel(n_jobs=n_jobs) as run:
+            for start in range(0, len(jobs), n_at_once):
+                round_ = jobs[start : start + n_at_once]
+                yield from run(delayed(self.score)(params, *job) for job in round_)
 
 
 def n_rows(X: Any) -> int:
@@ -126,10 +138,24 @@ def n_rows(X: Any) -> int:
 
 
 def draw_folds(
-    splitter: Any, X: Any, y: Any, groups: np.ndarray | None, **options: Any
+    splitter: Any,
+    X: Any,
+    y: Any,
+    groups: np.ndarray | None,
+    *,
+    reproducible: bool = False,
+    **options: Any,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the rows of all folds, in none of which a patient is in both parts."""
     splits = list(splitter.split(X, y, groups=groups, **options))
+    if reproducible:
+        again = splitter.split(X, y, groups=groups, **options)
+        for first, second in zip(splits, again, strict=True):
+            if not all(map(np.array_equal, first, second)):
+                raise ValueError(
+                    "storage needs folds that are the same in each run: give "
+                    f"cv={splitter!r} a random_state."
+                )
     for fold, (train, test) in enumerate(splits):
         if groups is None:
             break

@@ -34,6 +34,40 @@ def test_seeds_are_set_everywhere_and_averaged(Constant, numbered):
     np.testing.assert_allclose(search.best_score_, np.mean(scores))
 
 
+def test_seeds_reach_objects_that_a_space_makes(scans):
+    def space(trial):
+        trial.suggest_float("nothing", 0, 1)
+        ssl = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=1)
+        return {"ssl": ssl}
+
+    pipe = Pipeline([("ssl", "passthrough"), ("clf", LogisticRegression())])
+    search = OptunaSearchCV(pipe, space, n_trials=1, cv=2, seeds=[5])
+    search.fit(scans.data, scans.target)
+    assert search.best_estimator_.get_params()["ssl__random_state"] == 5
+
+
+def test_two_jobs_give_up_in_rounds(table):
+    def space(trial):
+        return {"C": [1.0, 1e-9, 1e-9][trial.number]}
+
+    rounds = []
+    for n_jobs in (1, 2):
+        search = OptunaSearchCV(
+            LogisticRegression(),
+            space,
+            n_trials=3,
+            cv=5,
+            n_jobs=n_jobs,
+            pruner=MedianPruner(n_startup_trials=1),
+            scoring="neg_log_loss",
+            refit=False,
+        ).fit(*table)
+        states = search.cv_results_["state"].tolist()
+        assert states == ["COMPLETE", "PRUNED", "PRUNED"]
+        rounds.append(search.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(*rounds)
+
+
 def test_bad_trials_are_given_up_after_a_fold(Constant, numbered):
     X, y = numbered
     search = OptunaSearchCV(

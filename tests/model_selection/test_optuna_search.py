@@ -15,6 +15,7 @@ from sklearn.model_selection import (
     ShuffleSplit,
     StratifiedGroupKFold,
     cross_val_score,
+    cross_validate,
 )
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
@@ -176,6 +177,34 @@ def test_groups_reach_the_classifier_by_routing(scans):
     rest = np.setdiff1d(np.arange(len(scans.data)), held)
     groups = np.asarray(scans.groups)
     assert not np.intersect1d(groups[held], groups[rest]).size
+
+
+def test_the_nested_recipes_of_the_guide(scans):
+    pipe, space, step = searches(scans)["pipeline"]
+    search = OptunaSearchCV(
+        pipe, space, n_trials=1, cv=StratifiedGroupKFold(2), seeds=[0], n_jobs=2
+    )
+    outer = {"cv": StratifiedGroupKFold(2), "scoring": "roc_auc"}
+    found = cross_validate(
+        search,
+        scans.data,
+        scans.target,
+        groups=scans.groups,
+        params={"groups": scans.groups},
+        error_score="raise",
+        **outer,
+    )
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe.named_steps[step].set_fit_request(groups=True)
+        routed = cross_validate(
+            search,
+            scans.data,
+            scans.target,
+            params={"groups": scans.groups},
+            error_score="raise",
+            **outer,
+        )
+    np.testing.assert_array_equal(found["test_score"], routed["test_score"])
 
 
 def test_transductive_scores_are_told(scans):

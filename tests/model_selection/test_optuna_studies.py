@@ -8,9 +8,11 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
-from skssl import FineTuneClassifier, Phase
+from skssl import FineTuneClassifier, Phase, Probe, SelfSupervisedPretrainer
 from skssl.model_selection import OptunaSearchCV
 from skssl.testing import tiny_cnn
 
@@ -41,6 +43,53 @@ def test_a_study_is_not_carried_over_to_another_task(make_search, table, url, ch
     search = make_search(storage=url, n_trials=1)
     name = search.fit(*table).study_.study_name
     assert search.set_params(**change).fit(*table).study_.study_name != name
+
+
+def test_what_the_pruner_compares_is_part_of_the_study(scans, url):
+    ssl = SelfSupervisedPretrainer(
+        backbone=tiny_cnn, max_epochs=1, probe=Probe(LogisticRegression(), cv=2)
+    )
+    search = OptunaSearchCV(
+        make_pipeline(ssl, LogisticRegression()),
+        {"logisticregression__C": [1.0]},
+        n_trials=1,
+        cv=2,
+        seeds=[0],
+        storage=url,
+        pruner=optuna.pruners.NopPruner(),
+        refit=False,
+    )
+    names = [
+        search.set_params(prune_by=how).fit(scans.data, scans.target).study_.study_name
+        for how in ("fold", "probe", "fold")
+    ]
+    assert names[0] == names[2] != names[1]
+
+
+def test_settings_without_effect_leave_the_study_as_it_is(scans, url, tmp_path):
+    ssl = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=1, random_state=0)
+    search = OptunaSearchCV(
+        make_pipeline(ssl, LogisticRegression()),
+        {"logisticregression__C": [1.0]},
+        n_trials=1,
+        cv=2,
+        storage=url,
+        refit=False,
+    )
+    names = set()
+    for change in ({}, {"n_jobs": 1}, {"cache": tmp_path}, {"device": "cpu"}):
+        search.estimator.steps[0][1].set_params(**change)
+        search.fit(scans.data, scans.target)
+        names.add(search.study_.study_name)
+    search.estimator.fit(scans.data, scans.target)
+    names.add(search.fit(scans.data, scans.target).study_.study_name)
+    assert len(names) == 1
+    assert len(search.study_.trials) == 1
+
+
+def test_a_storage_wants_the_same_folds_in_each_run(make_search, table, url):
+    with pytest.raises(ValueError, match="storage needs folds that are the same"):
+        make_search(cv=ShuffleSplit(2), storage=url).fit(*table)
 
 
 def test_images_count_by_their_content(scans, url, tmp_path):
