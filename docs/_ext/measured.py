@@ -30,7 +30,7 @@ def speed_tables(results: Path) -> str:
         tables.append(
             f".. rubric:: {settings['pretext']}, {settings['backbone']}, "
             f"{settings['size']} px, batch {settings['batch']}\n\n"
-            f"{_circumstances(measured)}\n\n"
+            f"{circumstances(measured)}\n\n"
             + list_table(
                 ("Images a second, unless said otherwise", "Median"),
                 ((name, f"{value:.4g}") for name, value in figures.items()),
@@ -62,7 +62,7 @@ def search_tables(results: Path) -> str:
             "Seconds",
             "Times the pretrainings alone",
         )
-        tables.append(f"{list_table(header, lines)}\n\n{_circumstances(measured)}")
+        tables.append(f"{list_table(header, lines)}\n\n{circumstances(measured)}")
     return "\n\n".join(tables) or NOT_MEASURED
 
 
@@ -74,7 +74,7 @@ def transfer_tables(results: Path) -> str:
         for network in dict.fromkeys(row["network"] for row in rows):
             mine = [row for row in rows if row["network"] == network]
             tables.append(f".. rubric:: {network}\n\n{_transfer_table(mine)}")
-        tables.append(_circumstances(measured))
+        tables.append(circumstances(measured))
     return "\n\n".join(tables) or NOT_MEASURED
 
 
@@ -115,7 +115,7 @@ def _study_tables(
 ) -> str:
     tables = [
         f".. rubric:: {measured['study']}\n\n"
-        f"{_circumstances(measured)}\n\n{make_table(measured['rows'])}"
+        f"{circumstances(measured)}\n\n{make_table(measured['rows'])}"
         for measured in _read(results, pattern)
     ]
     return "\n".join(tables) or NOT_MEASURED
@@ -215,7 +215,7 @@ def _mean_and_spread(values: list[float], sign: str = "") -> str:
     return f"{mean} ± {pstdev(values):.3f}" if len(values) > 1 else mean
 
 
-def _circumstances(measured: dict[str, Any]) -> str:
+def circumstances(measured: dict[str, Any]) -> str:
     """Return settings and environment of a measurement as a sentence each."""
     said = []
     for what in ("settings", "environment"):

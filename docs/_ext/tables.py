@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from audited import audit_tables
 from list_tables import list_table
 from measured import (
     comparison_tables,
     gain_tables,
-    speed_tables,
     search_tables,
+    speed_tables,
     transfer_tables,
 )
 from method_pages import (
@@ -119,6 +120,7 @@ def write_tables(app: Any) -> None:
         "defaults": defaults_table(),
         "phases": phases_table(),
         "searches": search_tables(results),
+        "audits": audit_tables(results),
         "transfers": transfer_tables(results),
         "gains": gain_tables(results),
         "comparisons": comparison_tables(results),

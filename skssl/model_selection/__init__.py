@@ -1,6 +1,8 @@
-"""Splits and curves for few labels and several images a patient."""
+"""Splits, curves and searches for few labels and several images a patient."""
 
+from skssl.model_selection._audit import audit_split
 from skssl.model_selection._curves import FractionCurve, fraction_curve
+from skssl.model_selection._findings import SplitAudit
 from skssl.model_selection._masking import mask_labels
 from skssl.model_selection._optuna_search import OptunaSearchCV
 from skssl.model_selection._splits import KeepUnlabeledInTrain
@@ -9,6 +11,8 @@ __all__ = [
     "FractionCurve",
     "KeepUnlabeledInTrain",
     "OptunaSearchCV",
+    "SplitAudit",
+    "audit_split",
     "fraction_curve",
     "mask_labels",
 ]
