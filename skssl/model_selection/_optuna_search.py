@@ -7,9 +7,8 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import is_classifier
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
-from sklearn.utils import assert_all_finite, get_tags, indexable
+from sklearn.model_selection import GroupKFold
+from sklearn.utils import get_tags, indexable
 
 from skssl._base import check_groups
 from skssl._random import RandomState
@@ -20,6 +19,7 @@ from skssl._sklearn import (
     StrOptions,
     fit_context,
 )
+from skssl.model_selection._folds import check_target, draw_folds, fold_maker, n_rows
 from skssl.model_selection._optuna_study import (
     SearchSpace,
     check_optuna,
@@ -27,7 +27,7 @@ from skssl.model_selection._optuna_study import (
     run_trials,
     tabulate,
 )
-from skssl.model_selection._trials import Task, draw_folds, n_rows, probed
+from skssl.model_selection._trials import Task, probed
 
 
 class OptunaSearchCV(BaseSearchCV):
@@ -219,7 +219,7 @@ class OptunaSearchCV(BaseSearchCV):
         """
         check_optuna()
         X, y = indexable(X, y)
-        _check_target(self.estimator, y)
+        check_target(self.estimator, y)
         task = self._task(X, y, params)
         space = SearchSpace(self.space, self.estimator)
         if self.prune_by == "probe" and self.pruner and not probed(self.estimator):
@@ -290,7 +290,7 @@ class OptunaSearchCV(BaseSearchCV):
         groups = check_groups(routed.splitter.split.get("groups"), n_rows(X))
         options = {k: v for k, v in routed.splitter.split.items() if k != "groups"}
         splits = draw_folds(
-            self._splitter(y, groups),
+            fold_maker(self.estimator, self.cv, y, groups),
             *(X, y, groups),
             reproducible=self.storage is not None,
             **options,
@@ -305,21 +305,3 @@ class OptunaSearchCV(BaseSearchCV):
             fit_params=routed.estimator.fit,
             score_params=routed.scorer.score,
         )
-
-    def _splitter(self, y: Any, groups: np.ndarray | None) -> Any:
-        classes = is_classifier(self.estimator)
-        if groups is None or not (self.cv is None or isinstance(self.cv, Integral)):
-            return check_cv(self.cv, y, classifier=classes)
-        n_splits = 5 if self.cv is None else int(self.cv)
-        return (StratifiedGroupKFold if classes else GroupKFold)(n_splits)
-
-
-def _check_target(estimator: Any, y: Any) -> None:
-    """Refuse a target that no trial could learn from."""
-    if y is None and get_tags(estimator).target_tags.required:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is "
-            "None."
-        )
-    if y is not None and np.asarray(y).dtype.kind == "f":
-        assert_all_finite(y, input_name="y")

@@ -14,6 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skssl._sklearn import check_method_params, safe_split
 from skssl.engine import EpochReport
+from skssl.model_selection._folds import n_rows
 from skssl.model_selection._study import set_seed
 
 Report = Callable[[int, float], None]
@@ -130,43 +131,6 @@ class Task:
             for start in range(0, len(jobs), n_at_once):
                 round_ = jobs[start : start + n_at_once]
                 yield from run(delayed(self.score)(params, *job) for job in round_)
-
-
-def n_rows(X: Any) -> int:
-    """Return the number of images or rows."""
-    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
-
-
-def draw_folds(
-    splitter: Any,
-    X: Any,
-    y: Any,
-    groups: np.ndarray | None,
-    *,
-    reproducible: bool = False,
-    **options: Any,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows of all folds, in none of which a patient is in both parts."""
-    splits = list(splitter.split(X, y, groups=groups, **options))
-    if reproducible:
-        again = splitter.split(X, y, groups=groups, **options)
-        for first, second in zip(splits, again, strict=True):
-            if not all(map(np.array_equal, first, second)):
-                raise ValueError(
-                    "storage needs folds that are the same in each run: give "
-                    f"cv={splitter!r} a random_state."
-                )
-    for fold, (train, test) in enumerate(splits):
-        if groups is None:
-            break
-        shared = np.intersect1d(groups[train], groups[test])
-        if len(shared):
-            raise ValueError(
-                f"cv={splitter!r} puts patient {shared.tolist()[0]!r} into both parts "
-                f"of fold {fold}: take a splitter that keeps groups together, such as "
-                "StratifiedGroupKFold."
-            )
-    return splits
 
 
 def probed(estimator: Any) -> list[str]:
