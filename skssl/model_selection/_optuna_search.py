@@ -39,10 +39,9 @@ class OptunaSearchCV(BaseSearchCV):
         Such as a pipeline, or `FineTuneClassifier`.
     space : dict or callable
         For each parameter an optuna distribution, such as
-        ``FloatDistribution(1e-4, 1e-1, log=True)``, or a list of choices (numbers,
-        strings, booleans, None). Or a function that takes an optuna trial and returns
-        parameters, which may be objects such as ``MoCo(queue_size=...)``, and depend
-        on nothing but what the trial suggests.
+        ``FloatDistribution(1e-4, 1e-1, log=True)``, or a list of numbers, strings,
+        booleans or None. Or a function of an optuna trial that returns parameters,
+        also objects such as ``MoCo(queue_size=...)``, by what the trial suggests.
     n_trials : int, default=50
         Trials in all, finished or pruned, those of an earlier run in ``storage``
         included.
@@ -54,28 +53,25 @@ class OptunaSearchCV(BaseSearchCV):
         An int means folds that are stratified for classifiers, and keep patients
         together where ``groups`` are given to `fit`.
     seeds : sequence of int, optional
-        Each trial is the mean over these: for each, ``random_state`` of the estimator
-        and of all its parts is set to it. Default: left as they are.
+        Each trial is the mean over these, to which ``random_state`` of the estimator
+        and of all its parts is set. Default: left as they are.
     refit : bool, default=True
         Fit the best parameters on all rows, with the first of ``seeds``.
     storage : str or optuna storage, optional
         Such as "sqlite:///search.db": trials are written there, and an interrupted
         search goes on. Default: in memory.
     study_name : str, optional
-        Begins the name of the study in ``storage``. The rest of it stands for the
-        data, the folds, the estimator and the space.
+        Begins the name in ``storage``; the rest stands for data, folds and task.
     sampler : callable or optuna sampler, optional
         Called as ``sampler(seed=...)`` before each trial. A sampler that plans all
         trials, such as ``GridSampler``, is given itself. Default: ``TPESampler``.
     pruner : optuna pruner, optional
-        Gives up trials that are worse than others at the same point. Default: none.
+        Gives up trials that are worse than others at the same point.
     prune_by : {"fold", "probe"}, default="fold"
-        What the pruner compares: the mean score after each fold, or the score of the
-        pretrainer's ``probe`` in the epochs of the first fold, which looks at training
-        rows only.
+        What the pruner compares: the mean score after each fold, or the pretrainer's
+        ``probe`` in the epochs of the first fold, which sees training rows only.
     n_jobs : int, optional
-        Folds at a time, in processes. With CUDA, a pretrainer's ``cache`` lets one of
-        them pretrain at a time.
+        Folds at a time, in processes; on a CUDA card a ``cache`` lets one pretrain.
     random_state : int, RandomState, Generator or None, default=None
         Of the sampler.
     verbose : int, default=0
@@ -83,25 +79,22 @@ class OptunaSearchCV(BaseSearchCV):
 
     Attributes
     ----------
-    best_params_, best_score_, best_index_, best_estimator_, refit_time_
-        As in scikit-learn's ``GridSearchCV``. ``best_score_`` is the highest of many
-        and thus too high: judge the search by an outer cross-validation.
+    best_params_, best_score_, best_index_, best_estimator_, refit_time_, n_splits_
+        As in ``GridSearchCV``, and so are ``scorer_`` and ``multimetric_``. The best
+        of many scores is too high: judge the search by an outer cross-validation.
     cv_results_ : dict of arrays
         One entry for each trial: ``params``, ``state`` ("COMPLETE" or "PRUNED"),
         ``mean_test_score``, ``std_test_score``, ``rank_test_score``,
         ``split0_test_score`` and so on for all folds of the first seed, then of the
         second; ``mean_fit_time``, seconds. What was not reached is NaN.
     study_ : optuna.Study
-    splits_ : list of (train, test)
-        The folds, rows of X.
+    splits_ : list of (train, test), rows of X
     transductive_ : bool
         Whether ``cv`` lets training see tested images (`KeepUnlabeledInTrain`).
-    n_splits_, scorer_, multimetric_
-        As in ``GridSearchCV``.
 
     Notes
     -----
-    Two leaks of searches that prune are known. Where each trial draws folds anew, those
+    Two leaks of such searches are known. Where each trial draws folds anew, those
     with easy folds survive and their scores are too high: here folds are drawn once,
     before the first trial, also where ``cv`` is random. And where a study is used for
     several fits, as in the outer folds of a nested cross-validation, later fits start
@@ -109,8 +102,8 @@ class OptunaSearchCV(BaseSearchCV):
     same data, folds, estimator, space, scoring, seeds and ``prune_by``.
 
     The same ``random_state`` gives the same trials, also where a search was killed and
-    goes on. One process at a time may run a study. Errors of a fit are raised, and not
-    turned into NaN; finished trials stay in ``storage``.
+    goes on. One process at a time may run a study. Errors of a fit and scores of NaN
+    are raised; finished trials stay in ``storage``.
 
     References
     ----------
