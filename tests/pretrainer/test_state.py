@@ -127,6 +127,15 @@ def test_a_module_is_copied(make_ssl, scans):
         assert torch.equal(value, before[name])
 
 
+@pytest.fixture
+def listening():
+    """Raise on Ctrl-C, which a shell has its background jobs ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_ctrl_c_keeps_the_weights_so_far(make_ssl, scans):
     class CtrlC(Callback):
         def on_batch_end(self, net, **kwargs):
