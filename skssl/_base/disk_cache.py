@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from filelock import FileLock
 
 from skssl.exceptions import CacheWarning
 
+_WRITTEN_WITHIN = 3600  # s; what is unfinished then is of a process that was killed
 _MOST_CHUNKS = 16  # files of one encoder's features, before they become one
 
 
@@ -213,9 +215,11 @@ class DiskCache:
             try:
                 files = [path, *path.glob("*")] if path.is_dir() else [path]
                 size = sum(file.stat().st_size for file in files)
-                entries.append((path.stat().st_mtime, size, path))
+                used = path.stat().st_mtime
             except FileNotFoundError:  # another process makes room
                 continue
+            if path.suffix != ".part" or time.time() - used > _WRITTEN_WITHIN:
+                entries.append((used, size, path))
         return sorted(entries)
 
     def _make_room(self, newest: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import time
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,18 @@ def test_the_least_recently_used_goes_first(tmp_path):
     cache.keep_features("e", {bytes(16): np.zeros(60_000, dtype=np.float32)})
     assert cache.n_bytes <= cache.max_bytes
     assert len(cache.recall_features("e")) == 1
+
+
+def test_files_of_killed_processes_go_and_those_being_written_stay(tmp_path):
+    cache = DiskCache(tmp_path, max_bytes=1000)
+    (tmp_path / "fits").mkdir()
+    for name, age in (("old", 7200), ("new", 10)):
+        path = tmp_path / "fits" / f"{name}.pt.0.part"
+        path.write_bytes(bytes(5000))
+        os.utime(path, (time.time() - age,) * 2)
+    cache.keep_fit("a", {"x": 1})
+    left = {path.name for path in (tmp_path / "fits").iterdir()}
+    assert left == {"new.pt.0.part", "a.pt"}
 
 
 def test_one_entry_above_the_bound_is_kept(tmp_path):
