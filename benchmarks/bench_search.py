@@ -94,7 +94,7 @@ def main() -> None:
                     scans.data, scans.target, groups=scans.groups
                 )
                 row = {"way": way, "run": run, **DONE}
-                row["seconds"] = time.perf_counter() - start
+                row["seconds"] = round(time.perf_counter() - start, 1)
                 scores[way, run] = fitted.cv_results_["mean_test_score"]
                 rows.append(row)
                 print(
@@ -113,6 +113,7 @@ def main() -> None:
         args.json,
         {
             "settings": {
+                "data": args.data.name,
                 "pretext": args.pretext,
                 "backbone": args.backbone,
                 "image_size": args.size,
