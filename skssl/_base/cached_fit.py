@@ -29,7 +29,7 @@ CACHE_CONSTRAINT: list = [str, os.PathLike, DiskCache, None]
 class CachedMixin(BackboneFeaturesMixin):
     """Train and encode once, with the parameter ``cache``."""
 
-    cache: Any
+    cache: Any = None  # of subclasses that have no such parameter
     random_state: Any
 
     def _looked_at(self, y: Any, n: int) -> Any:
@@ -71,7 +71,7 @@ class CachedMixin(BackboneFeaturesMixin):
         source = self._image_source(X, reset=True)
         params = self.get_params(deep=False)
         for without in _WITHOUT_EFFECT:
-            del params[without]
+            params.pop(without, None)
         params["weights"] = _describe(self.weights)
         params["callbacks"] = [
             [type(callback), _settings(callback)]
