@@ -77,8 +77,8 @@ def audit_split(
     ValueError
         If lengths differ, patients or parts are missing, ``splits`` is of an unknown
         kind, has a row in both parts or one part only, an image cannot be read, the
-        encoder's features are no finite (n, d) or tell nothing, or y has not two
-        classes of two patients each.
+        encoder's features are no finite (n, d) or tell nothing, there are fewer than
+        7 patients for it, or y has not two classes of two patients each.
 
     Notes
     -----
@@ -87,13 +87,15 @@ def audit_split(
     32 × 32 px correlate by 0.995 or more, or the ranks of their gray values by 0.985.
     The hash alone would not do: slices of any two chests agree in most of its bits.
     Neighbours are nearer than chance has it, given how dense other patients' images lie
-    around both [2]_: of twenty sets without copies one should have some.
+    around both [2]_: of twenty sets without copies one should have some, if images lie
+    evenly around each and in one number of dimensions. Where they lie in heaps, more.
 
     A probe is a random forest on the columns of one kind, cross-validated by patients;
-    its area has a bootstrap interval by patients. All probes together have the
-    confidence level, each by itself a higher one (Bonferroni). Format, bytes and size
-    in pixels are reported as shortcuts; gray values and border as hints, since a
-    disease may change them.
+    its area has a bootstrap interval by patients, the lower bound of which is at most
+    what as many patients without a fault would allow: below some nine patients of each
+    class nothing can be told. All probes together have the confidence level, each by
+    itself a higher one (Bonferroni). Format, bytes and size in pixels are reported as
+    shortcuts; gray values and border as hints, since a disease may change them.
 
     References
     ----------

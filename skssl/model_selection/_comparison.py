@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from skssl.model_selection._duplicates import (
     Pairs,
@@ -51,7 +53,8 @@ class Comparison:
 
     def copies(self) -> tuple[Match, ...]:
         """Return the sets of images with equal pixels that matter."""
-        shown = np.flatnonzero(~self.facts.flat)
+        columns = self.facts.columns
+        shown = np.flatnonzero(columns["minimum"] != columns["maximum"])
         matches = []
         for of_shown in equal_sets(self.facts.digests[shown]):
             rows = shown[of_shown]
@@ -97,9 +100,12 @@ class Comparison:
             compared = ~flat[a] & ~flat[b] & (digests[a] != digests[b])
             return compared & self._matters(a, b)
 
-        pairs, ratio = neighbours(features, codes, keep)
-        said = {match.rows for match in near}
-        return tuple(m for m in self._matches(pairs) if m.rows not in said), ratio
+        (a, b, similarity), ratio = neighbours(features, codes, keep)
+        near_set = np.arange(len(features))  # the near copies that each row is among
+        for number, match in enumerate(near):
+            near_set[list(match.rows)] = len(features) + number
+        new = near_set[a] != near_set[b]
+        return self._matches((a[new], b[new], similarity[new])), ratio
 
     def _matters(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return which pairs of rows are no two images of a patient in one part."""
@@ -113,8 +119,17 @@ class Comparison:
         return matters
 
     def _matches(self, pairs: Pairs) -> tuple[Match, ...]:
-        triples = zip(*(array.tolist() for array in pairs), strict=True)
-        return _sorted([self._match([a, b], value) for a, b, value in triples])
+        """Return a match for each set of images that pairs connect."""
+        a, b, similarity = pairs
+        n = len(self.facts.digests)
+        graph = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
+        _, code = connected_components(graph, directed=False)
+        least = np.full(n, np.inf)
+        np.minimum.at(least, code[a], similarity)
+        sets = equal_sets(code)
+        return _sorted(
+            [self._match(r.tolist(), float(least[code[r[0]]])) for r in sets]
+        )
 
     def _match(self, rows: list[int], similarity: float) -> Match:
         of = [

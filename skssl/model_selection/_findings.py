@@ -45,11 +45,12 @@ class Match:
     Attributes
     ----------
     rows : tuple of int
-        Two of them; of exact copies as many as there are.
+        As many as are alike, the first with the second, the second with the third.
     names : tuple of str
         Paths, or "X[3]".
     similarity : float
-        1 for exact copies, a correlation for near ones, a cosine for neighbours.
+        1 for exact copies, a correlation for near ones, a cosine for neighbours; of
+        several rows the least.
     parts, patients, labels : tuple or None
         Of each row; None where not given. For a label -1 see y.
     """
@@ -88,7 +89,7 @@ class Match:
         return f"{' = '.join(listed)}: {self.similarity:.4f}{differ}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SplitAudit:
     """What `audit_split` found; prints as text, and as HTML in a notebook.
 
@@ -111,7 +112,7 @@ class SplitAudit:
         They are nearer than this share of the distance to the sixth nearest patient.
     probes : tuple of ShortcutProbe
         With ``name``, ``columns``, ``area`` (an `~skssl.metrics.Interval`),
-        ``by_class``, ``of_file`` and ``tells``. Empty without y.
+        ``by_class``, ``of_file``, ``can_tell`` and ``tells``. Empty without y.
     flat : tuple of int
         Rows of images that show next to nothing, and are compared with no other.
     images : dict of str to ndarray of shape (n,)
@@ -141,7 +142,9 @@ class SplitAudit:
     @property
     def hints(self) -> tuple[ShortcutProbe, ...]:
         """Such probes of gray values: of the source, or of the disease."""
-        return tuple(p for p in self.probes if not p.of_file and p.tells)
+        return tuple(
+            p for p in self.probes if p.tells and not p.of_file and p.name != "all"
+        )
 
     @property
     def is_clean(self) -> bool:
@@ -218,16 +221,20 @@ class SplitAudit:
             sections.append((f"{title}: {said}", lines))
         if self.flat:
             sections.append((f"Images that show nothing: {_listed(self.flat)}", []))
-        n_found = len(self.shortcuts) if self.probes else "not looked at"
-        sections.append((f"Shortcuts to the label: {n_found or 'none'}", []))
+        found = str(len(self.shortcuts) or "none") if self.probes else "not looked at"
+        if self.probes and not any(probe.can_tell for probe in self.probes):
+            found = "too few patients to tell"
+        sections.append((f"Shortcuts to the label: {found}", []))
         return sections
 
     def _probe_lines(self) -> list[tuple[str, str, str]]:
-        said = {(True, True): "shortcut", (False, True): "source or disease"}
-        return [
-            (p.name, str(p.area), said.get((p.of_file, p.tells), ""))
-            for p in self.probes
-        ]
+        lines = []
+        for probe in self.probes:
+            kind = "shortcut" if probe.of_file else "source or disease"
+            kind = "file and picture" if probe.name == "all" else kind
+            said = kind if probe.tells else ""
+            lines.append((probe.name, str(probe.area), said))
+        return lines
 
     def _caption(self) -> str:
         of = "" if self.n_patients is None else f" of {self.n_patients} patients"

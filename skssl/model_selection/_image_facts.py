@@ -54,7 +54,7 @@ COLUMNS = {
 
 
 def read_facts(source: ImageSource, n_jobs: int | None) -> ImageFacts:
-    """Decode each image of a source once, in threads, and keep what an audit needs.
+    """Decode each image of a source, in threads, and keep what an audit needs.
 
     Raises
     ------
@@ -88,11 +88,14 @@ def _facts_of(
     small = Image.fromarray(gray).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     thumbnail = np.asarray(small)
     # A step of the 256 that a screen shows; noise of less is no picture.
-    step = 1.0 if pixels.dtype == np.uint8 else (high - low) / 255
+    # Masks of few values, and what is no uint8, have a scale of their own.
+    plain = pixels.dtype == np.uint8 and high - low > 3
+    step = 1.0 if plain else (high - low) / 255
     columns = _container(source, row, raw) | _look(gray)
     if "bytes" in columns:
         columns["bytes_per_pixel"] = columns["bytes"] / gray.size
-    return digest, thumbnail, bool(thumbnail.std() <= step), columns
+    flat = low == high or bool(thumbnail.std() <= step)
+    return digest, thumbnail, flat, columns
 
 
 def _plain(raw: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -141,7 +144,7 @@ def _container(source: ImageSource, row: int, raw: np.ndarray) -> dict[str, Any]
     if isinstance(image, Image.Image):
         return {"format": str(image.format), "mode": image.mode}
     n_channels = 1 if raw.ndim == 2 else raw.shape[2]
-    return {"mode": f"{raw.dtype} × {n_channels}"}
+    return {"format": "array", "mode": f"{raw.dtype} × {n_channels}"}
 
 
 def _look(gray: np.ndarray) -> dict[str, Any]:

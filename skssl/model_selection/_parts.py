@@ -72,7 +72,7 @@ def read_splits(splits: Any, n: int, y: Any, groups: Any) -> Parts | None:
             "splits must be a splitter, (train, test) pairs of rows or the part of "
             f"each image, got {splits!r}."
         )
-    items = list(splits)
+    items = list(splits.tolist() if hasattr(splits, "detach") else splits)
     if len(items) == 0:
         raise ValueError("splits is empty.")
     if all(isinstance(item, str) or not hasattr(item, "__len__") for item in items):
@@ -104,14 +104,16 @@ def _read_pair(item: Any, number: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of a training and of a test part."""
     if not isinstance(item, (tuple, list, np.ndarray)) or len(item) != 2:
         raise ValueError(
-            f"splits[{number}] is no pair (train, test) of rows, got {item!r}."
+            f"splits[{number}] is no pair (train, test) of rows, got a "
+            f"{type(item).__name__}: one pair stands in a list, [(train, test)]."
         )
     train, test = (np.asarray(rows) for rows in item)
     for name, rows in (("train", train), ("test", test)):
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) == 0:
             raise ValueError(
                 f"the {name} rows of splits[{number}] must be a sequence of row "
-                f"numbers, got {rows.dtype} of shape {rows.shape}."
+                f"numbers, got {rows.dtype} of shape {rows.shape}. Of a mask they are "
+                "np.flatnonzero(mask)."
             )
         if rows.min() < 0 or rows.max() >= n:
             raise ValueError(

@@ -14,7 +14,7 @@ from skssl.metrics import Interval, bootstrap_interval
 from skssl.metrics._inputs import group_codes
 from skssl.model_selection._image_facts import COLUMNS
 
-#: Kinds of columns that no disease can change.
+#: Kinds of columns that are of the file and not of the picture.
 FILE_KINDS = ("format", "file size", "image size")
 _N_FOLDS = 5
 _N_TREES = 60
@@ -38,7 +38,9 @@ class ShortcutProbe:
     by_class : dict
         The area of each class against the rest.
     of_file : bool
-        Whether no disease can change the columns, since they are not of pixels.
+        Whether the columns are of the file and not of the picture.
+    can_tell : bool
+        Whether there are patients enough that the interval could lie above 0.5.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ShortcutProbe:
     area: Interval
     by_class: dict[Any, float]
     of_file: bool
+    can_tell: bool = True
 
     @property
     def tells(self) -> bool:
@@ -114,7 +117,10 @@ def probe_columns(
             for k, label in enumerate(classes.tolist())
         }
         in_file = kind in (*FILE_KINDS, "file")
-        probes.append(ShortcutProbe(kind, tuple(names), area, by_class, in_file))
+        can_tell = _highest_bound(codes, groups, level) > 0.5
+        probes.append(
+            ShortcutProbe(kind, tuple(names), area, by_class, in_file, can_tell)
+        )
     return probes
 
 
@@ -208,13 +214,15 @@ def _out_of_fold(
     """Return the fold, and probabilities of a forest that has not seen the row.
 
     Trees, since shortcuts are seldom straight: "exactly 512 px wide" is one cut for a
-    tree, and no line. Leaves of five rows keep them from learning single patients.
+    tree, and no line. Leaves of five rows, or of a third of a class that has fewer
+    than fifteen, keep them from learning single patients.
     """
     scores = np.zeros((len(codes), 2 + codes.max()))  # (n, 1 + n_classes)
     for number, (train, test) in enumerate(folds):
+        n_rarest = int(np.bincount(codes[train]).min())
         forest = RandomForestClassifier(
             _N_TREES,
-            min_samples_leaf=5,
+            min_samples_leaf=min(5, max(1, n_rarest // 3)),
             max_samples=min(_MAX_ROWS, len(train)),
             class_weight="balanced",
             random_state=seed,
@@ -236,10 +244,9 @@ def _interval(
 ) -> Interval:
     """Return the mean area with its bootstrap interval, by patients if told.
 
-    Of classes that are told apart without a fault all resamples are equal. If the
-    area were A, k pairs of patients, no patient in two, would all be in the right
-    order with a probability of A^k: the lower bound is Clopper and Pearson's for k
-    hits of k, where k is the number of patients of the rarest class.
+    A bootstrap takes the forests as they are, and is too sure where patients are few;
+    of classes that are told apart without a fault all its resamples are equal. So the
+    lower bound is never above that of a forest without a fault.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
@@ -251,8 +258,20 @@ def _interval(
             confidence_level=confidence_level,
             **options,
         )
-    if told.estimate < 1:
+    low = _highest_bound(codes, groups, confidence_level)
+    if told.low <= low or np.isnan(told.estimate):
         return told
+    high = float(np.nanmax([told.high, told.estimate]))
+    method = f"{told.method}, at most Clopper-Pearson's"
+    return Interval(told.estimate, low, high, confidence_level, method)
+
+
+def _highest_bound(codes: np.ndarray, groups: np.ndarray | None, level: float) -> float:
+    """Return the lower bound of an area of 1.
+
+    If the area were A, k pairs of patients, no patient in two, would all be in the
+    right order with a probability of A^k: it is Clopper and Pearson's for k hits of k,
+    where k is the number of patients of the rarest class.
+    """
     k = min(_patients_of_classes(codes, groups))
-    low = ((1 - confidence_level) / 2) ** (1 / k)
-    return Interval(1.0, low, 1.0, confidence_level, "Clopper-Pearson of pairs")
+    return float(((1 - level) / 2) ** (1 / k))

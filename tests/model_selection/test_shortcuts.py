@@ -94,7 +94,7 @@ def test_a_shortcut_of_some_images_is_found(scans, tmp_path, rng):
 def test_gray_values_and_borders_are_hints(scans):
     bright = scans.data.astype(int) + 60 * scans.target[:, None, None]
     audit = audit_split(bright, scans.target, groups=scans.groups, n_resamples=50)
-    assert {"intensity", "border", "all"} == {probe.name for probe in audit.hints}
+    assert {"intensity", "border"} == {probe.name for probe in audit.hints}
     assert audit.is_clean
     assert "source or disease" in str(audit)
     framed = scans.data.copy()
@@ -171,6 +171,49 @@ def test_bounds_of_a_probe_without_a_fault():
     assert probe.area.estimate == 1
     assert (probe.area.low, probe.area.high) == (pytest.approx(0.6915, abs=1e-4), 1)
     assert probe.name == "image size"
+
+
+def test_a_fault_makes_a_probe_no_surer():
+    """One image of three is of the other kind; nothing is surer than no fault."""
+    groups = np.repeat(np.arange(10), 3)
+    y = groups % 2
+    height = 100 + 9 * y
+    height[0] = 109
+    (probe,) = probe_columns(
+        {"height": height},
+        y,
+        groups,
+        confidence_level=0.95,
+        n_resamples=200,
+        seeds=(0, 0),
+        n_jobs=None,
+    )
+    assert 0.9 < probe.area.estimate < 1
+    assert probe.area.low == pytest.approx(0.025 ** (1 / 5))
+    assert not probe.tells  # 0.478, of five patients
+    assert not probe.can_tell
+
+
+def test_few_patients_are_said_to_be_few(scans):
+    rows = np.flatnonzero(np.isin(scans.groups, np.unique(scans.groups)[:4]))
+    y = np.unique(scans.groups[rows], return_inverse=True)[1] % 2
+    audit = audit_split(scans.data[rows], y, groups=scans.groups[rows], n_resamples=20)
+    assert "Shortcuts to the label: too few patients to tell" in str(audit)
+
+
+def test_a_small_class_can_be_told():
+    """Leaves of five rows could not part six images of a class."""
+    y = np.arange(12) % 2
+    (probe,) = probe_columns(
+        {"height": 100 + 9 * y},
+        y,
+        None,
+        confidence_level=0.95,
+        n_resamples=20,
+        seeds=(0, 0),
+        n_jobs=None,
+    )
+    assert probe.area.estimate == 1
 
 
 def test_all_probes_share_the_level(rng):
