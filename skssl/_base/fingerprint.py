@@ -19,8 +19,6 @@ from joblib import hash as joblib_hash
 from sklearn.utils import Bunch
 from torch import nn
 
-import skssl
-
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -67,7 +65,7 @@ def fingerprint(*parts: Any) -> str:
 def code_version() -> str:
     """Return what stands for the code of skssl and of what it computes with."""
     digest = hashlib.sha256()
-    root = Path(skssl.__file__).parent
+    root = Path(__file__).resolve().parents[1]
     for path in sorted(root.rglob("*.py")):
         digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
     pydicom = version("pydicom") if "pydicom" in packages_distributions() else None

@@ -1,10 +1,9 @@
 """Splits, curves and searches for few labels and several images a patient."""
 
-from skssl.model_selection._audit import audit_split
+from skssl.model_selection._audit import SplitAudit, audit_split
 from skssl.model_selection._curves import FractionCurve, fraction_curve
-from skssl.model_selection._findings import SplitAudit
 from skssl.model_selection._masking import mask_labels
-from skssl.model_selection._optuna_search import OptunaSearchCV
+from skssl.model_selection._search import OptunaSearchCV
 from skssl.model_selection._splits import KeepUnlabeledInTrain
 
 __all__ = [

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from skssl.model_selection._duplicates import (
+from skssl.model_selection._audit.duplicates import (
     equal_sets,
     near_pairs,
     neighbours,

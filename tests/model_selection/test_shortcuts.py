@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from skssl.datasets import load_covid_ct, make_scan_phantoms
 from skssl.model_selection import audit_split
-from skssl.model_selection._shortcuts import mean_area, probe_columns
+from skssl.model_selection._audit.shortcuts import mean_area, probe_columns
 
 
 @pytest.fixture(scope="module")

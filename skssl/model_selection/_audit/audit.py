@@ -15,11 +15,11 @@ from skssl.data import (
     tensor_to_array,
 )
 from skssl.metrics._inputs import check_level
-from skssl.model_selection._comparison import Comparison
-from skssl.model_selection._findings import SplitAudit
-from skssl.model_selection._image_facts import read_facts
-from skssl.model_selection._parts import read_splits
-from skssl.model_selection._shortcuts import ShortcutProbe, probe_columns
+from skssl.model_selection._audit.comparison import Comparison
+from skssl.model_selection._audit.findings import SplitAudit
+from skssl.model_selection._audit.image_facts import read_facts
+from skssl.model_selection._audit.parts import read_splits
+from skssl.model_selection._audit.shortcuts import ShortcutProbe, probe_columns
 
 
 def audit_split(

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from skssl._base.fingerprint import fingerprint
 from skssl._random import RandomState, spawn_seeds
 from skssl.data import image_digests, is_table, make_source
-from skssl.model_selection._trials import Task
+from skssl.model_selection._search.trials import Task
 
 # Parameters of estimators that no score depends on.
 _WITHOUT_EFFECT = ("cache", "device", "memory", "n_jobs", "verbose")

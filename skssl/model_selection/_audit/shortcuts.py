@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from skssl.metrics import Interval, bootstrap_interval
 from skssl.metrics._inputs import group_codes
-from skssl.model_selection._image_facts import COLUMNS
+from skssl.model_selection._audit.image_facts import COLUMNS
 
 #: Kinds of columns that are of the file and not of the picture.
 FILE_KINDS = ("format", "file size", "image size")

@@ -6,15 +6,15 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from skssl.model_selection._duplicates import (
+from skssl.model_selection._audit.duplicates import (
     Pairs,
     equal_sets,
     near_pairs,
     neighbours,
 )
-from skssl.model_selection._findings import DividedPatient, Match
-from skssl.model_selection._image_facts import ImageFacts
-from skssl.model_selection._parts import Parts
+from skssl.model_selection._audit.findings import DividedPatient, Match
+from skssl.model_selection._audit.image_facts import ImageFacts
+from skssl.model_selection._audit.parts import Parts
 
 
 @dataclass(frozen=True)

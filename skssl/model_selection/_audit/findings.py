@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skssl.model_selection._parts import NO_PART
-from skssl.model_selection._shortcuts import ShortcutProbe
+from skssl.model_selection._audit.parts import NO_PART
+from skssl.model_selection._audit.shortcuts import ShortcutProbe
 
 _COLUMNS = ["check", "finding", "row", "name", "part", "patient", "label", "similarity"]
 _SHOWN = 10  # findings of a check that the text lists

@@ -1,0 +1,6 @@
+"""What makes the scores of a split too good: patients, copies, shortcuts."""
+
+from skssl.model_selection._audit.audit import audit_split
+from skssl.model_selection._audit.findings import SplitAudit
+
+__all__ = ["SplitAudit", "audit_split"]
