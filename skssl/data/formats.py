@@ -9,7 +9,7 @@ from PIL import Image
 Resize = Literal["squash", "crop", "pad"]
 
 # ITU-R BT.601 luma, the weights of PIL's and torchvision's gray conversions.
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _match_channels(image: np.ndarray, n_channels: int, convert: bool) -> np.nda
     if convert and (have, n_channels) == (1, 3):
         return image.repeat(3, axis=2)
     if convert and (have, n_channels) == (3, 1):
-        return np.rint(image @ _LUMA).astype(np.uint8)[:, :, None]
+        return np.rint(image @ LUMA).astype(np.uint8)[:, :, None]
     raise ValueError(
         f"it has {have} channels where {n_channels} are expected (color='gray' or "
         "'rgb' would convert them)"

@@ -13,6 +13,7 @@ from sklearn.model_selection import (
 
 from skssl._base import check_groups, check_labels, labels_of
 from skssl._sklearn import GroupsConsumerMixin
+from skssl.model_selection._folds import check_patients_apart, n_rows
 
 
 class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
@@ -82,20 +83,13 @@ class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
             If y is missing or has no label at all, if lengths differ, or if ``cv`` puts
             a patient into both parts.
         """
-        n = X.shape[0] if hasattr(X, "shape") else len(X)
+        n = n_rows(X)
         rows, labels = self._labelled(y, n)
         patients = check_groups(groups, n)
         without = np.setdiff1d(np.arange(n), rows)
         of_rows = None if patients is None else patients[rows]
         for train, test in self._splitter(patients).split(rows, labels, of_rows):
-            if of_rows is not None:
-                shared = np.intersect1d(of_rows[train], of_rows[test])
-                if len(shared):
-                    raise ValueError(
-                        f"cv={self.cv!r} puts patient {shared.tolist()[0]!r} into both "
-                        "parts: take a splitter that keeps groups together, such as "
-                        "StratifiedGroupKFold."
-                    )
+            check_patients_apart(self.cv, of_rows, train, test)
             beside = without
             if patients is not None and not self.transductive:
                 tested = np.isin(patients[without], patients[rows[test]])

@@ -155,19 +155,16 @@ def test_the_mean_area_is_that_of_scikit_learn_weighed_by_pairs(rng):
     assert np.isnan(mean_area(np.zeros(4, int), np.eye(4)[:, :3]))
 
 
+def probed(columns, y, groups, **options):
+    settings = {"confidence_level": 0.95, "n_resamples": 20, "seeds": (0, 0)}
+    return probe_columns(columns, y, groups, n_jobs=None, **{**settings, **options})
+
+
 def test_bounds_of_a_probe_without_a_fault():
     """One probe of ten patients a class: 0.025^(1/10) = 0.6915."""
     groups = np.repeat(np.arange(20), 3)
     y = groups % 2
-    (probe,) = probe_columns(
-        {"height": 100 + 9 * y},
-        y,
-        groups,
-        confidence_level=0.95,
-        n_resamples=20,
-        seeds=(0, 0),
-        n_jobs=None,
-    )
+    (probe,) = probed({"height": 100 + 9 * y}, y, groups)
     assert probe.area.estimate == 1
     assert (probe.area.low, probe.area.high) == (pytest.approx(0.6915, abs=1e-4), 1)
     assert probe.name == "image size"
@@ -179,15 +176,7 @@ def test_a_fault_makes_a_probe_no_surer():
     y = groups % 2
     height = 100 + 9 * y
     height[0] = 109
-    (probe,) = probe_columns(
-        {"height": height},
-        y,
-        groups,
-        confidence_level=0.95,
-        n_resamples=200,
-        seeds=(0, 0),
-        n_jobs=None,
-    )
+    (probe,) = probed({"height": height}, y, groups, n_resamples=200)
     assert 0.9 < probe.area.estimate < 1
     assert probe.area.low == pytest.approx(0.025 ** (1 / 5))
     assert not probe.tells  # 0.478, of five patients
@@ -204,15 +193,7 @@ def test_few_patients_are_said_to_be_few(scans):
 def test_a_small_class_can_be_told():
     """Leaves of five rows could not part six images of a class."""
     y = np.arange(12) % 2
-    (probe,) = probe_columns(
-        {"height": 100 + 9 * y},
-        y,
-        None,
-        confidence_level=0.95,
-        n_resamples=20,
-        seeds=(0, 0),
-        n_jobs=None,
-    )
+    (probe,) = probed({"height": 100 + 9 * y}, y, None)
     assert probe.area.estimate == 1
 
 
@@ -220,15 +201,7 @@ def test_all_probes_share_the_level(rng):
     groups = np.arange(60)
     y = groups % 2
     columns = {"bytes": rng.normal(size=60), "height": rng.normal(size=60)}
-    probes = probe_columns(
-        columns,
-        y,
-        groups,
-        confidence_level=0.94,
-        n_resamples=20,
-        seeds=(0, 0),
-        n_jobs=None,
-    )
+    probes = probed(columns, y, groups, confidence_level=0.94)
     assert [probe.name for probe in probes] == ["file size", "image size", "file"]
     assert [p.area.confidence_level for p in probes] == [pytest.approx(0.98)] * 3
 

@@ -9,11 +9,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from skssl.data import ImageSource
-from skssl.data.formats import finite_range
+from skssl.data.formats import LUMA, finite_range
 from skssl.data.sources import FileSource, SequenceSource
 from skssl.data.threads import map_rows
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in all gray conversions here
 _SIDE = 32  # px of a thumbnail, Zauner's
 _MARGIN = 0.02  # share of the gray range, and of the sides, that is its margin
 
@@ -120,7 +119,7 @@ def _gray(pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim == 2:
         return pixels.astype(np.float32)
     if pixels.shape[2] == 3:
-        return pixels.astype(np.float32) @ np.array(_LUMA, dtype=np.float32)
+        return pixels.astype(np.float32) @ LUMA
     return pixels.mean(axis=2, dtype=np.float32)
 
 

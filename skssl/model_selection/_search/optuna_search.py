@@ -19,7 +19,7 @@ from skssl._sklearn import (
     StrOptions,
     fit_context,
 )
-from skssl.model_selection._search import folds
+from skssl.model_selection import _folds
 from skssl.model_selection._search.optuna_study import (
     SearchSpace,
     check_optuna,
@@ -212,7 +212,7 @@ class OptunaSearchCV(BaseSearchCV):
         """
         check_optuna()
         X, y = indexable(X, y)
-        folds.check_target(self.estimator, y)
+        _folds.check_target(self.estimator, y)
         task = self._task(X, y, params)
         space = SearchSpace(self.space, self.estimator)
         if self.prune_by == "probe" and self.pruner and not probed(self.estimator):
@@ -280,10 +280,10 @@ class OptunaSearchCV(BaseSearchCV):
         if self.seeds is not None and len(self.seeds) == 0:
             raise ValueError("seeds is empty: one at least is needed, or None.")
         routed = self._get_routed_params_for_fit(params)
-        groups = check_groups(routed.splitter.split.get("groups"), folds.n_rows(X))
+        groups = check_groups(routed.splitter.split.get("groups"), _folds.n_rows(X))
         options = {k: v for k, v in routed.splitter.split.items() if k != "groups"}
-        splits = folds.draw_folds(
-            folds.fold_maker(self.estimator, self.cv, y, groups),
+        splits = _folds.draw_folds(
+            _folds.fold_maker(self.estimator, self.cv, y, groups),
             *(X, y, groups),
             reproducible=self.storage is not None,
             **options,

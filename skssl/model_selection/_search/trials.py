@@ -14,7 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skssl._sklearn import check_method_params, safe_split
 from skssl.engine import EpochReport
-from skssl.model_selection._search.folds import n_rows
+from skssl.model_selection._folds import n_rows
 from skssl.model_selection._study import set_seed
 
 Report = Callable[[int, float], None]

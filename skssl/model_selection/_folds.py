@@ -1,4 +1,4 @@
-"""The folds of a search: who makes them, and what they must not do."""
+"""Folds: who makes them, and what they must not do."""
 
 from numbers import Integral
 from typing import Any
@@ -34,16 +34,22 @@ def draw_folds(
                     f"cv={splitter!r} a random_state."
                 )
     for fold, (train, test) in enumerate(splits):
-        if groups is None:
-            break
-        shared = np.intersect1d(groups[train], groups[test])
-        if len(shared):
-            raise ValueError(
-                f"cv={splitter!r} puts patient {shared.tolist()[0]!r} into both parts "
-                f"of fold {fold}: take a splitter that keeps groups together, such as "
-                "StratifiedGroupKFold."
-            )
+        check_patients_apart(splitter, groups, train, test, f" of fold {fold}")
     return splits
+
+
+def check_patients_apart(
+    cv: Any, groups: np.ndarray | None, train: Any, test: Any, where: str = ""
+) -> None:
+    """Refuse a split by ``cv`` that has a patient on both sides."""
+    if groups is None:
+        return
+    shared = np.intersect1d(groups[train], groups[test])
+    if len(shared):
+        raise ValueError(
+            f"cv={cv!r} puts patient {shared.tolist()[0]!r} into both parts{where}: "
+            "take a splitter that keeps groups together, such as StratifiedGroupKFold."
+        )
 
 
 def fold_maker(estimator: Any, cv: Any, y: Any, groups: np.ndarray | None) -> Any:
