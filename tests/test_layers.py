@@ -29,6 +29,7 @@ LAYERS = {
     "metrics": 5,
     "datasets": 4,
     "model_selection": 6,
+    "recipes": 8,
     "testing": 8,
 }
 SIDE_BY_SIDE = {"data", "augment", "nn"}  # these do not import one another

@@ -1,0 +1,122 @@
+"""How much of a published training is done: its epochs, and the size of its images."""
+
+from dataclasses import dataclass
+
+from sklearn.base import clone
+
+from skssl._names import unknown_name
+from skssl.engine import Phase, get_phases
+
+__all__ = ["BUDGETS", "Budget", "get_budget"]
+
+# Smaller images do not reach the end of the network.
+_SMALLEST_PX = {"inception_v3": 75}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A share of a training's epochs, and a limit on the size of its images.
+
+    Rates, batch sizes and all else stay the paper's, so that a small budget is the
+    published training, ended early and on coarser images.
+
+    Parameters
+    ----------
+    name : str
+    epochs : float, default=1.0
+        Factor on the epochs of each stage, above 0; one epoch remains.
+    image_size : int, optional
+        Pixels of the short and the long side, at most. Default: the paper's. A network
+        that needs more gets what it needs.
+
+    Examples
+    --------
+    >>> from skssl.recipes import Budget
+    >>> budget = Budget("mine", epochs=0.1, image_size=96)
+    >>> print(budget)
+    mine (10 % of the epochs, images of at most 96 px)
+    >>> budget.n_epochs(30), budget.size_px(224)
+    (3, 96)
+    """
+
+    name: str
+    epochs: float = 1.0
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.epochs > 0:
+            raise ValueError(f"epochs must be above 0, got {self.epochs!r}.")
+        if self.image_size is not None and self.image_size < 1:
+            raise ValueError(f"image_size must be at least 1, got {self.image_size!r}.")
+
+    def n_epochs(self, published: int) -> int:
+        """Return how many epochs are run in the place of the published number."""
+        return max(1, round(self.epochs * published))
+
+    def size_px(self, published: int, backbone: object = None) -> int:
+        """Return the image size, px, in the place of the published one."""
+        if self.image_size is None:
+            return published
+        needed = _SMALLEST_PX.get(backbone, 1) if isinstance(backbone, str) else 1
+        return min(published, max(self.image_size, needed))
+
+    def phases(self, name: str) -> list[Phase]:
+        """Return the named phases of a training with fewer epochs."""
+        return [
+            clone(phase).set_params(epochs=self.n_epochs(phase.epochs))
+            for phase in get_phases(name)
+        ]
+
+    def __str__(self) -> str:
+        if self.epochs == 1 and self.image_size is None:
+            return f"{self.name} (all epochs, images of the published size)"
+        images = (
+            "images of the published size"
+            if self.image_size is None
+            else f"images of at most {self.image_size} px"
+        )
+        return f"{self.name} ({100 * self.epochs:.3g} % of the epochs, {images})"
+
+
+#: The named budgets: the published training, one for two CPU cores, one for tests.
+BUDGETS: dict[str, Budget] = {
+    "full": Budget("full"),
+    "small": Budget("small", epochs=0.2, image_size=64),
+    "tiny": Budget("tiny", epochs=0.01, image_size=32),
+}
+
+
+def get_budget(budget: str | Budget) -> Budget:
+    """Return the budget that a parameter stands for.
+
+    Parameters
+    ----------
+    budget : {"full", "small", "tiny"} or Budget
+
+    Returns
+    -------
+    Budget
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    TypeError
+        If it is neither.
+
+    Examples
+    --------
+    >>> from skssl.recipes import get_budget
+    >>> print(get_budget("small"))
+    small (20 % of the epochs, images of at most 64 px)
+    """
+    if isinstance(budget, Budget):
+        return budget
+    if not isinstance(budget, str):
+        raise TypeError(
+            f"budget must be one of {list(BUDGETS)} or a Budget, got "
+            f"{type(budget).__name__}."
+        )
+    if budget not in BUDGETS:
+        raise unknown_name("budget", budget, BUDGETS)
+    return BUDGETS[budget]

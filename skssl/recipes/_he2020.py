@@ -1,0 +1,226 @@
+"""Self-Trans, its ablations and its baselines: He, Yang et al. 2020."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+from torch import nn
+
+from skssl._finetune import FineTuneClassifier
+from skssl._pretrain import SelfSupervisedPretrainer
+from skssl._random import RandomState
+from skssl.pretext import MoCo
+from skssl.recipes._budget import Budget, get_budget
+
+__all__ = ["self_trans", "self_trans_pretrainer"]
+
+_METHODS = ("self_trans", 1, 2, 3, 4, "transfer", "scratch")
+_SIZE_PX = 224
+
+
+def self_trans_pretrainer(
+    backbone: str | nn.Module | Callable[[], nn.Module] = "densenet169",
+    *,
+    weights: Any = "imagenet",
+    budget: str | Budget = "full",
+    random_state: RandomState = None,
+) -> SelfSupervisedPretrainer:
+    """Return the self-supervised stage of Self-Trans, for images of any source.
+
+    Parameters
+    ----------
+    backbone : str, Module or callable, default="densenet169"
+    weights : default="imagenet"
+        As in `SelfSupervisedPretrainer`.
+    budget : {"full", "small", "tiny"} or Budget, default="full"
+    random_state : int, RandomState, Generator or None, default=None
+
+    Returns
+    -------
+    SelfSupervisedPretrainer
+        Not fitted.
+
+    Notes
+    -----
+    As published: MoCo with m = 0.999, a queue of 512, a projector with 2048 hidden
+    units; SGD at 0.015, momentum 0.9, weight decay 1e-4, batches of 128, a cosine
+    schedule; views by the recipe "self_trans".
+
+    **Choices**: τ = 0.2 and 200 epochs are MoCo v2's, since the paper gives neither;
+    ``exclude_same_image`` keeps views of the very image out of its negatives, which a
+    queue longer than the set would hold (``pretext__exclude_same_image=False`` is as
+    published). Weight decay spares biases and normalisation layers. Gray images stay
+    gray, so that saturation, hue and removal of colour do nothing.
+
+    References
+    ----------
+    .. [1] X. He, X. Yang, et al. "Sample-Efficient Deep Learning for COVID-19
+       Diagnosis Based on CT Scans", 2020. :doi:`10.1101/2020.04.13.20063941`
+
+    Examples
+    --------
+    >>> from skssl.recipes import self_trans_pretrainer
+    >>> ssl = self_trans_pretrainer("resnet50", weights=None)
+    >>> ssl.pretext.momentum, ssl.pretext.queue_size
+    (0.999, 512)
+    """
+    budget = get_budget(budget)
+    return SelfSupervisedPretrainer(
+        MoCo(
+            temperature=0.2,
+            queue_size=512,
+            momentum=0.999,
+            in_batch_negatives=False,
+            exclude_same_image=True,
+            batch_norm=False,
+            hidden_size=2048,
+            projection_size=128,
+            augmentation="self_trans",
+        ),
+        backbone=backbone,
+        weights=weights,
+        image_size=budget.size_px(_SIZE_PX, backbone),
+        max_epochs=budget.n_epochs(200),
+        batch_size=128,
+        optimizer="sgd",
+        lr=0.015,
+        weight_decay=1e-4,
+        schedule="cosine",
+        warmup_epochs=0,
+        random_state=random_state,
+    )
+
+
+def self_trans(
+    backbone: str | nn.Module | Callable[[], nn.Module] = "densenet169",
+    *,
+    method: str | int = "self_trans",
+    external: Any = None,
+    weights: Any = "imagenet",
+    frozen: bool = False,
+    budget: str | Budget = "full",
+    random_state: RandomState = None,
+) -> FineTuneClassifier:
+    """Return a classifier of He, Yang et al. 2020: Self-Trans, or what it is held to.
+
+    Parameters
+    ----------
+    backbone : str, Module or callable, default="densenet169"
+        The paper's are vgg16, resnet18, resnet50, densenet121, densenet169,
+        efficientnet_b0, efficientnet_b1 and crnet.
+    method : {"self_trans", 1, 2, 3, 4, "transfer", "scratch"}, default="self_trans"
+        What comes before the labels are learned:
+
+        ============== ==============================================================
+        "self_trans"   ``weights``, pretraining on other images (``external``), and
+                       pretraining on the training images
+        1              random weights, pretraining on the training images
+        2              ``weights``, pretraining on the training images
+        3              ``weights``, pretraining on other images (``external``)
+        4              ``weights``; turns of the images are told at the same time
+        "transfer"     ``weights``
+        "scratch"      random weights
+        ============== ==============================================================
+    external : fitted pretrainer, FrozenEstimator, str or Path, optional
+        The pretraining on other images, which "self_trans" and 3 need:
+        ``self_trans_pretrainer(...)`` fitted to them, or a file of its weights. The
+        paper's images are slices of LUNA.
+    weights : default="imagenet"
+        As in `SelfSupervisedPretrainer`.
+    frozen : bool, default=False
+        Learn the labels by the head alone (Table VII).
+    budget : {"full", "small", "tiny"} or Budget, default="full"
+        How much of each training is done.
+    random_state : int, RandomState, Generator or None, default=None
+
+    Returns
+    -------
+    FineTuneClassifier
+        Not fitted.
+
+    Raises
+    ------
+    ValueError
+        If ``method`` is unknown, ``external`` is missing where it is needed or given
+        where it is not, or ``frozen`` leaves method 4 nothing to do.
+    TypeError
+        If ``external`` is no fitted pretrainer and no path.
+
+    Notes
+    -----
+    As published, labels are learned at 224 px by Adam at 1e-4, batches of 16, 50
+    epochs, cosine annealing with a period of 10; views by the recipe
+    "self_trans_finetune".
+    Method 4 has one extractor and two heads, whose losses are added.
+
+    **Choices**: the last weights are kept, since the paper does not say which; the
+    schedule starts anew at its peak after each period; the aspect ratio of the crops is
+    MoCo v2's. The paper looks at the validation images for its hyperparameters, which
+    here are the published ones, so that train and validation part may both be learned.
+    Random weights are torchvision's, whose convolutions are drawn by Kaiming's rule.
+
+    References
+    ----------
+    .. [1] X. He, X. Yang, et al. "Sample-Efficient Deep Learning for COVID-19
+       Diagnosis Based on CT Scans", 2020. :doi:`10.1101/2020.04.13.20063941`
+
+    Examples
+    --------
+    >>> from skssl.recipes import self_trans
+    >>> self_trans("resnet50", method=4, random_state=0).auxiliary
+    'rotation'
+    """
+    budget = get_budget(budget)
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {list(_METHODS)}, got {method!r}.")
+    start = None if method in (1, "scratch") else weights
+    if method in ("self_trans", 3):
+        start = _start_of(external, method)
+    elif external is not None:
+        raise ValueError(f"method={method!r} has no stage for external: leave it out.")
+    if frozen and method == 4:
+        raise ValueError(
+            "method=4 teaches the extractor by turning images, which frozen=True rules "
+            "out: leave one of them."
+        )
+    phases = budget.phases("self_trans")
+    if frozen:
+        phases = [phase.set_params(train="head") for phase in phases]
+    of_labels: dict[str, Any] = {
+        "phases": phases,
+        "frozen": frozen,
+        "head": "linear",
+        "augmentation": "self_trans_finetune",
+        "random_state": random_state,
+    }
+    if method in ("self_trans", 1, 2):
+        ssl = self_trans_pretrainer(backbone, weights=start, budget=budget)
+        return FineTuneClassifier(ssl, **of_labels)
+    return FineTuneClassifier(
+        backbone=backbone,
+        weights=start,
+        image_size=budget.size_px(_SIZE_PX, backbone),
+        auxiliary="rotation" if method == 4 else None,
+        auxiliary_weight=1.0,
+        **of_labels,
+    )
+
+
+def _start_of(external: Any, method: object) -> Any:
+    """Return the weights of the pretraining on other images."""
+    if external is None:
+        raise ValueError(
+            f"method={method!r} needs external: self_trans_pretrainer(...).fit(images) "
+            "of other images, such as LUNA's, or a file of its weights."
+        )
+    if isinstance(external, BaseEstimator) and not isinstance(
+        external, FrozenEstimator
+    ):
+        if not hasattr(external, "backbone_"):
+            raise TypeError(
+                "external must be fitted, to images that are not those of fit: "
+                "external=self_trans_pretrainer(...).fit(images)."
+            )
+        return FrozenEstimator(external)
+    return external
