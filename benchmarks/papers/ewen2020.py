@@ -1,0 +1,92 @@
+"""Ewen & Khan 2020, table 2: the flip pretext on shares of COVID-CT."""
+
+from benchmarks.papers import covid_ct
+from benchmarks.papers.setup import Setup
+from benchmarks.papers.tables import Claim, Outcome, Paper, Row, Settings, Table
+from benchmarks.papers.watching import fit_and_pick
+from skssl.recipes import targeted_flip
+
+_NAMES = {"inception_v3": "InceptionV3", "densenet169": "DenseNet-169"}
+# Accuracy, AUC (which equals balanced accuracy of the classes told) and F1.
+_PUBLISHED = {
+    "inception_v3": {
+        0.0: (0.7882, 0.7850, 0.8106),
+        0.25: (0.8276, 0.8241, 0.8472),
+        0.5: (0.8621, 0.8612, 0.8692),
+        0.75: (0.8423, 0.8415, 0.8505),
+        1.0: (0.8473, 0.8469, 0.8531),
+    },
+    "densenet169": {
+        0.0: (0.7882, 0.7888, 0.7902),
+        0.25: (0.8227, 0.8214, 0.8333),
+        0.5: (0.8424, 0.8408, 0.8532),
+        0.75: (0.8276, 0.8279, 0.8309),
+        1.0: (0.8621, 0.8609, 0.8704),
+    },
+}
+_FIGURES = ("accuracy", "balanced_accuracy", "f1")
+
+
+def _settings(backbone: str, fraction: float) -> Settings:
+    return {"backbone": backbone, "fraction": fraction}
+
+
+def _row(backbone: str, fraction: float) -> Row:
+    published = _PUBLISHED[backbone][fraction]
+    return Row(
+        (_NAMES[backbone], f"{fraction:.0%}"),
+        _settings(backbone, fraction),
+        dict(zip(_FIGURES, published, strict=True)),
+        ("data",),
+    )
+
+
+def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
+    backbone = settings["backbone"]
+    clf = targeted_flip(
+        backbone,
+        fraction=settings["fraction"],
+        weights=setup.weights(backbone),
+        budget=setup.budget,
+        random_state=seed,
+    ).set_params(device=setup.device, pretrainer__device=setup.device)
+    train = covid_ct.load_part(setup.data, "train", "val")
+    train = covid_ct.shuffle_patients(train, seed)
+    picked = fit_and_pick(clf, train, covid_ct.load_part(setup.data, "test"))
+    outcome = covid_ct.score_on_test(clf, setup.data)
+    outcome.picked = picked
+    return outcome
+
+
+def _find(setup: Setup, need: str) -> str | None:  # noqa: ARG001
+    return covid_ct.missing(setup.data)
+
+
+PAPER = Paper(
+    name="ewen2020",
+    title="Ewen & Khan 2020: targeted self supervision",
+    doi="10.48550/arXiv.2011.10188",
+    data="COVID-CT",
+    external=None,
+    tables=(
+        Table(
+            "Table 2: the share of the images whose flips are told",
+            ("CNN base", "Share"),
+            (*_FIGURES, "auc"),
+            tuple(_row(b, f) for b, shares in _PUBLISHED.items() for f in shares),
+        ),
+    ),
+    run=_run,
+    find=_find,
+    claims=tuple(
+        Claim(
+            f"{_NAMES[backbone]}: flips of {fraction:.0%} of the images against none",
+            _settings(backbone, fraction),
+            _settings(backbone, 0.0),
+            figure,
+        )
+        for backbone in _PUBLISHED
+        for fraction in (0.25, 0.5, 0.75, 1.0)
+        for figure in ("accuracy", "auc")
+    ),
+)

@@ -1,0 +1,148 @@
+"""Gazda et al. 2021, table III: features learned on CheXpert, four sets of X-rays."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from benchmarks.papers.figures import binary_figures
+from benchmarks.papers.setup import Setup
+from benchmarks.papers.tables import Outcome, Paper, Row, Settings, Table
+from skssl.datasets import (
+    load_c19_cohen,
+    load_chestxray14,
+    load_chexpert,
+    load_covidgr,
+    load_kermany,
+)
+from skssl.recipes import contrastive_extractor, contrastive_pretrainer
+
+_LOADERS = {
+    "cell": load_kermany,
+    "c19_cohen": load_c19_cohen,
+    "covidgr": load_covidgr,
+    "chestxray14": load_chestxray14,
+}
+_NAMES = {
+    "cell": "Cell",
+    "c19_cohen": "C19-Cohen",
+    "covidgr": "COVIDGR",
+    "chestxray14": "ChestX-ray14",
+}
+_FIGURES = ("accuracy", "auc", "sensitivity", "specificity", "f1")
+# Of 1 %, 10 % and 100 % of CheXpert.
+_PUBLISHED = {
+    "cell": (
+        (0.856, 0.966, 0.995, 0.624, 0.764),
+        (0.869, 0.969, 0.992, 0.662, 0.791),
+        (0.915, 0.977, 0.987, 0.795, 0.875),
+    ),
+    "c19_cohen": (
+        (0.849, 0.892, 0.906, 0.736, 0.765),
+        (0.818, 0.915, 0.858, 0.736, 0.729),
+        (0.811, 0.882, 0.830, 0.774, 0.732),
+    ),
+    "covidgr": (
+        (0.795, 0.866, 0.835, 0.756, 0.788),
+        (0.778, 0.860, 0.800, 0.756, 0.774),
+        (0.784, 0.871, 0.835, 0.733, 0.773),
+    ),
+    "chestxray14": (
+        (0.715, 0.791, 0.728, 0.714, 0.830),
+        (0.712, 0.781, 0.720, 0.712, 0.829),
+        (0.714, 0.784, 0.713, 0.715, 0.830),
+    ),
+}
+_FRACTIONS = (0.01, 0.1, 1.0)
+
+
+def _rows() -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            (_NAMES[name], f"{fraction:.0%}"),
+            {"backbone": "wide_resnet50_2", "set": name, "fraction": fraction},
+            dict(zip(_FIGURES, figures, strict=True)),
+            (name, "external"),
+        )
+        for name, published in _PUBLISHED.items()
+        for fraction, figures in zip(_FRACTIONS, published, strict=True)
+    )
+
+
+@lru_cache
+def _load(root: Path, name: str) -> Any:
+    """Load a set; one without patients has each image as a group of its own."""
+    scans = _LOADERS[name](root / name)
+    if scans.groups is None:
+        scans.groups = np.arange(len(scans.data))
+    return scans
+
+
+@lru_cache
+def _load_external(root: Path) -> Any:
+    return load_chexpert(root)
+
+
+def _test_rows(scans: Any) -> np.ndarray:
+    """Return the official test part, or a fifth of the patients."""
+    if scans.split is not None:
+        return np.flatnonzero(scans.split == "test")
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    return next(folds.split(scans.data, scans.target, scans.groups))[1]
+
+
+def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
+    chexpert = _load_external(setup.external)
+    extractor = contrastive_pretrainer(
+        settings["backbone"],
+        fraction=settings["fraction"],
+        budget=setup.budget,
+        random_state=seed,
+    ).set_params(cache=setup.cache, device=setup.device)
+    extractor.fit(chexpert.data, groups=chexpert.groups)
+    scans = _load(setup.data, settings["set"])
+    test = _test_rows(scans)
+    train = np.setdiff1d(np.arange(len(scans.data)), test)
+    pipe = contrastive_extractor(external=extractor)
+    pipe.fit(scans.data[train], scans.target[train], clf__groups=scans.groups[train])
+    scores = pipe.decision_function(scans.data[test])
+    return Outcome(
+        binary_figures(scans.target[test], scores),
+        scores=scores,
+        test={"y": scans.target[test], "groups": scans.groups[test]},
+        test_name=settings["set"],
+    )
+
+
+def _find(setup: Setup, need: str) -> str | None:
+    if need == "external" and setup.external is None:
+        return "no CheXpert (--external)"
+    try:
+        if need == "external":
+            _load_external(setup.external)
+        else:
+            _load(setup.data, need)
+    except (FileNotFoundError, ValueError) as error:
+        return f"{_NAMES.get(need, 'CheXpert')}: {error}"
+    return None
+
+
+PAPER = Paper(
+    name="gazda2021",
+    title="Gazda et al. 2021: contrastive features of chest X-rays",
+    doi="10.1109/ACCESS.2021.3125324",
+    data="a folder with cell, c19_cohen, covidgr and chestxray14",
+    external="CheXpert",
+    tables=(
+        Table(
+            "Table III: the share of CheXpert that the features are learned on",
+            ("Set", "Share"),
+            _FIGURES,
+            _rows(),
+        ),
+    ),
+    run=_run,
+    find=_find,
+)

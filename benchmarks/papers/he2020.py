@@ -1,0 +1,204 @@
+"""He, Yang et al. 2020, tables III, V, VI and VII: Self-Trans on COVID-CT."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.papers import covid_ct
+from benchmarks.papers.setup import Setup
+from benchmarks.papers.tables import Claim, Outcome, Paper, Row, Settings, Table
+from skssl.datasets import load_luna_slices
+from skssl.recipes import self_trans, self_trans_pretrainer
+
+_NAMES = {
+    "vgg16": "VGG-16",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "densenet121": "DenseNet-121",
+    "densenet169": "DenseNet-169",
+    "efficientnet_b0": "EfficientNet-b0",
+    "efficientnet_b1": "EfficientNet-b1",
+    "crnet": "CRNet",
+}
+# Accuracy, F1 and AUC.
+_TABLE_3 = {
+    "vgg16": ((0.66, 0.58, 0.74), (0.76, 0.76, 0.82)),
+    "resnet18": ((0.67, 0.66, 0.76), (0.74, 0.73, 0.82)),
+    "resnet50": ((0.69, 0.72, 0.76), (0.80, 0.81, 0.88)),
+    "densenet121": ((0.76, 0.77, 0.82), (0.79, 0.79, 0.88)),
+    "densenet169": ((0.80, 0.79, 0.86), (0.83, 0.81, 0.87)),
+    "efficientnet_b0": ((0.72, 0.71, 0.76), (0.77, 0.78, 0.89)),
+    "efficientnet_b1": ((0.70, 0.62, 0.77), (0.79, 0.79, 0.84)),
+    "crnet": ((0.72, 0.76, 0.77), (0.73, 0.76, 0.79)),
+}
+_TABLE_6 = {
+    "resnet50": {
+        1: (0.69, 0.63, 0.66),
+        2: (0.83, 0.83, 0.91),
+        3: (0.75, 0.78, 0.85),
+        4: (0.81, 0.81, 0.88),
+        "self_trans": (0.84, 0.83, 0.91),
+    },
+    "densenet169": {
+        1: (0.70, 0.63, 0.77),
+        2: (0.86, 0.85, 0.91),
+        3: (0.74, 0.76, 0.86),
+        4: (0.83, 0.82, 0.88),
+        "self_trans": (0.86, 0.85, 0.94),
+    },
+}
+_TABLE_7 = {
+    "resnet50": ((0.70, 0.63, 0.77), (0.83, 0.83, 0.91)),
+    "densenet169": ((0.79, 0.77, 0.83), (0.86, 0.85, 0.91)),
+}
+_FIGURES = ("accuracy", "f1", "auc")
+_METHODS = {
+    "scratch": "random init",
+    "transfer": "transfer",
+    **{i: f"Method {i}" for i in (1, 2, 3, 4)},
+    "self_trans": "Self-Trans",
+}
+
+
+def _settings(backbone: str, method: Any, frozen: bool = False) -> Settings:
+    settings = {"backbone": backbone, "method": method}
+    return {**settings, "frozen": True} if frozen else settings
+
+
+def _row(label: str, settings: Settings, published: tuple[float, float, float]) -> Row:
+    method = settings["method"]
+    needs = ["data"]
+    if method not in (1, "scratch"):
+        needs.append("weights")
+    if method in (3, "self_trans"):
+        needs.append("external")
+    return Row(
+        (_NAMES[settings["backbone"]], label),
+        settings,
+        dict(zip(_FIGURES, published, strict=True)),
+        tuple(needs),
+    )
+
+
+def _table_3() -> tuple[Row, ...]:
+    return tuple(
+        _row(_METHODS[method], _settings(backbone, method), published)
+        for backbone, both in _TABLE_3.items()
+        for method, published in zip(("scratch", "transfer"), both, strict=True)
+    )
+
+
+def _table_6() -> tuple[Row, ...]:
+    return tuple(
+        _row(_METHODS[method], _settings(backbone, method), published)
+        for backbone, rows in _TABLE_6.items()
+        for method, published in rows.items()
+    )
+
+
+def _table_7() -> tuple[Row, ...]:
+    # Its unfrozen rows are Method 2's.
+    return tuple(
+        _row(label, _settings(backbone, 2, frozen=frozen), published)
+        for backbone, both in _TABLE_7.items()
+        for label, frozen, published in zip(
+            ("frozen", "unfrozen"), (True, False), both, strict=True
+        )
+    )
+
+
+def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
+    backbone, method = settings["backbone"], settings["method"]
+    weights = setup.weights(backbone)
+    stage: dict[str, Any] = {"cache": setup.cache, "device": setup.device}
+    external = None
+    if method in (3, "self_trans"):
+        external = self_trans_pretrainer(
+            backbone, weights=weights, budget=setup.budget, random_state=seed
+        ).set_params(**stage)
+        external.fit(*_luna(setup.external))
+    clf = self_trans(
+        backbone,
+        method=method,
+        external=external,
+        weights=weights,
+        frozen=settings.get("frozen", False),
+        budget=setup.budget,
+        random_state=seed,
+    ).set_params(device=setup.device)
+    if clf.pretrainer is not None:
+        clf.set_params(**{f"pretrainer__{k}": v for k, v in stage.items()})
+    train = covid_ct.load_part(setup.data, "train")
+    clf.fit(train.X, train.y, groups=train.groups)
+    return covid_ct.score_on_test(clf, setup.data)
+
+
+@lru_cache
+def _luna(root: Path) -> tuple[Any, None, Any]:
+    slices = load_luna_slices(root)
+    return slices.data, None, slices.groups
+
+
+def _find(setup: Setup, need: str) -> str | None:
+    if need == "data":
+        return covid_ct.missing(setup.data)
+    if setup.external is None:
+        return "no slices of LUNA (--external)"
+    try:
+        _luna(setup.external)
+    except (FileNotFoundError, ValueError) as error:
+        return f"LUNA: {error}"
+    return None
+
+
+def _claims(backbone: str) -> list[Claim]:
+    name = _NAMES[backbone]
+
+    def claim(better: Settings, worse: Settings, text: str) -> Claim:
+        return Claim(f"{name}: {text}", better, worse)
+
+    of = {method: _settings(backbone, method) for method in _METHODS}
+    return [
+        claim(of["transfer"], of["scratch"], "transfer above random init"),
+        claim(of["self_trans"], of["transfer"], "Self-Trans above transfer"),
+        claim(of[2], of[1], "Method 2 above Method 1"),
+        claim(of[2], of[3], "Method 2 above Method 3"),
+        claim(of["self_trans"], of[3], "Self-Trans above Method 3"),
+        claim(of["self_trans"], of[2], "Self-Trans above Method 2"),
+        claim(of[4], of["transfer"], "Method 4 above transfer"),
+        claim(of["self_trans"], of[4], "Self-Trans above Method 4"),
+        claim(of[2], _settings(backbone, 2, True), "unfrozen above frozen"),
+        claim(of[1], of["scratch"], "Method 1 above random init (not claimed)"),
+    ]
+
+
+PAPER = Paper(
+    name="he2020",
+    title="He, Yang et al. 2020: Self-Trans",
+    doi="10.1101/2020.04.13.20063941",
+    data="COVID-CT",
+    external="slices of LUNA16",
+    tables=(
+        Table(
+            "Table III (and V): random init and transfer",
+            ("Network", "Start"),
+            _FIGURES,
+            _table_3(),
+        ),
+        Table(
+            "Table VI: what comes before the labels",
+            ("Network", "Method"),
+            _FIGURES,
+            _table_6(),
+        ),
+        Table(
+            "Table VII: the extractor frozen and unfrozen, after Method 2",
+            ("Network", "Extractor"),
+            _FIGURES,
+            _table_7(),
+        ),
+    ),
+    run=_run,
+    find=_find,
+    claims=tuple(c for backbone in _TABLE_6 for c in _claims(backbone)),
+)

@@ -1,0 +1,78 @@
+"""A picture of a paper's tables: published marks and measured intervals."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from benchmarks.papers.figures import summarize
+from benchmarks.papers.results import Results
+from benchmarks.papers.tables import Paper, Row, Table
+
+_NAMES = {"accuracy": "Accuracy", "auc": "AUC"}
+
+
+def draw(paper: Paper, results: Results, path: Path) -> bool:
+    """Draw one panel for each table, accuracy and AUC side by side.
+
+    Returns
+    -------
+    bool
+        Whether there was anything to draw.
+    """
+    tables = [
+        (table, rows)
+        for table in paper.tables
+        for rows in ([row for row in table.rows if results.of(row.key)],)
+        if rows
+    ]
+    if not tables:
+        return False
+    heights = [len(rows) + 1.5 for _, rows in tables]
+    fig, axes = plt.subplots(
+        len(tables),
+        2,
+        figsize=(9, 0.32 * sum(heights) + 1),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (table, rows) in zip(axes, tables, strict=True):
+        for ax, figure in zip(line, _NAMES, strict=True):
+            _panel(ax, table, rows, results, figure)
+        line[1].tick_params(labelleft=False)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False)
+    fig.suptitle(paper.title, x=0.01, ha="left", fontsize=11)
+    fig.savefig(path, dpi=150)
+    plt.close(fig)
+    return True
+
+
+def _panel(
+    ax: plt.Axes, table: Table, rows: list[Row], results: Results, figure: str
+) -> None:
+    """Draw a figure of the rows, from the top."""
+    for place, row in enumerate(rows):
+        runs = results.of(row.key)
+        mean = summarize(runs, results.test_of(runs), figure)
+        low, high = (
+            (mean.value - mean.spread, mean.value + mean.spread)
+            if mean.low is None
+            else (mean.low, mean.high)
+        )
+        ax.plot([low, high], [place, place], color="C0", linewidth=2)
+        for run in runs:
+            ax.plot(run["figures"][figure], place, "|", color="C0", markersize=9)
+        label = "here: mean, seeds, 95 %" if place == 0 else None
+        ax.plot(mean.value, place, "o", color="C0", label=label)
+        if figure in row.published:
+            label = "published" if place == 0 else None
+            ax.plot(
+                row.published[figure], place, "D", mfc="none", mec="C3", label=label
+            )
+    ax.set_yticks(range(len(rows)), [" · ".join(row.labels) for row in rows])
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xlim(right=1)
+    ax.axvline(0.5, color="0.8", linewidth=1, zorder=0)
+    ax.grid(axis="x", color="0.92")
+    ax.set_title(f"{_NAMES[figure]} · {table.title}", fontsize=8, loc="left")

@@ -1,0 +1,111 @@
+"""The file of a paper's runs: what is in it is not run again."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks._report import environment
+from benchmarks.papers.setup import Setup
+from benchmarks.papers.tables import Outcome, Paper, Row
+
+_DIGITS = 5
+
+
+class Results:
+    """The finished runs of a paper in one JSON file.
+
+    Parameters
+    ----------
+    path : Path
+        Read, if it exists; written as a whole after each run.
+    paper : Paper
+    setup : Setup
+
+    Raises
+    ------
+    ValueError
+        If the file is of another paper, budget or start.
+    """
+
+    def __init__(self, path: Path, paper: Paper, setup: Setup):
+        self.path = path
+        head = {"paper": paper.name, "settings": setup.describe()}
+        self.content: dict[str, Any] = {**head, "tests": {}, "runs": []}
+        if path.exists():
+            self.content = json.loads(path.read_text(encoding="utf-8"))
+            for name, value in head.items():
+                if self.content[name] != value:
+                    raise ValueError(
+                        f"{path} holds runs of {name} {self.content[name]}, not of "
+                        f"{value}: give another --out."
+                    )
+
+    def has(self, key: str, seed: int) -> bool:
+        """Tell whether a run is finished."""
+        return any(run["seed"] == seed for run in self.of(key))
+
+    def of(self, key: str) -> list[dict[str, Any]]:
+        """Return the finished runs of a key, by seed."""
+        runs = [run for run in self.content["runs"] if run["key"] == key]
+        return sorted(runs, key=lambda run: run["seed"])
+
+    def test_of(self, runs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the test images that runs were scored on; empty without scores."""
+        return self.content["tests"].get(runs[0].get("test"), {})
+
+    def add(self, row: Row, seed: int, outcome: Outcome, seconds: float) -> None:
+        """Add a run; a kill while it is written leaves the file as it was."""
+        run = {
+            "key": row.key,
+            "settings": dict(row.settings),
+            "seed": seed,
+            "figures": _rounded(outcome.figures),
+            "seconds": round(seconds, 1),
+            "date": datetime.now(UTC).date().isoformat(),
+        }
+        if outcome.picked is not None:
+            run["picked"] = _rounded(outcome.picked)
+        if outcome.scores is not None:
+            run["test"] = outcome.test_name
+            run["scores"] = np.round(outcome.scores, _DIGITS).tolist()
+            self._add_test(outcome)
+        self.content["runs"].append(run)
+        self.content["environment"] = environment()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(_dump(self.content), encoding="utf-8")
+        part.replace(self.path)
+
+    def _add_test(self, outcome: Outcome) -> None:
+        test = {
+            name: None if column is None else np.asarray(column).tolist()
+            for name, column in outcome.test.items()
+        }
+        known = self.content["tests"].setdefault(outcome.test_name, test)
+        if known != test:
+            raise ValueError(
+                f"{self.path} holds runs on other test images: is --data another set? "
+                "Give another --out."
+            )
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(float(value), _DIGITS) for name, value in figures.items()}
+
+
+def _dump(content: dict[str, Any]) -> str:
+    """Return JSON with a line for each run, so that changes can be read."""
+    runs = ",\n  ".join(json.dumps(run) for run in content["runs"])
+    rest = {name: value for name, value in content.items() if name != "runs"}
+    lines = [f' "{name}": {json.dumps(value)}' for name, value in rest.items()]
+    return "{\n" + ",\n".join([*lines, f' "runs": [\n  {runs}\n ]']) + "\n}\n"
+
+
+def read_results(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the content of each results file of a folder, by name."""
+    for path in sorted(folder.glob("*.json")):
+        yield json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,276 @@
+"""The tables of the papers: their rows, their runs, their pages."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.papers import covid_ct, ewen2020, gazda2021, he2020, li2021
+from benchmarks.papers.__main__ import PAPERS, main
+from benchmarks.papers.figures import METRICS, binary_figures, compare, summarize
+from benchmarks.papers.page import claim_grid, markdown, picked_grid
+from benchmarks.papers.results import Results
+from benchmarks.papers.running import choose_rows, run_rows
+from benchmarks.papers.tables import Claim, Outcome, Paper, Row, Table
+from benchmarks.papers.watching import fit_and_pick
+from skssl.nn import build_backbone
+from skssl.recipes import targeted_flip
+from skssl.testing import tiny_cnn
+
+LEARNS_NOTHING = pytest.mark.filterwarnings(
+    "ignore::skssl.exceptions.NothingLearnedWarning"
+)
+
+
+def test_rows_are_those_of_the_papers():
+    sizes = {
+        name: [len(table.rows) for table in paper.tables]
+        for name, paper in PAPERS.items()
+    }
+    assert sizes == {
+        "ewen2020": [10],
+        "he2020": [16, 10, 4],
+        "li2021": [9, 27],
+        "gazda2021": [12],
+    }
+
+
+@pytest.mark.parametrize(
+    ("paper", "table", "labels", "published"),
+    [
+        (ewen2020, 0, ("DenseNet-169", "100%"), (0.8621, 0.8609, 0.8704)),
+        (ewen2020, 0, ("InceptionV3", "0%"), (0.7882, 0.7850, 0.8106)),
+        (he2020, 0, ("CRNet", "transfer"), (0.73, 0.76, 0.79)),
+        (he2020, 1, ("DenseNet-169", "Self-Trans"), (0.86, 0.85, 0.94)),
+        (he2020, 2, ("ResNet-50", "frozen"), (0.70, 0.63, 0.77)),
+        (li2021, 0, ("BYOL",), (0.895, 0.987, 0.939, 0.991, 0.894)),
+        (gazda2021, 0, ("COVIDGR", "10%"), (0.778, 0.860, 0.800, 0.756, 0.774)),
+    ],
+)
+def test_published_figures(paper, table, labels, published):
+    rows = {row.labels: row for row in paper.PAPER.tables[table].rows}
+    assert tuple(rows[labels].published.values()) == published
+
+
+def test_unfrozen_rows_are_runs_of_method_2():
+    keys = {row.labels: row.key for t in he2020.PAPER.tables for row in t.rows}
+    unfrozen = ("ResNet-50", "unfrozen")
+    assert keys[unfrozen] == keys["ResNet-50", "Method 2"]
+    rows = choose_rows(he2020.PAPER, [2, 3], ["resnet50"])
+    assert len(rows) == 6  # five methods and the frozen extractor
+
+
+def test_claims_are_of_rows_that_exist():
+    for paper in PAPERS.values():
+        keys = {row.key for table in paper.tables for row in table.rows}
+        for claim in paper.claims:
+            for settings in (claim.better, claim.worse):
+                row = Row((), settings, {})
+                assert row.key in keys, claim.text
+
+
+def test_binary_figures_by_hand():
+    y = np.array([1, 1, 1, 0, 0])
+    scores = np.array([2.0, 1.0, -1.0, -2.0, 0.5])
+    figures = binary_figures(y, scores)
+    assert figures["accuracy"] == pytest.approx(3 / 5)
+    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert figures["f1"] == pytest.approx(2 / 3)
+    assert figures["auc"] == pytest.approx(5 / 6)
+
+
+def test_means_over_seeds(rng):
+    y = rng.integers(0, 2, 60)
+    scores = rng.normal(size=(60, 3)) + y[:, None]
+    mean_auc = np.mean([roc_auc_score(y, column) for column in scores.T])
+    assert METRICS["auc"](y, scores) == pytest.approx(mean_auc)
+    assert METRICS["accuracy"](y, scores) == pytest.approx(
+        np.mean([(column > 0) == (y == 1) for column in scores.T])
+    )
+
+
+@LEARNS_NOTHING
+def test_a_run_of_ewen2020(setup):
+    outcome = ewen2020.PAPER.run(setup, {"backbone": "crnet", "fraction": 0.5}, 0)
+    test = covid_ct.load_part(setup.data, "test")
+    assert outcome.figures == binary_figures(test.y, outcome.scores)
+    assert outcome.picked["accuracy"] >= outcome.figures["accuracy"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "self_trans"},
+        {"method": 2},
+        {"method": 2, "frozen": True},
+        {"method": 4},
+    ],
+)
+def test_a_run_of_he2020(setup, settings):
+    outcome = he2020.PAPER.run(setup, {"backbone": "crnet", **settings}, 0)
+    assert 0 <= outcome.figures["auc"] <= 1
+
+
+def test_the_extractor_is_pretrained_once_for_both_rows(setup):
+    for frozen in (True, False):
+        settings = {"backbone": "crnet", "method": 2, "frozen": frozen}
+        he2020.PAPER.run(setup, settings, 0)
+    assert len(list(setup.cache.glob("**/fit*"))) == 1
+
+
+@LEARNS_NOTHING
+def test_watching_changes_nothing(setup):
+    train, test = (covid_ct.load_part(setup.data, part) for part in ("train", "test"))
+    clf = targeted_flip(tiny_cnn, weights=None, budget=setup.budget, random_state=0)
+    clf.pretrainer.set_params(fraction=0.0)
+    clf.set_params(phases=[clone(clf.phases[0]).set_params(epochs=3)])
+    alone = clone(clf).fit(train.X, train.y, groups=train.groups)
+    picked = fit_and_pick(clf, train, test)
+    for mine, its in zip(
+        clf.networks_[0].state_dict().values(),
+        alone.networks_[0].state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(mine, its)
+    assert 1 <= picked["epoch"] <= 3
+
+
+class TestResults:
+    @pytest.fixture
+    def paper(self):
+        """A paper of three rows whose runs draw scores."""
+        rows = tuple(
+            Row((name,), {"backbone": name}, {"accuracy": 0.8, "auc": 0.9}, needs)
+            for name, needs in (("a", ()), ("b", ()), ("c", ("weights",)))
+        )
+        table = Table("Table 1", ("Network",), ("accuracy", "auc"), rows)
+        ran = []
+
+        def run(setup, settings, seed):
+            ran.append((settings["backbone"], seed))
+            rng = np.random.default_rng(seed)
+            y = np.tile([0, 1], 50)
+            gain = 3.0 if settings["backbone"] == "a" else 0.0
+            scores = rng.normal(size=100) + gain * (y - 0.5)
+            return Outcome(
+                binary_figures(y, scores),
+                scores=scores,
+                test={"y": y, "groups": np.arange(100) // 2 % 25},
+                picked={**binary_figures(y, scores), "accuracy": 0.95},
+            )
+
+        made = Paper(
+            name="made",
+            title="Made up",
+            doi="10.0/0",
+            data="nothing",
+            external=None,
+            tables=(table,),
+            run=run,
+            find=lambda setup, need: None,
+            claims=(Claim("a above b", {"backbone": "a"}, {"backbone": "b"}),),
+        )
+        return made, ran
+
+    def test_what_is_there_is_not_run_again(self, paper, setup, tmp_path, capsys):
+        made, ran = paper
+        rows = choose_rows(made, [], [])
+        path = tmp_path / "made.json"
+        run_rows(made, setup, Results(path, made, setup), rows[:1], [0, 1])
+        assert ran == [("a", 0), ("a", 1)]
+        ran.clear()
+        run_rows(made, setup, Results(path, made, setup), rows, [0, 1, 2])
+        assert ran == [("b", 0), ("b", 1), ("a", 2), ("b", 2)]
+        told = capsys.readouterr().out
+        assert "c: left out, no weights to start from" in told
+        assert "[4/4] b, seed 2 (about 0 h 00 min left)" in told
+
+    def test_a_run_that_fails_loses_nothing(self, paper, setup, tmp_path):
+        made, _ = paper
+
+        def fail(setup, settings, seed):
+            if settings["backbone"] == "b":
+                raise MemoryError("too large")
+            return made.run(setup, settings, seed)
+
+        results = Results(tmp_path / "made.json", made, setup)
+        failing = dataclasses.replace(made, run=fail)
+        rows = choose_rows(made, [], [])
+        with pytest.raises(MemoryError):
+            run_rows(failing, setup, results, rows, [0])
+        again = Results(tmp_path / "made.json", made, setup)
+        assert [run["key"] for run in again.content["runs"]] == ["backbone=a"]
+
+    def test_a_file_of_another_budget_is_refused(self, paper, setup, tmp_path):
+        made, _ = paper
+        path = tmp_path / "made.json"
+        run_rows(
+            made, setup, Results(path, made, setup), choose_rows(made, [], []), [0]
+        )
+        other = dataclasses.replace(setup, init="imagenet")
+        with pytest.raises(ValueError, match="give another --out"):
+            Results(path, made, other)
+
+    def test_the_page(self, paper, setup, tmp_path):
+        made, _ = paper
+        results = Results(tmp_path / "made.json", made, setup)
+        run_rows(made, setup, results, choose_rows(made, [], []), [0, 1])
+        page = markdown(made, setup, results)
+        assert "Budget: fast (1 % of the epochs, images of at most 24 px)" in page
+        assert "100 test images of 25 patients" in page
+        assert "| c | 0.800 | 0.900 | no weights to start from (--init none) |" in page
+        (claim,) = claim_grid(made, results).rows
+        assert claim[-1] == "holds"
+        (a, _) = picked_grid(made, results).rows
+        honest = np.mean([r["figures"]["accuracy"] for r in results.of("backbone=a")])
+        assert a[2:5] == (f"{honest:.3f}", "0.950", f"{0.95 - honest:+.3f}")
+
+    def test_comparisons_are_by_patients(self, paper, setup, tmp_path):
+        made, _ = paper
+        results = Results(tmp_path / "made.json", made, setup)
+        run_rows(made, setup, results, choose_rows(made, [], []), [0, 1])
+        a, b = results.of("backbone=a"), results.of("backbone=b")
+        test = results.test_of(a)
+        found = compare(a, b, test, "auc").difference
+        means = [summarize(runs, test, "auc").value for runs in (a, b)]
+        assert found.estimate == pytest.approx(means[0] - means[1], abs=1e-4)
+        same = compare(a, a, test, "auc").difference
+        assert same.low == same.high == 0
+
+
+class TestCommand:
+    def test_from_the_command_line(self, ct_folder, tmp_path, capsys):
+        """A row of the table on phantoms, and its page and picture."""
+        out = tmp_path / "he.json"
+        command = ["he2020", "--data", str(ct_folder), "--budget", "tiny"]
+        command += ["--init", "none", "--networks", "crnet", "--tables", "1"]
+        command += ["--seeds", "0", "--out", str(out), "--device", "cpu"]
+        main(command)
+        (run,) = json.loads(out.read_text())["runs"]
+        assert run["settings"] == {"backbone": "crnet", "method": "scratch"}
+        assert "| CRNet | random init | 0.720 |" in out.with_suffix(".md").read_text()
+        assert out.with_suffix(".png").stat().st_size > 10_000
+        main([*command, "--page-only"])
+        assert "no weights to start from" in out.with_suffix(".md").read_text()
+        assert "tiny (1 % of the epochs" in capsys.readouterr().out
+
+    def test_data_that_is_not_there(self, tmp_path, capsys):
+        main(
+            ["ewen2020", "--data", str(tmp_path / "no"), "--out", f"{tmp_path}/e.json"]
+        )
+        assert "left out, COVID-CT: root" in capsys.readouterr().out
+
+    def test_weights_of_a_source(self, setup, tmp_path):
+        """A state dict stands in for ImageNet's."""
+        source = build_backbone("crnet", in_channels=1, image_size=(24, 24))
+        torch.save(source.state_dict(), tmp_path / "crnet.pth")
+        given = dataclasses.replace(setup, init=f"{tmp_path}/{{backbone}}.pth")
+        assert given.missing_weights("crnet") is None
+        assert given.missing_weights("resnet50") == "no file resnet50.pth"
+        settings = {"backbone": "crnet", "method": "transfer"}
+        outcome = he2020.PAPER.run(given, settings, 0)
+        assert outcome.scores.shape == (len(outcome.test["y"]),)
