@@ -1,6 +1,5 @@
 """COVID-CT: slices of COVID-19 patients and of others, with the official split."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +13,13 @@ from skssl.datasets._covid_ct_published import (
 )
 from skssl.datasets._listing import (
     SPLITS,
-    MissingPatientWarning,
     contents,
     existing_folder,
     file_bunch,
+    patient_groups,
     read_table,
     require_files,
+    wanted_splits,
 )
 
 __all__ = ["load_covid_ct"]
@@ -114,7 +114,7 @@ def load_covid_ct(
     ...
     ValueError: subset must be 'train', 'val', 'test', several of them or None, got...
     """
-    wanted = _wanted_splits(subset)
+    wanted = wanted_splits(subset)
     folder = existing_folder(root, f"a folder with {LAYOUT}")
     if (folder / "metadata.csv").is_file():
         listed = _read_metadata(folder)
@@ -126,7 +126,12 @@ def load_covid_ct(
             f"found {contents(folder)}."
         )
     images = sorted(image for image in listed if image.split in wanted)
-    groups = _groups(images)
+    groups = patient_groups(
+        [image.patient for image in images],
+        [f"{image.label}/{image.path.name}" for image in images],
+        "Put COVID-CT-MetaInfo and NonCOVID-CT-MetaInfo into root, or fill patient_id "
+        "in metadata.csv.",
+    )
     target = [CLASSES.index(image.label) for image in images]
     return file_bunch(
         [image.path for image in images],
@@ -141,33 +146,6 @@ def load_covid_ct(
             n_other=len(target) - sum(target),
         ),
     )
-
-
-def _wanted_splits(subset: str | Sequence[str] | None) -> tuple[str, ...]:
-    if subset is None:
-        return SPLITS
-    wanted = (subset,) if isinstance(subset, str) else tuple(subset)
-    if not wanted or not set(wanted) <= set(SPLITS):
-        raise ValueError(
-            "subset must be 'train', 'val', 'test', several of them or None, got "
-            f"{subset!r}."
-        )
-    return wanted
-
-
-def _groups(images: Sequence[CovidImage]) -> list[str]:
-    """Name the patients; an image whose patient is not known stands alone."""
-    n_unknown = sum(not image.patient for image in images)
-    if n_unknown:
-        warnings.warn(
-            f"The patients of {n_unknown} of {len(images)} COVID-CT images are not "
-            "known; each is a group of its own, so that a split by groups may divide "
-            "a patient. Put COVID-CT-MetaInfo and NonCOVID-CT-MetaInfo into root, or "
-            "fill patient_id in metadata.csv.",
-            MissingPatientWarning,
-            stacklevel=3,
-        )
-    return [image.patient or f"{image.label}/{image.path.name}" for image in images]
 
 
 def _read_metadata(folder: Path) -> list[CovidImage]:

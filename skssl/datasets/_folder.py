@@ -6,34 +6,26 @@ from pathlib import Path
 
 from sklearn.utils import Bunch
 
-from skssl.datasets._listing import contents, existing_folder, file_bunch
+from skssl.datasets._listing import (
+    IMAGE_ENDINGS,
+    SPLIT_NAMES,
+    contents,
+    existing_folder,
+    file_bunch,
+    image_files,
+    no_images,
+    sub_folders,
+)
 
 __all__ = ["load_image_folder"]
 
-_EXTENSIONS = ("bmp", "dcm", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp")
-_SPLIT_NAMES = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 _LAYOUT = "one sub-folder a class, or train/, val/, test/ with one each"
-
-
-def _sub_folders(folder: Path) -> list[Path]:
-    """Sorted folders, without hidden ones and those that archivers leave."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith((".", "__"))
-    )
 
 
 def _split_folders(root: Path) -> list[tuple[str | None, Path]]:
     """Pair each folder that holds class folders with the split it stands for."""
-    folders = _sub_folders(root)
-    names = [_SPLIT_NAMES.get(folder.name.lower()) for folder in folders]
+    folders = sub_folders(root)
+    names = [SPLIT_NAMES.get(folder.name.lower()) for folder in folders]
     if "train" not in names:
         return [(None, root)]
     if None in names:
@@ -43,19 +35,6 @@ def _split_folders(root: Path) -> list[tuple[str | None, Path]]:
             f"no split. Expected {_LAYOUT}."
         )
     return list(zip(names, folders, strict=True))
-
-
-def _image_files(class_folder: Path, extensions: tuple[str, ...]) -> list[Path]:
-    """List all images below a class folder, or below its ``images`` if it has one."""
-    inner = class_folder / "images"
-    folder = inner if inner.is_dir() else class_folder
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in extensions
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
 
 
 def _groups(
@@ -159,11 +138,11 @@ def load_image_folder(
             f"extensions must be a sequence such as ['.png'], got {extensions!r}."
         )
     endings = tuple(
-        "." + ending.lower().removeprefix(".") for ending in extensions or _EXTENSIONS
+        "." + ending.lower().removeprefix(".") for ending in extensions or IMAGE_ENDINGS
     )
     folder = existing_folder(root, f"a folder with {_LAYOUT}")
     splits = _split_folders(folder)
-    names = sorted({sub.name for _, top in splits for sub in _sub_folders(top)})
+    names = sorted({sub.name for _, top in splits for sub in sub_folders(top)})
     if not names:
         raise FileNotFoundError(
             f"root {str(folder)!r} has no class folders. Expected {_LAYOUT}; found "
@@ -175,17 +154,14 @@ def load_image_folder(
     split: list[str] = []
     for split_name, top in splits:
         for label, name in enumerate(names):
-            files = _image_files(top / name, endings)
+            files = image_files(top / name, endings)
             paths += files
             target += [label] * len(files)
             split += [split_name or ""] * len(files)
     for label, name in enumerate(names):
         if label not in target:
             place = next(top / name for _, top in splits if (top / name).is_dir())
-            raise FileNotFoundError(
-                f"class folder {str(place)!r} has no images. Expected files ending in "
-                f"{', '.join(endings)}; found {contents(place)}."
-            )
+            raise no_images(place, endings)
     return file_bunch(
         paths,
         target,
