@@ -1,0 +1,132 @@
+"""COVID-19 Radiography: chest X-rays of four classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from skssl._names import unknown_name
+from skssl.datasets._listing import file_bunch, folder_with, required_images
+
+__all__ = ["load_covid_radiography"]
+
+_CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+_LAYOUT = (
+    "a folder with COVID/, Lung_Opacity/, Normal/ and Viral Pneumonia/, the images "
+    "in <class>/images/ or in <class>/"
+)
+_DESCR = """\
+COVID-19 Radiography
+--------------------
+
+{n_images} chest X-rays: {counts}. The images of the classes come from different
+sources, so that the classes differ in source as well as in disease. No patients are
+published: groups is None, and a split may divide a patient's images. There is no
+official split either.
+
+Source: https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database.
+License: that of the original authors of the images, who are named there.
+References: Rahman et al., "Exploring the effect of image enhancement techniques on
+COVID-19 detection using chest X-ray images", Computers in Biology and Medicine 132
+(2021), 104319, doi:10.1016/j.compbiomed.2021.104319.
+"""
+
+
+def load_covid_radiography(
+    root: str | Path, *, classes: Sequence[str] | None = None
+) -> Bunch:
+    """List the X-rays of the COVID-19 Radiography database.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder with ``COVID``, ``Lung_Opacity``, ``Normal`` and ``Viral Pneumonia``,
+        or one that holds it as ``COVID-19_Radiography_Dataset``. Images lie in
+        ``<class>/images/``, as in newer releases, or in ``<class>/``; masks stay out.
+    classes : sequence of these four names or None, default=None
+        Which classes to list, in any order. None lists those that are there.
+
+    Returns
+    -------
+    bunch : :class:`~sklearn.utils.Bunch`
+        With these attributes, n being the number of images:
+
+        data : ndarray of shape (n,), object
+            Paths of the files, str, sorted by class and name.
+        target : ndarray of shape (n,), int64
+            Index of the class in ``target_names``.
+        target_names : list of str
+            The classes listed, in the order above.
+        groups : None
+            The set names no patients.
+        split : None
+            The set has no official split.
+        DESCR : str
+            Source, license and reference.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``root`` has another layout, or a class has no images.
+    ValueError
+        If a class is unknown, or ``classes`` is empty.
+    TypeError
+        If ``classes`` is a single str.
+
+    References
+    ----------
+    .. [1] Rahman et al. (2021). "Exploring the effect of image enhancement techniques
+       on COVID-19 detection using chest X-ray images." Computers in Biology and
+       Medicine 132, 104319. https://doi.org/10.1016/j.compbiomed.2021.104319
+
+    Examples
+    --------
+    >>> from skssl.datasets import load_covid_radiography
+    >>> load_covid_radiography("radiography", classes=["COVID", "normal"])
+    Traceback (most recent call last):
+    ...
+    ValueError: classes='normal' is unknown. Did you mean 'Normal'? Known: COVID,...
+    """
+    _check_classes(classes)
+    folder = folder_with(
+        root,
+        _CLASSES,
+        below=("COVID-19_Radiography_Dataset",),
+        need=any,
+        what="COVID-19 Radiography",
+        layout=_LAYOUT,
+    )
+    names = [
+        name
+        for name in _CLASSES
+        if (name in classes if classes else (folder / name).is_dir())
+    ]
+    files = [
+        [path for path in required_images(folder / name) if path.parent.name != "masks"]
+        for name in names
+    ]
+    counts = [
+        f"{len(of_class)} {name}" for of_class, name in zip(files, names, strict=True)
+    ]
+    return file_bunch(
+        [path for of_class in files for path in of_class],
+        [label for label, of_class in enumerate(files) for _ in of_class],
+        target_names=names,
+        groups=None,
+        split=None,
+        descr=_DESCR.format(n_images=sum(map(len, files)), counts=", ".join(counts)),
+    )
+
+
+def _check_classes(classes: Sequence[str] | None) -> None:
+    if classes is None:
+        return
+    if isinstance(classes, str) or not classes:
+        kind = TypeError if isinstance(classes, str) else ValueError
+        raise kind(
+            "classes must be None or a sequence such as ['COVID', 'Normal'], got "
+            f"{classes!r}."
+        )
+    for name in classes:
+        if name not in _CLASSES:
+            raise unknown_name("classes", name, _CLASSES)

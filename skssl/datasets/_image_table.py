@@ -1,0 +1,177 @@
+"""Any set of image files that a table lists."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sklearn.utils import Bunch
+
+from skssl._names import unknown_name
+from skssl.datasets._listing import (
+    SPLIT_NAMES,
+    existing_folder,
+    file_bunch,
+    patient_groups,
+    read_header,
+    read_table,
+    require_files,
+    wanted_splits,
+)
+
+__all__ = ["load_image_table"]
+
+
+def load_image_table(
+    table: str | Path,
+    *,
+    root: str | Path | None = None,
+    filename: str = "filename",
+    label: str | None = "label",
+    group: str | None = None,
+    split: str | None = None,
+    subset: str | Sequence[str] | None = None,
+) -> Bunch:
+    r"""List the images that a comma-separated table names.
+
+    Parameters
+    ----------
+    table : str or Path
+        The table, UTF-8 and separated by commas, with the names of the columns in its
+        first line and one image a row.
+    root : str, Path or None, default=None
+        Folder that the file names are relative to; None takes the table's.
+    filename : str, default="filename"
+        Column of the file names.
+    label : str or None, default="label"
+        Column of the class; an empty field is an unlabelled image. None lists all
+        images as unlabelled.
+    group : str or None, default=None
+        Column that says who an image belongs to, most often the patient.
+    split : str or None, default=None
+        Column of the split: train, val (also valid or validation) or test, in any
+        case.
+    subset : {"train", "val", "test"}, sequence of these or None, default=None
+        Which splits to list; None lists all. Needs ``split``.
+
+    Returns
+    -------
+    bunch : :class:`~sklearn.utils.Bunch`
+        With these attributes, n being the number of images:
+
+        data : ndarray of shape (n,), object
+            Paths of the files, str, in the order of the table.
+        target : ndarray of shape (n,), int64
+            Index of the class in ``target_names``; -1 for unlabelled.
+        target_names : list of str
+            Classes of the whole table as it writes them, sorted: by value if all are
+            numbers. Empty if ``label`` is None.
+        groups : ndarray of shape (n,), str, or None
+            Groups; None if ``group`` is None.
+        split : ndarray of shape (n,), str, or None
+            "train", "val" or "test"; None if ``split`` is None.
+        DESCR : str
+            What was listed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the table, ``root`` or a listed image does not exist.
+    ValueError
+        If a column or ``subset`` is unknown, an image is listed twice, a split cannot
+        be read, or no image is left.
+
+    Warns
+    -----
+    MissingPatientWarning
+        If the group of some images is empty; each is a group of its own.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skssl.datasets import load_image_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = Path(folder) / "scans.csv"
+    ...     _ = table.write_text("file,grade,patient\na.png,10,p1\nb.png,9,p2\n")
+    ...     for name in ("a.png", "b.png"):
+    ...         Image.new("L", (8, 8)).save(Path(folder) / name)
+    ...     scans = load_image_table(
+    ...         table, filename="file", label="grade", group="patient"
+    ...     )
+    >>> scans.target, scans.target_names, scans.groups.tolist()
+    (array([1, 0]), ['9', '10'], ['p1', 'p2'])
+    """
+    wanted = wanted_splits(subset)
+    if subset is not None and split is None:
+        raise ValueError(
+            f"subset={subset!r} needs split, the name of the column of the split."
+        )
+    file = Path(table).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"table {str(file)!r} is not a file.")
+    columns = {"filename": filename, "label": label, "group": group, "split": split}
+    header = read_header(file)
+    for parameter, column in columns.items():
+        if column is not None and column not in header:
+            error = unknown_name(parameter, column, header)
+            raise ValueError(f"{file} has no such column: {error}")
+    rows = read_table(file, [name for name in columns.values() if name is not None])
+    base = file.parent if root is None else existing_folder(root, "the images' folder")
+    paths = [base / row[filename] for row in rows]
+    _refuse_copies(paths, file)
+    splits = _splits([row[split] for row in rows], file) if split else None
+    names = _in_order({row[label] for row in rows} - {""}) if label else []
+    index = {name: place for place, name in enumerate(names)}
+    kept = [k for k in range(len(rows)) if splits is None or splits[k] in wanted]
+    if not kept:
+        raise ValueError(f"subset={subset!r} lists none of the images of {file}.")
+    require_files((paths[k] for k in kept), file)
+    groups = None
+    if group is not None:
+        groups = patient_groups(
+            [rows[k][group] for k in kept],
+            [rows[k][filename] for k in kept],
+            f"Fill the column {group} of {file}.",
+        )
+    return file_bunch(
+        [paths[k] for k in kept],
+        [index.get(rows[k][label], -1) if label else -1 for k in kept],
+        target_names=names,
+        groups=groups,
+        split=None if splits is None else [splits[k] for k in kept],
+        descr=(
+            f"{len(kept)} image files of {file.name}, listed by "
+            "skssl.datasets.load_image_table. Source, license and reference: those of "
+            "the files."
+        ),
+    )
+
+
+def _refuse_copies(paths: Sequence[Path], table: Path) -> None:
+    seen: dict[Path, int] = {}
+    for number, path in enumerate(paths, start=2):
+        first = seen.setdefault(path, number)
+        if first != number:
+            raise ValueError(
+                f"{table}, line {number}: {path} is listed already in line {first}."
+            )
+
+
+def _splits(names: Sequence[str], table: Path) -> list[str]:
+    """Read the names of splits."""
+    splits = [SPLIT_NAMES.get(name.strip().lower()) for name in names]
+    if None in splits:
+        row = splits.index(None)
+        raise ValueError(
+            f"{table}, line {row + 2}: the split must be one of "
+            f"{', '.join(SPLIT_NAMES)}, got {names[row]!r}."
+        )
+    return [name for name in splits if name is not None]
+
+
+def _in_order(labels: set[str]) -> list[str]:
+    """Sort by value if all are numbers, else as text."""
+    try:
+        return sorted(labels, key=lambda text: (float(text), text))
+    except ValueError:
+        return sorted(labels)
