@@ -6,6 +6,7 @@ from pathlib import Path
 import skssl
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # of the benchmarks
 
 project = "skssl"
 author = "The skssl developers"

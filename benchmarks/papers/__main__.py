@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     print(f"{paper.title}. Budget: {setup.budget}", flush=True)
     try:
-        results = Results(path, paper, setup)
+        results = Results.start(path, paper, setup)
     except ValueError as error:
         parser.error(str(error))
     try:

@@ -29,10 +29,19 @@ class Grid(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-def result_grid(
-    table: Table, results: Results, missing: Callable[[Row], str | None]
-) -> Grid:
-    """Return a table with the published figures beside those of the file."""
+Reason = Callable[[Row], str | None]
+
+
+def result_grid(table: Table, results: Results, missing: Reason | None = None) -> Grid:
+    """Return a table with the published figures beside those of the file.
+
+    Parameters
+    ----------
+    table : Table
+    results : Results
+    missing : callable, optional
+        Takes a row; returns why it cannot be run, or None.
+    """
     published = [figure for figure in table.figures if _is_published(table, figure)]
     heads = (
         *table.columns,
@@ -51,7 +60,7 @@ def result_grid(
             minutes = sum(run["seconds"] for run in runs) / len(runs) / 60
             cells += [str(len(runs)), f"{minutes:.1f}"]
         else:
-            reason = missing(row) or "not run"
+            reason = (missing and missing(row)) or "not run"
             cells += [reason, *[""] * (len(table.figures) + 1)]
         rows.append((*row.labels, *cells))
     return Grid(table.title, heads, rows)
@@ -109,9 +118,7 @@ def picked_grid(paper: Paper, results: Results) -> Grid | None:
     return Grid("The same runs, their epoch picked on the test images", heads, rows)
 
 
-def grids(
-    paper: Paper, results: Results, missing: Callable[[Row], str | None]
-) -> list[Grid]:
+def grids(paper: Paper, results: Results, missing: Reason | None = None) -> list[Grid]:
     """Return all tables of a page."""
     found = [result_grid(table, results, missing) for table in paper.tables]
     more = (claim_grid(paper, results), picked_grid(paper, results))

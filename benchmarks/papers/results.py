@@ -1,7 +1,6 @@
 """The file of a paper's runs: what is in it is not run again."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,28 +20,40 @@ class Results:
     Parameters
     ----------
     path : Path
-        Read, if it exists; written as a whole after each run.
-    paper : Paper
-    setup : Setup
-
-    Raises
-    ------
-    ValueError
-        If the file is of another paper, budget or start.
+        Written as a whole after each run.
+    content : dict
+        What it holds.
     """
 
-    def __init__(self, path: Path, paper: Paper, setup: Setup):
+    def __init__(self, path: Path, content: dict[str, Any]):
         self.path = path
+        self.content = content
+
+    @classmethod
+    def read(cls, path: Path) -> "Results":
+        """Read a file."""
+        return cls(path, json.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def start(cls, path: Path, paper: Paper, setup: Setup) -> "Results":
+        """Go on with a file, or begin one.
+
+        Raises
+        ------
+        ValueError
+            If the file is of another paper, budget or start.
+        """
         head = {"paper": paper.name, "settings": setup.describe()}
-        self.content: dict[str, Any] = {**head, "tests": {}, "runs": []}
-        if path.exists():
-            self.content = json.loads(path.read_text(encoding="utf-8"))
-            for name, value in head.items():
-                if self.content[name] != value:
-                    raise ValueError(
-                        f"{path} holds runs of {name} {self.content[name]}, not of "
-                        f"{value}: give another --out."
-                    )
+        if not path.exists():
+            return cls(path, {**head, "tests": {}, "runs": []})
+        results = cls.read(path)
+        for name, value in head.items():
+            if results.content[name] != value:
+                raise ValueError(
+                    f"{path} holds runs of {name} {results.content[name]}, not of "
+                    f"{value}: give another --out."
+                )
+        return results
 
     def has(self, key: str, seed: int) -> bool:
         """Tell whether a run is finished."""
@@ -103,9 +114,3 @@ def _dump(content: dict[str, Any]) -> str:
     rest = {name: value for name, value in content.items() if name != "runs"}
     lines = [f' "{name}": {json.dumps(value)}' for name, value in rest.items()]
     return "{\n" + ",\n".join([*lines, f' "runs": [\n  {runs}\n ]']) + "\n}\n"
-
-
-def read_results(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the content of each results file of a folder, by name."""
-    for path in sorted(folder.glob("*.json")):
-        yield json.loads(path.read_text(encoding="utf-8"))

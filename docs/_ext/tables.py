@@ -25,7 +25,9 @@ from method_pages import (
     optimizer_table,
     write_method_pages,
 )
+from published import paper_tables
 
+from benchmarks.papers.__main__ import PAPERS
 from skssl._pretrain.defaults import (
     default_batch_size,
     default_max_epochs,
@@ -122,6 +124,7 @@ def write_tables(app: Any) -> None:
         "searches": search_tables(results),
         "audits": audit_tables(results),
         "transfers": transfer_tables(results),
+        **{paper: paper_tables(results, paper) for paper in PAPERS},
         "gains": gain_tables(results),
         "comparisons": comparison_tables(results),
         "speeds": speed_tables(results),

@@ -180,10 +180,10 @@ class TestResults:
         made, ran = paper
         rows = choose_rows(made, [], [])
         path = tmp_path / "made.json"
-        run_rows(made, setup, Results(path, made, setup), rows[:1], [0, 1])
+        run_rows(made, setup, Results.start(path, made, setup), rows[:1], [0, 1])
         assert ran == [("a", 0), ("a", 1)]
         ran.clear()
-        run_rows(made, setup, Results(path, made, setup), rows, [0, 1, 2])
+        run_rows(made, setup, Results.start(path, made, setup), rows, [0, 1, 2])
         assert ran == [("b", 0), ("b", 1), ("a", 2), ("b", 2)]
         told = capsys.readouterr().out
         assert "c: left out, no weights to start from" in told
@@ -197,27 +197,31 @@ class TestResults:
                 raise MemoryError("too large")
             return made.run(setup, settings, seed)
 
-        results = Results(tmp_path / "made.json", made, setup)
+        results = Results.start(tmp_path / "made.json", made, setup)
         failing = dataclasses.replace(made, run=fail)
         rows = choose_rows(made, [], [])
         with pytest.raises(MemoryError):
             run_rows(failing, setup, results, rows, [0])
-        again = Results(tmp_path / "made.json", made, setup)
+        again = Results.start(tmp_path / "made.json", made, setup)
         assert [run["key"] for run in again.content["runs"]] == ["backbone=a"]
 
     def test_a_file_of_another_budget_is_refused(self, paper, setup, tmp_path):
         made, _ = paper
         path = tmp_path / "made.json"
         run_rows(
-            made, setup, Results(path, made, setup), choose_rows(made, [], []), [0]
+            made,
+            setup,
+            Results.start(path, made, setup),
+            choose_rows(made, [], []),
+            [0],
         )
         other = dataclasses.replace(setup, init="imagenet")
         with pytest.raises(ValueError, match="give another --out"):
-            Results(path, made, other)
+            Results.start(path, made, other)
 
     def test_the_page(self, paper, setup, tmp_path):
         made, _ = paper
-        results = Results(tmp_path / "made.json", made, setup)
+        results = Results.start(tmp_path / "made.json", made, setup)
         run_rows(made, setup, results, choose_rows(made, [], []), [0, 1])
         page = markdown(made, setup, results)
         assert "Budget: fast (1 % of the epochs, images of at most 24 px)" in page
@@ -231,7 +235,7 @@ class TestResults:
 
     def test_comparisons_are_by_patients(self, paper, setup, tmp_path):
         made, _ = paper
-        results = Results(tmp_path / "made.json", made, setup)
+        results = Results.start(tmp_path / "made.json", made, setup)
         run_rows(made, setup, results, choose_rows(made, [], []), [0, 1])
         a, b = results.of("backbone=a"), results.of("backbone=b")
         test = results.test_of(a)

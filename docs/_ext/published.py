@@ -1,0 +1,23 @@
+"""What the papers say and what was measured, from ``benchmarks/results/papers``."""
+
+from pathlib import Path
+
+from list_tables import list_table
+
+from benchmarks.papers.__main__ import PAPERS
+from benchmarks.papers.page import circumstances, grids
+from benchmarks.papers.results import Results
+
+NOT_MEASURED = "Not measured yet.\n"
+
+
+def paper_tables(results: Path, name: str) -> str:
+    """Return the tables of a paper, for each of its results files."""
+    pieces = []
+    for path in sorted((results / "papers").glob(f"{name}_*.json")):
+        measured = Results.read(path)
+        pieces.append(circumstances(measured))
+        for grid in grids(PAPERS[name], measured):
+            pieces.append(f".. rubric:: {grid.title}")
+            pieces.append(list_table(grid.heads, grid.rows))
+    return "\n\n".join(pieces) or NOT_MEASURED

@@ -1,0 +1,54 @@
+"""The tables of a paper, from a file of results."""
+
+import json
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def published(extension):
+    return extension("published")
+
+
+def test_a_paper_has_its_tables(published, tmp_path, cells):
+    y = np.tile([0, 1], 20)
+    run = {
+        "key": "backbone=densenet169 fraction=1.0",
+        "settings": {"backbone": "densenet169", "fraction": 1.0},
+        "seed": 0,
+        "figures": dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "auc"), 0.7),
+        "picked": dict.fromkeys(("accuracy", "balanced_accuracy", "f1"), 0.8),
+        "scores": np.random.default_rng(0).normal(y - 0.5).tolist(),
+        "test": "test",
+        "seconds": 90,
+        "date": "2020-04-13",
+    }
+    content = {
+        "paper": "ewen2020",
+        "settings": {"budget": "small (20 %)", "init": "none"},
+        "tests": {
+            "test": {"y": y.tolist(), "groups": [f"p{i // 4}" for i in range(40)]}
+        },
+        "runs": [run],
+    }
+    (tmp_path / "papers").mkdir()
+    path = tmp_path / "papers" / "ewen2020_small.json"
+    path.write_text(json.dumps(content))
+    text = published.paper_tables(tmp_path, "ewen2020")
+    assert "Budget: small (20 %)" in text
+    assert "40 test images of 10 patients" in text
+    results, picked = (
+        cells(part.split("\n.. rubric::")[0])
+        for part in text.split(".. list-table::")[1:]
+    )
+    measured = next(row for row in results if row[:2] == ["DenseNet-169", "100%"])
+    assert measured[2:5] == ["0.862", "0.861", "0.870"]
+    assert measured[5].startswith("0.700 [")
+    assert measured[-2:] == ["1", "1.5"]
+    assert sum("not run" in row for row in results) == 9
+    assert picked[1][3:6] == ["0.700", "0.800", "+0.100"]
+
+
+def test_a_paper_without_results_says_so(published, tmp_path):
+    assert published.paper_tables(tmp_path, "he2020") == published.NOT_MEASURED
