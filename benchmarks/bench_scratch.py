@@ -1,0 +1,184 @@
+"""How far random weights get on COVID-CT: procedures chosen on train and val alone.
+
+Each procedure is scored by patient-grouped cross-validation of the training and
+validation slices. ``--test`` then takes the one with the highest mean AUC, fits it to
+all of them with each seed, and scores the official test split once. What the file has
+is not run again.
+
+    python benchmarks/bench_scratch.py --data covid-ct --luna luna
+    python benchmarks/bench_scratch.py --data covid-ct --luna luna --test
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _report import save
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+
+from skssl import FineTuneClassifier, Phase, SelfSupervisedPretrainer
+from skssl.augment import get_recipe
+from skssl.datasets import load_covid_ct, load_luna_slices
+from skssl.metrics import delong_interval
+
+FOLDS = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+STRONG = get_recipe("medical_gray", crop_scale=(0.5, 1.0))
+
+
+def supervised(**changes: Any) -> Callable[[int, Any], FineTuneClassifier]:
+    """Return what makes a classifier from random weights, for a seed."""
+
+    def make(seed: int, external: Any) -> FineTuneClassifier:  # noqa: ARG001
+        return FineTuneClassifier(**_settings(changes), random_state=seed)
+
+    return make
+
+
+def after_simclr(**changes: Any) -> Callable[[int, Any], FineTuneClassifier]:
+    """Return what makes one that first learns from LUNA's and the training images."""
+
+    def make(seed: int, external: Any) -> FineTuneClassifier:
+        settings = _settings(changes)
+        ssl = SelfSupervisedPretrainer(
+            "simclr",
+            backbone=settings.pop("backbone"),
+            weights=FrozenEstimator(external),
+            image_size=settings["image_size"],
+            max_epochs=20,
+            batch_size=32,
+        )
+        return FineTuneClassifier(ssl, **settings, random_state=seed)
+
+    return make
+
+
+def _settings(changes: dict[str, Any]) -> dict[str, Any]:
+    settings = {"backbone": "resnet18", "image_size": 112, "head": "mlp", **changes}
+    epochs = settings.pop("epochs", 30)
+    phase = Phase("all", epochs=epochs, schedule="cosine", warmup=0.05)
+    return {**settings, "phases": [phase]}
+
+
+PROCEDURES: dict[str, Callable[[int, Any], FineTuneClassifier]] = {
+    "resnet18, 112 px": supervised(),
+    "mean of 10 epochs": supervised(selection="average_last_k"),
+    "stronger views": supervised(augmentation=STRONG),
+    "60 epochs, stronger views": supervised(epochs=60, augmentation=STRONG),
+    "aspect ratio kept": supervised(resize="pad"),
+    "smoothed labels": supervised(label_smoothing=0.1, augmentation=STRONG),
+    "160 px, stronger views": supervised(image_size=160, augmentation=STRONG),
+    "densenet121, stronger views": supervised(
+        backbone="densenet121", augmentation=STRONG
+    ),
+    "crnet, stronger views": supervised(backbone="crnet", augmentation=STRONG),
+    "rotation at the same time": supervised(auxiliary="rotation"),
+    "SimCLR on LUNA and train": after_simclr(augmentation=STRONG),
+}
+_NEEDS_LUNA = ("SimCLR on LUNA and train",)
+
+
+def main() -> None:
+    """Cross-validate what is asked for, or test the best."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--luna", type=Path)
+    parser.add_argument(
+        "--procedures", nargs="+", choices=PROCEDURES, default=list(PROCEDURES)
+    )
+    parser.add_argument("--test", action="store_true")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    path = args.json or Path(__file__).parent / "results" / "scratch_covid-ct.json"
+    empty: dict[str, list] = {"cross_validation": [], "test": []}
+    found = json.loads(path.read_text()) if path.exists() else empty
+    found.pop("environment", None)
+    scans = load_covid_ct(args.data)
+    if args.test:
+        test_best(scans, found, args.luna, args.seeds, path)
+    else:
+        cross_validate(scans, found, args.luna, args.procedures, path)
+
+
+def cross_validate(
+    scans: Any, found: dict[str, list], luna: Path | None, names: list[str], path: Path
+) -> None:
+    """Score procedures on folds of the training and validation slices."""
+    X, y, groups = _rows(scans, scans.split != "test")
+    done = {row["procedure"] for row in found["cross_validation"]}
+    for name in names:
+        if name in done or (name in _NEEDS_LUNA and luna is None):
+            continue
+        start = time.perf_counter()
+        external = _external(name, luna, 0)
+        areas = []
+        for fold, held in FOLDS.split(X, y, groups):
+            clf = PROCEDURES[name](0, external).fit(X[fold], y[fold], groups[fold])
+            areas.append(roc_auc_score(y[held], clf.decision_function(X[held])))
+        row = {
+            "procedure": name,
+            "auc": round(float(np.mean(areas)), 4),
+            "sd": round(float(np.std(areas)), 4),
+            "seconds": round(time.perf_counter() - start, 1),
+        }
+        _add(row, found["cross_validation"], path, found)
+
+
+def test_best(
+    scans: Any, found: dict[str, list], luna: Path | None, seeds: list[int], path: Path
+) -> None:
+    """Fit the procedure of the highest mean area, and score the test slices."""
+    best = max(found["cross_validation"], key=lambda row: row["auc"])["procedure"]
+    done = {(row["procedure"], row["seed"]) for row in found["test"]}
+    X, y, groups = _rows(scans, scans.split != "test")
+    X_test, y_test, groups_test = _rows(scans, scans.split == "test")
+    for seed in seeds:
+        if (best, seed) in done:
+            continue
+        clf = PROCEDURES[best](seed, _external(best, luna, seed))
+        odds = clf.fit(X, y, groups=groups).decision_function(X_test)
+        row = {"procedure": best, "seed": seed, **_tested(y_test, odds, groups_test)}
+        _add(row, found["test"], path, found)
+
+
+def _rows(scans: Any, which: np.ndarray) -> tuple[np.ndarray, ...]:
+    return scans.data[which], scans.target[which], scans.groups[which]
+
+
+def _external(name: str, luna: Path | None, seed: int) -> Any:
+    """Return SimCLR after LUNA's slices, where a procedure goes on from it."""
+    if name not in _NEEDS_LUNA:
+        return None
+    slices = load_luna_slices(luna)
+    ssl = SelfSupervisedPretrainer(
+        "simclr", image_size=112, max_epochs=20, batch_size=32, random_state=seed
+    )
+    return ssl.fit(slices.data, groups=slices.groups)
+
+
+def _tested(y: np.ndarray, odds: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+    area = delong_interval(y, odds, groups=groups)
+    figures = {
+        "auc": area.estimate,
+        "auc_low": area.low,
+        "auc_high": area.high,
+        "accuracy": accuracy_score(y, odds > 0),
+    }
+    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def _add(row: dict[str, Any], to: list, path: Path, found: dict[str, list]) -> None:
+    """Add a row, say it, and write the file."""
+    to.append(row)
+    print(" · ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    save(path, found)
+
+
+if __name__ == "__main__":
+    main()
