@@ -1,0 +1,113 @@
+"""The papers on chest X-rays, on made folders in the published layouts."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.papers import gazda2021, li2021
+from benchmarks.papers.running import choose_rows
+from skssl.datasets import make_scan_phantoms
+
+CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Forty images of forty patients."""
+    return make_scan_phantoms(
+        40, images_per_patient=1, image_size=32, random_state=2
+    ).data
+
+
+def save(image, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+
+@pytest.fixture(scope="session")
+def radiography(images, tmp_path_factory):
+    root = tmp_path_factory.mktemp("radiography")
+    for i, image in enumerate(images):
+        name = CLASSES[i % 4]
+        save(image, root / name / "images" / f"{name}-{i}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def xrays(images, tmp_path_factory):
+    """A folder with Cell alone, and CheXpert beside it."""
+    root = tmp_path_factory.mktemp("xrays")
+    for i, image in enumerate(images):
+        split = "test" if i < 12 else "train"
+        name = f"IM-{i:04}-0001.jpeg" if i % 2 else f"person{i}_virus_1.jpeg"
+        folder = "NORMAL" if i % 2 else "PNEUMONIA"
+        save(image, root / "cell" / split / folder / name)
+    chexpert = root / "chexpert"
+    paths = []
+    for i, image in enumerate(images[:10]):
+        path = f"train/patient{i:05}/study1/view1_frontal.jpg"
+        save(image, chexpert / path)
+        paths.append(f"CheXpert-v1.0-small/{path}")
+    table = chexpert / "train.csv"
+    table.write_text("Path\n" + "\n".join(paths) + "\n", encoding="utf-8")
+    (chexpert / "valid.csv").write_text(f"Path\n{paths[0]}\n", encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    "settings", [{"method": "cross"}, {"method": "scratch", "labels": 0.5}]
+)
+def test_a_run_of_li2021(setup, radiography, settings):
+    at_hand = dataclasses.replace(setup, data=radiography)
+    outcome = li2021.PAPER.run(at_hand, {"backbone": "crnet", **settings}, 0)
+    figures = outcome.figures
+    mean = (
+        2 / (1 / figures["sensitivity"] + 1 / figures["specificity"])
+        if (figures["sensitivity"] and figures["specificity"])
+        else 0.0
+    )
+    assert figures["harmonic_mean"] == pytest.approx(mean)  # of one network
+    assert {f"{name}_sd" for name in li2021.PAPER.tables[0].figures} <= set(figures)
+
+
+def test_covid_against_the_rest_by_hand():
+    y = np.array([0, 0, 1, 2, 3])
+    p = np.array(
+        [
+            [0.7, 0.1, 0.1, 0.1],  # COVID, told
+            [0.3, 0.4, 0.2, 0.1],  # COVID, taken for another
+            [0.1, 0.6, 0.2, 0.1],
+            [0.5, 0.2, 0.2, 0.1],  # another, taken for COVID
+            [0.1, 0.1, 0.6, 0.2],  # another, taken for a third
+        ]
+    )
+    figures = li2021._figures(y, p)
+    assert figures["sensitivity"] == pytest.approx(1 / 2)
+    assert figures["specificity"] == pytest.approx(2 / 3)
+    assert figures["harmonic_mean"] == pytest.approx(4 / 7)
+    assert figures["accuracy"] == pytest.approx(2 / 5)
+    assert figures["auc"] == pytest.approx(5 / 6)
+
+
+def test_a_run_of_gazda2021(setup, xrays):
+    at_hand = dataclasses.replace(setup, data=xrays, external=xrays / "chexpert")
+    settings = {"backbone": "crnet", "set": "cell", "fraction": 1.0}
+    outcome = gazda2021.PAPER.run(at_hand, settings, 0)
+    assert outcome.test_name == "cell"
+    assert len(outcome.scores) == len(outcome.test["y"]) == 12
+
+
+def test_sets_that_are_not_there_are_named(setup, xrays):
+    at_hand = dataclasses.replace(setup, data=xrays, external=xrays / "chexpert")
+    missing = {
+        row.settings["set"]: gazda2021.PAPER.missing(at_hand, row)
+        for row in choose_rows(gazda2021.PAPER, [], [])
+    }
+    assert missing.pop("cell") is None
+    for name, reason in missing.items():
+        assert gazda2021._NAMES[name] in reason
+    alone = dataclasses.replace(at_hand, external=None)
+    row = choose_rows(gazda2021.PAPER, [], [])[0]
+    assert gazda2021.PAPER.missing(alone, row) == "no CheXpert (--external)"
