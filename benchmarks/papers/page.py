@@ -138,8 +138,15 @@ def circumstances(results: Results) -> str:
     versions = ", ".join(
         f"{name} {around[name]}" for name in ("skssl", "torch") if name in around
     )
+    sources = "; ".join(
+        f"{backbone}: {told['source']}, {told['n_images']:,} images of "
+        f"{told['image_size']} px, {told['epochs']} epochs, "
+        f"{told['test_accuracy']:.3f} of its test images right"
+        for backbone, told in content.get("sources", {}).items()
+    )
     return (
-        f"Budget: {settings['budget']}. Transfer starts at: {settings['init']}. "
+        f"Budget: {settings['budget']}. Transfer starts at: {settings['init']}"
+        f"{f' ({sources})' if sources else ''}. "
         f"Scored on {'; '.join(tests) or 'test images of each row'}. "
         f"{around.get('device', '')}, {versions}, "
         f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}. Brackets: 95 % by "

@@ -12,6 +12,7 @@ from benchmarks.papers.setup import Setup
 from benchmarks.papers.tables import Outcome, Paper, Row
 
 _DIGITS = 5
+_TOLD = ("source", "n_images", "image_size", "epochs", "test_accuracy")
 
 
 class Results:
@@ -68,8 +69,21 @@ class Results:
         """Return the test images that runs were scored on; empty without scores."""
         return self.content["tests"].get(runs[0].get("test"), {})
 
-    def add(self, row: Row, seed: int, outcome: Outcome, seconds: float) -> None:
-        """Add a run; a kill while it is written leaves the file as it was."""
+    def add(
+        self,
+        row: Row,
+        seed: int,
+        outcome: Outcome,
+        seconds: float,
+        source: dict[str, Any] | None = None,
+    ) -> None:
+        """Add a run; a kill while it is written leaves the file as it was.
+
+        What others have added to the file meanwhile stays in it. ``source`` is what is
+        known of the weights that the run started from.
+        """
+        if self.path.exists():
+            self.content = self.read(self.path).content
         run = {
             "key": row.key,
             "settings": dict(row.settings),
@@ -84,6 +98,9 @@ class Results:
             run["test"] = outcome.test_name
             run["scores"] = np.round(outcome.scores, _DIGITS).tolist()
             self._add_test(outcome)
+        if source is not None:
+            told = {name: source[name] for name in _TOLD}
+            self.content.setdefault("sources", {})[row.settings["backbone"]] = told
         self.content["runs"].append(run)
         self.content["environment"] = environment()
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,10 @@ def run_rows(
         start = time.perf_counter()
         outcome = paper.run(setup, row.settings, seed)
         seconds = time.perf_counter() - start
-        results.add(row, seed, outcome, seconds)
+        source = None
+        if "weights" in row.needs:
+            source = setup.source(row.settings["backbone"])
+        results.add(row, seed, outcome, seconds, source)
         taken.setdefault(row.key, []).append(seconds)
         figures = ", ".join(f"{k} {v:.3f}" for k, v in outcome.figures.items())
         print(f"    {figures}; {seconds:.0f} s", flush=True)

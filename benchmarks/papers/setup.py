@@ -1,5 +1,6 @@
 """What is at hand: data, weights to start from, budget, finished pretrainings."""
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -53,11 +54,19 @@ class Setup:
             return None if weights.is_file() else f"no file {weights.name}"
         return _missing_imagenet(backbone)
 
+    def source(self, backbone: str) -> dict[str, Any] | None:
+        """Return what ``pretrain_source.py`` tells of the weights of a network."""
+        weights = self.weights(backbone)
+        if not isinstance(weights, Path):
+            return None
+        told = weights.with_suffix(".json")
+        return json.loads(told.read_text(encoding="utf-8")) if told.is_file() else None
+
     def describe(self) -> dict[str, str]:
         """Return what a result depends on, for its file."""
         init = self.init
         if init not in ("imagenet", "none"):
-            init = Path(init).name
+            init = "/".join(Path(init).parts[-2:])
         return {"budget": str(self.budget), "init": init}
 
 

@@ -233,6 +233,28 @@ class TestResults:
         honest = np.mean([r["figures"]["accuracy"] for r in results.of("backbone=a")])
         assert a[2:5] == (f"{honest:.3f}", "0.950", f"{0.95 - honest:+.3f}")
 
+    def test_the_page_tells_the_source_of_the_weights(self, paper, setup, tmp_path):
+        made, _ = paper
+        (tmp_path / "c.pth").touch()
+        told = {"source": "CIFAR-10", "n_images": 20_000, "image_size": 64}
+        told |= {"epochs": 4, "test_accuracy": 0.61234, "seconds": 3}
+        (tmp_path / "c.json").write_text(json.dumps(told))
+        given = dataclasses.replace(setup, init=f"{tmp_path}/{{backbone}}.pth")
+        results = Results.start(tmp_path / "made.json", made, given)
+        run_rows(made, given, results, choose_rows(made, [], []), [0])
+        page = markdown(made, given, Results.read(results.path))
+        assert "(c: CIFAR-10, 20,000 images of 64 px, 4 epochs, 0.612 of" in page
+
+    def test_two_processes_add_to_one_file(self, paper, setup, tmp_path):
+        made, _ = paper
+        path = tmp_path / "made.json"
+        rows = choose_rows(made, [], [])
+        first, second = (Results.start(path, made, setup) for _ in range(2))
+        run_rows(made, setup, first, rows[:1], [0])
+        run_rows(made, setup, second, rows[1:], [0])
+        keys = {run["key"] for run in Results.read(path).content["runs"]}
+        assert keys == {"backbone=a", "backbone=b"}
+
     def test_comparisons_are_by_patients(self, paper, setup, tmp_path):
         made, _ = paper
         results = Results.start(tmp_path / "made.json", made, setup)
