@@ -52,9 +52,9 @@ def fit_and_pick(
     """
     X, y, groups = train
     with tempfile.TemporaryDirectory() as folder:
-        watcher = EpochWatcher(Path(folder))
-        clf.set_params(callbacks=[watcher]).fit(X, y, groups=groups)
-        clf.set_params(callbacks=None)
+        watcher, others = EpochWatcher(Path(folder)), clf.callbacks
+        clf.set_params(callbacks=[*(others or []), watcher])
+        clf.fit(X, y, groups=groups).set_params(callbacks=others)
         network = clf.networks_[0]
         kept = {name: value.clone() for name, value in network.state_dict().items()}
         of_epochs = []

@@ -21,6 +21,12 @@ from skssl.nn import build_backbone
 from skssl.recipes import targeted_flip
 from skssl.testing import tiny_cnn
 
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr("benchmarks.papers.figures.N_RESAMPLES", 50)
+
+
 LEARNS_NOTHING = pytest.mark.filterwarnings(
     "ignore::skssl.exceptions.NothingLearnedWarning"
 )
