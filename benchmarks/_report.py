@@ -13,9 +13,9 @@ import torchvision
 import skssl
 
 
-def environment() -> dict[str, str | int]:
+def environment(device: str = "auto") -> dict[str, str | int]:
     """Return versions, the device's name and the date."""
-    cuda = torch.cuda.is_available()
+    cuda = torch.cuda.is_available() and device != "cpu"
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "device": torch.cuda.get_device_name() if cuda else _cpu_name(),
@@ -39,8 +39,15 @@ def save(path: Path | None, results: dict) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"environment": environment(), **results}, indent=2)
-    path.write_text(text + "\n")
+    write_whole(path, text + "\n")
     print(f"written to {path}")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a kill leaves the old one or the new one."""
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def _cpu_name() -> str:

@@ -66,10 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(arguments)
     paper = PAPERS[args.paper]
-    name = f"{paper.name}_{args.budget}"
-    if args.init != "imagenet":
-        name += f"_{Path(args.init.replace('{backbone}', '')).stem.strip('_-')}"
-    path = args.out or RESULTS / f"{name}.json"
+    path = args.out or RESULTS / f"{paper.name}_{args.budget}{_suffix(args.init)}.json"
     setup = Setup(
         data=args.data,
         external=args.external,
@@ -81,24 +78,47 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{paper.title}. Budget: {setup.budget}", flush=True)
     try:
         results = Results.start(path, paper, setup)
+        failed = _run(args, parser, paper, setup, results)
     except ValueError as error:
         parser.error(str(error))
+    if failed:
+        raise SystemExit(f"{len(failed)} runs failed: {'; '.join(failed)}")
+
+
+def _run(
+    args: argparse.Namespace,
+    parser: argparse.ArgumentParser,
+    paper: Paper,
+    setup: Setup,
+    results: Results,
+) -> list[str]:
+    """Run what is asked for, and write the page also after Ctrl-C."""
+    rows = choose_rows(paper, args.tables, args.networks)
+    if not rows:
+        parser.error("no row has these --tables and --networks.")
     try:
-        if not args.page_only:
-            rows = choose_rows(paper, args.tables, args.networks)
-            if not rows:
-                parser.error("no row has these --tables and --networks.")
-            run_rows(paper, setup, results, rows, args.seeds)
+        return (
+            [] if args.page_only else run_rows(paper, setup, results, rows, args.seeds)
+        )
     finally:
-        write_page(paper, setup, results)
+        write_page(paper, results)
 
 
-def write_page(paper: Paper, setup: Setup, results: Results) -> None:
+def _suffix(init: str) -> str:
+    """Return what the start adds to the name of a results file."""
+    if init == "imagenet":
+        return ""
+    path = Path(init)
+    named = path.parent.name if "{backbone}" in path.stem else path.stem
+    return f"_{named or 'weights'}"
+
+
+def write_page(paper: Paper, results: Results) -> None:
     """Write page and picture beside the results file."""
     page, picture = (results.path.with_suffix(end) for end in (".md", ".png"))
     page.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw(paper, results, picture)
-    text = markdown(paper, setup, results, picture.name if drawn else None)
+    text = markdown(paper, results, picture.name if drawn else None)
     page.write_text(text, encoding="utf-8")
     print(f"written to {page}" + (f" and {picture.name}" if drawn else ""))
 

@@ -52,6 +52,6 @@ def missing(root: Path) -> str | None:
     """Return why the set is not at hand, or None."""
     try:
         load_part(root, "train")
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ImportError, ValueError) as error:
         return f"COVID-CT: {error}"
     return None

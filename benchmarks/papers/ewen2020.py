@@ -7,7 +7,8 @@ from benchmarks.papers.watching import fit_and_pick
 from skssl.recipes import targeted_flip
 
 _NAMES = {"inception_v3": "InceptionV3", "densenet169": "DenseNet-169"}
-# Accuracy, AUC (which equals balanced accuracy of the classes told) and F1.
+# Accuracy, AUC and F1. From the 203 test images it follows that their AUC is balanced
+# accuracy of the classes told, and their F1 that of the images **without** COVID-19.
 _PUBLISHED = {
     "inception_v3": {
         0.0: (0.7882, 0.7850, 0.8106),
@@ -24,7 +25,7 @@ _PUBLISHED = {
         1.0: (0.8621, 0.8609, 0.8704),
     },
 }
-_FIGURES = ("accuracy", "balanced_accuracy", "f1")
+_FIGURES = ("accuracy", "balanced_accuracy", "f1_negative")
 
 
 def _settings(backbone: str, fraction: float) -> Settings:
@@ -37,7 +38,7 @@ def _row(backbone: str, fraction: float) -> Row:
         (_NAMES[backbone], f"{fraction:.0%}"),
         _settings(backbone, fraction),
         dict(zip(_FIGURES, published, strict=True)),
-        ("data",),
+        ("data", "start"),
     )
 
 
@@ -52,7 +53,8 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
     ).set_params(device=setup.device, pretrainer__device=setup.device)
     train = covid_ct.load_part(setup.data, "train", "val")
     train = covid_ct.shuffle_patients(train, seed)
-    picked = fit_and_pick(clf, train, covid_ct.load_part(setup.data, "test"))
+    test = covid_ct.load_part(setup.data, "test")
+    picked = fit_and_pick(clf, train, test, scratch=setup.cache)
     outcome = covid_ct.score_on_test(clf, setup.data)
     outcome.picked = picked
     return outcome
@@ -72,7 +74,7 @@ PAPER = Paper(
         Table(
             "Table 2: the share of the images whose flips are told",
             ("CNN base", "Share"),
-            (*_FIGURES, "auc"),
+            (*_FIGURES, "f1", "auc"),
             tuple(_row(b, f) for b, shares in _PUBLISHED.items() for f in shares),
         ),
     ),

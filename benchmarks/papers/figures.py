@@ -5,84 +5,134 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import mannwhitneyu
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    f1_score,
-    precision_score,
-    recall_score,
-    roc_auc_score,
-)
 
-from skssl.metrics import bootstrap_interval, paired_bootstrap, specificity_score
+from skssl.metrics import Comparison, bootstrap_interval, paired_bootstrap
 
 N_RESAMPLES = 1000
 
 
 def binary_figures(y: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """Return the figures of two classes, whose border is a score of 0."""
-    told = (scores > 0).astype(int)
-    return {
-        "accuracy": accuracy_score(y, told),
-        "balanced_accuracy": balanced_accuracy_score(y, told),
-        "precision": precision_score(y, told, zero_division=0.0),
-        "sensitivity": recall_score(y, told),
-        "specificity": specificity_score(y, told),
-        "f1": f1_score(y, told),
-        "auc": roc_auc_score(y, scores),
-    }
+    return {name: metric(y, scores[:, None]) for name, metric in METRICS.items()}
+
+
+class Counts(NamedTuple):
+    """How many images are told right and wrong, by column of scores."""
+
+    tp: np.ndarray
+    fn: np.ndarray
+    fp: np.ndarray
+    tn: np.ndarray
+
+    @classmethod
+    def of(cls, y: np.ndarray, scores: np.ndarray) -> "Counts":
+        """Count the signs of scores (n, k) of labels (n,)."""
+        ill, told = (y == 1)[:, None], scores > 0
+        pairs = ((ill, told), (ill, ~told), (~ill, told), (~ill, ~told))
+        return cls(*(np.sum(a & b, axis=0) for a, b in pairs))
 
 
 def _accuracy(y: np.ndarray, scores: np.ndarray) -> float:
-    return float(np.mean((scores > 0) == (y[:, None] == 1)))
+    n = Counts.of(y, scores)
+    return _mean((n.tp + n.tn) / len(y))
+
+
+def _balanced_accuracy(y: np.ndarray, scores: np.ndarray) -> float:
+    return (_sensitivity(y, scores) + _specificity(y, scores)) / 2
+
+
+def _sensitivity(y: np.ndarray, scores: np.ndarray) -> float:
+    n = Counts.of(y, scores)
+    return _mean(n.tp / (n.tp + n.fn))
+
+
+def _specificity(y: np.ndarray, scores: np.ndarray) -> float:
+    n = Counts.of(y, scores)
+    return _mean(n.tn / (n.tn + n.fp))
+
+
+def _f1(y: np.ndarray, scores: np.ndarray) -> float:
+    n = Counts.of(y, scores)
+    return _mean(2 * n.tp / (2 * n.tp + n.fp + n.fn))
+
+
+def _f1_negative(y: np.ndarray, scores: np.ndarray) -> float:
+    n = Counts.of(y, scores)
+    return _mean(2 * n.tn / (2 * n.tn + n.fn + n.fp))
 
 
 def _auc(y: np.ndarray, scores: np.ndarray) -> float:
     """Return the mean AUC over the columns: U / (n₁ n₀), of all of them at once."""
     ill, well = scores[y == 1], scores[y == 0]
     u = mannwhitneyu(ill, well, axis=0, method="asymptotic").statistic
-    return float(np.mean(u) / (len(ill) * len(well)))
+    return _mean(u / (len(ill) * len(well)))
 
 
-#: Figures of which intervals are drawn: of scores (n, n_seeds), their mean over seeds.
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values))
+
+
+#: Figures of scores (n, k), of k runs: their mean over the runs.
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "sensitivity": _sensitivity,
+    "specificity": _specificity,
+    "f1": _f1,
+    "f1_negative": _f1_negative,
     "auc": _auc,
 }
 
 
 class Mean(NamedTuple):
-    """A mean over seeds, with its 95 % interval by patients where there are scores."""
+    """A mean over runs, with its 95 % interval by patients where there are scores."""
 
     value: float
-    spread: float  # over seeds
+    spread: float | None = None
     low: float | None = None
     high: float | None = None
 
     def __str__(self) -> str:
-        if self.low is None:
-            return f"{self.value:.3f} ± {self.spread:.3f}"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        if self.low is not None:
+            return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        spread = "" if self.spread is None else f" ± {self.spread:.3f}"
+        return f"{self.value:.3f}{spread}"
 
 
 def summarize(runs: list[dict[str, Any]], test: dict[str, Any], figure: str) -> Mean:
     """Return the mean of a figure over the runs of a row.
 
-    The interval is that of the mean of these very networks on other patients.
+    The interval is that of the mean of these very networks on other patients. Without
+    scores the spread is over the last epochs where a run tells it (``figure_sd``), and
+    else over the runs, if there are several.
     """
     values = [run["figures"][figure] for run in runs]
-    mean = Mean(float(np.mean(values)), float(np.std(values)))
-    if figure not in METRICS or any("scores" not in run for run in runs):
-        return mean
-    interval = bootstrap_interval(
-        np.asarray(test["y"]),
-        _columns(runs),
-        metric=METRICS[figure],
+    mean = Mean(float(np.mean(values)))
+    if figure in METRICS and all("scores" in run for run in runs):
+        interval = _interval(_columns(runs), test, METRICS[figure])
+        return mean._replace(**interval)
+    spreads = [run["figures"].get(f"{figure}_sd") for run in runs]
+    if None not in spreads:
+        return mean._replace(spread=float(np.mean(spreads)))
+    return mean._replace(spread=float(np.std(values, ddof=1))) if runs[1:] else mean
+
+
+def _interval(
+    scores: np.ndarray, test: dict[str, Any], metric: Callable
+) -> dict[str, float]:
+    """Return the bounds, or nothing where all draws are alike."""
+    y = np.asarray(test["y"])
+    if metric(y, scores) == 1:
+        return {}
+    found = bootstrap_interval(
+        y,
+        scores,
+        metric=metric,
         groups=test["groups"],
         n_resamples=N_RESAMPLES,
         random_state=0,
     )
-    return mean._replace(low=interval.low, high=interval.high)
+    return {"low": found.low, "high": found.high}
 
 
 def compare(
@@ -90,17 +140,31 @@ def compare(
     worse: list[dict[str, Any]],
     test: dict[str, Any],
     figure: str,
-) -> Any:
-    """Return by how much one row is above another, on the same patients."""
-    return paired_bootstrap(
+) -> tuple[Comparison, int] | None:
+    """Return by how much one row is above another on the same patients.
+
+    Returns
+    -------
+    comparison, n_seeds
+        Of the mean over the seeds that both have, whose number is the second; None if
+        there is no such seed.
+    """
+    shared = {run["seed"] for run in better} & {run["seed"] for run in worse}
+    if not shared:
+        return None
+    pair = (
+        _columns([run for run in runs if run["seed"] in shared])
+        for runs in (better, worse)
+    )
+    comparison = paired_bootstrap(
         np.asarray(test["y"]),
-        _columns(better),
-        _columns(worse),
+        *pair,
         metric=METRICS[figure],
         groups=test["groups"],
         n_resamples=N_RESAMPLES,
         random_state=0,
     )
+    return comparison, len(shared)
 
 
 def _columns(runs: list[dict[str, Any]]) -> np.ndarray:

@@ -146,7 +146,7 @@ def _find(setup: Setup, need: str) -> str | None:
         return "no slices of LUNA (--external)"
     try:
         _luna(setup.external)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ImportError, ValueError) as error:
         return f"LUNA: {error}"
     return None
 

@@ -1,24 +1,28 @@
 """The results page: published and measured side by side, and what holds."""
 
-from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from benchmarks.papers.figures import compare, summarize
 from benchmarks.papers.results import Results
-from benchmarks.papers.setup import Setup
-from benchmarks.papers.tables import Claim, Paper, Row, Table, run_key
+from benchmarks.papers.tables import Claim, Paper, Table, run_key
 from skssl.metrics import Interval
 
 _HEADS = {
     "accuracy": "Acc",
     "balanced_accuracy": "Bal. acc",
     "f1": "F1",
+    "f1_negative": "F1 (neg.)",
     "auc": "AUC",
     "sensitivity": "Sen",
     "specificity": "Spe",
     "harmonic_mean": "HM",
 }
+_HOW_TO_READ = (
+    "Brackets: 95 % by patients, of the mean over the seeds of these networks; ±: "
+    "standard deviation over seeds, or over the last epochs where the paper has it so. "
+    "A pretraining that rows share counts in the minutes of the first."
+)
 
 
 class Grid(NamedTuple):
@@ -29,20 +33,20 @@ class Grid(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-Reason = Callable[[Row], str | None]
+def grids(paper: Paper, results: Results) -> list[Grid]:
+    """Return all tables of a page."""
+    found = [result_grid(table, results) for table in paper.tables]
+    more = (claim_grid(paper, results), picked_grid(paper, results))
+    return [*found, *(grid for grid in more if grid is not None)]
 
 
-def result_grid(table: Table, results: Results, missing: Reason | None = None) -> Grid:
-    """Return a table with the published figures beside those of the file.
-
-    Parameters
-    ----------
-    table : Table
-    results : Results
-    missing : callable, optional
-        Takes a row; returns why it cannot be run, or None.
-    """
-    published = [figure for figure in table.figures if _is_published(table, figure)]
+def result_grid(table: Table, results: Results) -> Grid:
+    """Return a table with the published figures beside those of the file."""
+    published = [
+        figure
+        for figure in table.figures
+        if any(figure in row.published for row in table.rows)
+    ]
     heads = (
         *table.columns,
         *(f"{_HEADS[figure]}, published" for figure in published),
@@ -60,7 +64,7 @@ def result_grid(table: Table, results: Results, missing: Reason | None = None) -
             minutes = sum(run["seconds"] for run in runs) / len(runs) / 60
             cells += [str(len(runs)), f"{minutes:.1f}"]
         else:
-            reason = (missing and missing(row)) or "not run"
+            reason = results.content["missing"].get(row.key, "not run")
             cells += [reason, *[""] * (len(table.figures) + 1)]
         rows.append((*row.labels, *cells))
     return Grid(table.title, heads, rows)
@@ -75,18 +79,24 @@ def claim_grid(paper: Paper, results: Results) -> Grid | None:
         if not better or not worse:
             continue
         found = compare(better, worse, results.test_of(better), claim.figure)
-        of_paper = _difference(claim, published)
+        if found is None:
+            continue
+        comparison, n_seeds = found
         rows.append(
             (
                 claim.text,
                 _HEADS[claim.figure],
-                of_paper,
-                str(found.difference),
-                f"{found.pvalue:.2g}",
-                _verdict(found.difference),
+                _difference(claim, published),
+                _signed(comparison.difference),
+                f"{comparison.pvalue:.2g}",
+                str(n_seeds),
+                _verdict(comparison.difference),
             )
         )
-    heads = ("Claim", "Figure", "Published", "Here, paired [95 %]", "p", "Verdict")
+    heads = (
+        *("Claim", "Figure", "Published", "Here, paired [95 %]", "p", "Seeds"),
+        "Verdict",
+    )
     return Grid("What holds", heads, rows) if rows else None
 
 
@@ -96,14 +106,10 @@ def picked_grid(paper: Paper, results: Results) -> Grid | None:
     for table in paper.tables:
         for row in table.rows:
             runs = [run for run in results.of(row.key) if "picked" in run]
-            if not runs:
-                continue
-            cells = [_number(row.published.get("accuracy"))]
-            for figure in ("accuracy", "balanced_accuracy", "f1"):
-                honest = fmean(run["figures"][figure] for run in runs)
-                picked = fmean(run["picked"][figure] for run in runs)
-                cells += [f"{honest:.3f}", f"{picked:.3f}", f"{picked - honest:+.3f}"]
-            rows.append((*row.labels, *cells))
+            if runs:
+                published = _number(row.published.get("accuracy"))
+                cells = _picked_cells(runs, results.test_of(runs))
+                rows.append((*row.labels, published, *cells))
     if not rows:
         return None
     heads = (
@@ -111,61 +117,56 @@ def picked_grid(paper: Paper, results: Results) -> Grid | None:
         "Acc, published",
         *(
             f"{_HEADS[figure]}{kind}"
-            for figure in ("accuracy", "balanced_accuracy", "f1")
-            for kind in (", honest", ", picked on test", ", optimism")
+            for figure in ("accuracy", "balanced_accuracy", "auc")
+            for kind in (", honest", ", picked on test", ", optimism [95 %]")
         ),
     )
     return Grid("The same runs, their epoch picked on the test images", heads, rows)
 
 
-def grids(paper: Paper, results: Results, missing: Reason | None = None) -> list[Grid]:
-    """Return all tables of a page."""
-    found = [result_grid(table, results, missing) for table in paper.tables]
-    more = (claim_grid(paper, results), picked_grid(paper, results))
-    return [*found, *(grid for grid in more if grid is not None)]
+def _picked_cells(runs: list[dict[str, Any]], test: dict[str, Any]) -> list[str]:
+    picked = [{**run["picked"], "seed": run["seed"]} for run in runs]
+    cells = []
+    for figure in ("accuracy", "balanced_accuracy", "auc"):
+        honest, best = (summarize(of, test, figure).value for of in (runs, picked))
+        found = compare(picked, runs, test, figure)
+        optimism = "" if found is None else _signed(found[0].difference)
+        cells += [f"{honest:.3f}", f"{best:.3f}", optimism]
+    return cells
 
 
-def circumstances(results: Results) -> str:
-    """Return budget, start, data, device, versions and date in one paragraph."""
+def circumstances(paper: Paper, results: Results) -> str:
+    """Return budget, start, data, devices, versions and dates in one paragraph."""
     content = results.content
-    settings, around = content["settings"], content.get("environment", {})
-    tests = [
-        f"{len(test['y'])} test images"
-        + (f" of {len(set(test['groups']))} patients" if test["groups"] else "")
-        for test in content["tests"].values()
-    ]
+    parts = [f"Budget: {content['settings']['budget']}."]
+    if any({"weights", "start"} & set(r.needs) for t in paper.tables for r in t.rows):
+        parts.append(_start(content))
+    tests = [_test_images(name, test) for name, test in content["tests"].items()]
+    if tests:
+        parts.append(f"Scored on {'; '.join(tests)}.")
+    around = [run["environment"] for run in content["runs"]]
+    devices = dict.fromkeys(
+        f"{one['device']} (skssl {one['skssl']}, torch {one['torch']})"
+        for one in around
+    )
     dates = sorted({run["date"] for run in content["runs"]}) or ["no run yet"]
-    versions = ", ".join(
-        f"{name} {around[name]}" for name in ("skssl", "torch") if name in around
-    )
-    sources = "; ".join(
-        f"{backbone}: {told['source']}, {told['n_images']:,} images of "
-        f"{told['image_size']} px, {told['epochs']} epochs, "
-        f"{told['test_accuracy']:.3f} of its test images right"
-        for backbone, told in content.get("sources", {}).items()
-    )
-    return (
-        f"Budget: {settings['budget']}. Transfer starts at: {settings['init']}"
-        f"{f' ({sources})' if sources else ''}. "
-        f"Scored on {'; '.join(tests) or 'test images of each row'}. "
-        f"{around.get('device', '')}, {versions}, "
-        f"{' to '.join(dict.fromkeys([dates[0], dates[-1]]))}. Brackets: 95 % by "
-        "patients, of the mean over seeds; ±: standard deviation over seeds."
-    )
+    parts += [
+        f"{'; '.join(devices)}, {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.",
+        _HOW_TO_READ,
+    ]
+    return " ".join(parts)
 
 
-def markdown(
-    paper: Paper, setup: Setup, results: Results, picture: str | None = None
-) -> str:
+def markdown(paper: Paper, results: Results, picture: str | None = None) -> str:
     """Return the results page."""
     parts = [
         f"# {paper.title}",
         f"https://doi.org/{paper.doi}",
-        circumstances(results),
+        circumstances(paper, results),
     ]
     if picture is not None:
         parts.append(f"![Published and measured]({picture})")
-    for grid in grids(paper, results, lambda row: paper.missing(setup, row)):
+    for grid in grids(paper, results):
         parts += [f"## {grid.title}", _markdown_table(grid.heads, grid.rows)]
     return "\n\n".join(parts) + "\n"
 
@@ -175,12 +176,30 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _is_published(table: Table, figure: str) -> bool:
-    return any(figure in row.published for row in table.rows)
+def _start(content: dict[str, Any]) -> str:
+    """Return where transfer starts, and what is known of these weights."""
+    sources = "; ".join(
+        f"{backbone}: {told['source']}, {told['n_images']:,} images of "
+        f"{told['image_size']} px, {told['epochs']} epochs, "
+        f"{told['test_accuracy']:.3f} of its test images right"
+        for backbone, told in content["sources"].items()
+    )
+    init = content["settings"]["init"]
+    return f"Transfer starts at: {init}{f' ({sources})' if sources else ''}."
+
+
+def _test_images(name: str, test: dict[str, Any]) -> str:
+    n, n_patients = len(test["y"]), len(set(test["groups"] or ()))
+    of_patients = f" of {n_patients} patients" if 0 < n_patients < n else ""
+    return f"{n} images{of_patients} ({name})"
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
+
+
+def _signed(interval: Interval) -> str:
+    return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
 def _difference(claim: Claim, published: Mapping[str, Mapping[str, float]]) -> str:

@@ -55,11 +55,9 @@ def _panel(
     for place, row in enumerate(rows):
         runs = results.of(row.key)
         mean = summarize(runs, results.test_of(runs), figure)
-        low, high = (
-            (mean.value - mean.spread, mean.value + mean.spread)
-            if mean.low is None
-            else (mean.low, mean.high)
-        )
+        spread = mean.spread or 0.0
+        low = mean.value - spread if mean.low is None else mean.low
+        high = mean.value + spread if mean.high is None else mean.high
         ax.plot([low, high], [place, place], color="C0", linewidth=2)
         for run in runs:
             ax.plot(run["figures"][figure], place, "|", color="C0", markersize=9)

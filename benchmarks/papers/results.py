@@ -6,24 +6,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
-from benchmarks._report import environment
+from benchmarks._report import environment, write_whole
 from benchmarks.papers.setup import Setup
 from benchmarks.papers.tables import Outcome, Paper, Row
 
 _DIGITS = 5
-_TOLD = ("source", "n_images", "image_size", "epochs", "test_accuracy")
 
 
 class Results:
-    """The finished runs of a paper in one JSON file.
+    """The finished runs of a paper in one JSON file, which processes may share.
 
     Parameters
     ----------
     path : Path
         Written as a whole after each run.
     content : dict
-        What it holds.
+        What it holds: ``paper``, ``settings``, ``tests`` (the test images that scores
+        belong to, by name), ``sources`` (of weights, by network), ``missing`` (why a
+        row was not run, by key) and ``runs``.
     """
 
     def __init__(self, path: Path, content: dict[str, Any]):
@@ -46,7 +48,8 @@ class Results:
         """
         head = {"paper": paper.name, "settings": setup.describe()}
         if not path.exists():
-            return cls(path, {**head, "tests": {}, "runs": []})
+            empty = {"tests": {}, "sources": {}, "missing": {}, "runs": []}
+            return cls(path, {**head, **empty})
         results = cls.read(path)
         for name, value in head.items():
             if results.content[name] != value:
@@ -69,21 +72,33 @@ class Results:
         """Return the test images that runs were scored on; empty without scores."""
         return self.content["tests"].get(runs[0].get("test"), {})
 
+    def check_inputs(self, row: Row, inputs: dict[str, str]) -> None:
+        """Refuse to go on with a row of other images or weights.
+
+        Raises
+        ------
+        ValueError
+            If a finished run of the row had other inputs.
+        """
+        for run in self.of(row.key):
+            changed = [k for k, v in run["inputs"].items() if inputs.get(k) != v]
+            if changed:
+                raise ValueError(
+                    f"{self.path} holds {row.key!r} with seed {run['seed']} of other "
+                    f"files ({', '.join(changed)}): give another --out."
+                )
+
     def add(
         self,
         row: Row,
         seed: int,
         outcome: Outcome,
+        *,
         seconds: float,
-        source: dict[str, Any] | None = None,
+        setup: Setup,
     ) -> None:
-        """Add a run; a kill while it is written leaves the file as it was.
-
-        What others have added to the file meanwhile stays in it. ``source`` is what is
-        known of the weights that the run started from.
-        """
-        if self.path.exists():
-            self.content = self.read(self.path).content
+        """Add a run; a kill while it is written leaves the file as it was."""
+        backbone = row.settings["backbone"]
         run = {
             "key": row.key,
             "settings": dict(row.settings),
@@ -91,22 +106,44 @@ class Results:
             "figures": _rounded(outcome.figures),
             "seconds": round(seconds, 1),
             "date": datetime.now(UTC).date().isoformat(),
+            "inputs": setup.inputs(backbone),
+            "environment": environment(setup.device),
         }
-        if outcome.picked is not None:
-            run["picked"] = _rounded(outcome.picked)
         if outcome.scores is not None:
             run["test"] = outcome.test_name
             run["scores"] = np.round(outcome.scores, _DIGITS).tolist()
-            self._add_test(outcome)
-        if source is not None:
-            told = {name: source[name] for name in _TOLD}
-            self.content.setdefault("sources", {})[row.settings["backbone"]] = told
-        self.content["runs"].append(run)
-        self.content["environment"] = environment()
+        if outcome.picked is not None:
+            run["picked"] = {
+                **outcome.picked,
+                "figures": _rounded(outcome.picked["figures"]),
+                "scores": np.round(outcome.picked["scores"], _DIGITS).tolist(),
+            }
+
+        def change(content: dict[str, Any]) -> None:
+            if self.has(row.key, seed):  # another process was faster
+                return
+            if outcome.test is not None:
+                self._add_test(outcome)
+            source = setup.source(backbone) if "weights" in row.needs else None
+            if source is not None:
+                content["sources"][backbone] = source
+            content["missing"].pop(row.key, None)
+            content["runs"].append(run)
+
+        self._change(change)
+
+    def note_missing(self, reasons: dict[str, str]) -> None:
+        """Note why rows cannot be run, for the page."""
+        self._change(lambda content: content["missing"].update(reasons))
+
+    def _change(self, change: Any) -> None:
+        """Change what the file holds by now, and write it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(_dump(self.content), encoding="utf-8")
-        part.replace(self.path)
+        with FileLock(self.path.with_suffix(".lock")):
+            if self.path.exists():
+                self.content = self.read(self.path).content
+            change(self.content)
+            write_whole(self.path, _dump(self.content))
 
     def _add_test(self, outcome: Outcome) -> None:
         test = {
@@ -116,8 +153,7 @@ class Results:
         known = self.content["tests"].setdefault(outcome.test_name, test)
         if known != test:
             raise ValueError(
-                f"{self.path} holds runs on other test images: is --data another set? "
-                "Give another --out."
+                f"{self.path} holds runs on other test images: give another --out."
             )
 
 

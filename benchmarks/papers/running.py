@@ -1,6 +1,7 @@
 """Run what is asked for and not in the file yet, and tell how long it will take."""
 
 import time
+import traceback
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -25,39 +26,68 @@ def choose_rows(
 
 def run_rows(
     paper: Paper, setup: Setup, results: Results, rows: list[Row], seeds: Sequence[int]
-) -> None:
+) -> list[str]:
     """Run all rows with a seed, then with the next, and save each.
+
+    Returns
+    -------
+    list of str
+        The runs that failed; the others are run all the same.
 
     Raises
     ------
-    Exception
-        What a run raises, after the others of the file were saved.
+    ValueError
+        If a row of the file had other images or weights.
     """
-    left = []
-    for row in rows:
-        reason = paper.missing(setup, row)
-        if reason is not None:
-            print(f"{' · '.join(row.labels)}: left out, {reason}", flush=True)
-            continue
-        left += [(seed, row) for seed in seeds if not results.has(row.key, seed)]
-    left.sort(key=lambda job: job[0])
-    taken: dict[str, list[float]] = {}
-    for done, (seed, row) in enumerate(left):
-        print(
-            f"[{done + 1}/{len(left)}] {' · '.join(row.labels)}, seed {seed}"
-            f"{_time_left(left[done:], taken)}",
-            flush=True,
-        )
+    ready = _ready(paper, setup, results, rows)
+    jobs = [
+        (seed, row) for seed in seeds for row in ready if not results.has(row.key, seed)
+    ]
+    taken = _times(results)
+    failed = []
+    for place, (seed, row) in enumerate(jobs):
+        name = f"{' · '.join(row.labels)}, seed {seed}"
+        left = _time_left(jobs[place:], taken)
+        print(f"[{place + 1}/{len(jobs)}] {name}{left}", flush=True)
         start = time.perf_counter()
-        outcome = paper.run(setup, row.settings, seed)
+        try:
+            outcome = paper.run(setup, row.settings, seed)
+        except Exception as error:
+            traceback.print_exc()
+            failed.append(name)
+            results.note_missing({row.key: f"failed ({type(error).__name__})"})
+            continue
         seconds = time.perf_counter() - start
-        source = None
-        if "weights" in row.needs:
-            source = setup.source(row.settings["backbone"])
-        results.add(row, seed, outcome, seconds, source)
+        results.add(row, seed, outcome, seconds=seconds, setup=setup)
         taken.setdefault(row.key, []).append(seconds)
         figures = ", ".join(f"{k} {v:.3f}" for k, v in outcome.figures.items())
         print(f"    {figures}; {seconds:.0f} s", flush=True)
+    return failed
+
+
+def _ready(paper: Paper, setup: Setup, results: Results, rows: list[Row]) -> list[Row]:
+    """Return the rows whose data and weights are at hand, and note why others' are not.
+
+    The inputs of finished runs are compared before anything is run.
+    """
+    reasons = {row.key: paper.missing(setup, row) for row in rows}
+    missing = {key: reason for key, reason in reasons.items() if reason is not None}
+    for row in rows:
+        if row.key in missing:
+            print(f"{' · '.join(row.labels)}: left out, {missing[row.key]}", flush=True)
+        else:
+            results.check_inputs(row, setup.inputs(row.settings["backbone"]))
+    if missing:
+        results.note_missing(missing)
+    return [row for row in rows if row.key not in missing]
+
+
+def _times(results: Results) -> dict[str, list[float]]:
+    """Return how long the runs of the file took, s, by key."""
+    taken: dict[str, list[float]] = {}
+    for run in results.content["runs"]:
+        taken.setdefault(run["key"], []).append(run["seconds"])
+    return taken
 
 
 def _time_left(jobs: list[tuple[int, Row]], taken: dict[str, list[float]]) -> str:

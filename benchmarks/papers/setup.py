@@ -1,5 +1,6 @@
 """What is at hand: data, weights to start from, budget, finished pretrainings."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,9 +9,13 @@ from typing import Any
 
 from torchvision import models
 
+from skssl.data import digest_file
 from skssl.recipes import Budget
 
 __all__ = ["Setup"]
+
+IMAGENET = "IMAGENET1K_V1"  # what the recipes take for "imagenet"
+_TOLD = ("source", "n_images", "image_size", "epochs", "test_accuracy")
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,10 @@ class Setup:
         return Path(self.init.format(backbone=backbone))
 
     def missing_weights(self, backbone: str) -> str | None:
-        """Return why a network has no weights to start from, or None."""
+        """Return why a network has no weights to start from, or None.
+
+        Those of torchvision are downloaded if they are not there.
+        """
         weights = self.weights(backbone)
         if weights is None:
             return "no weights to start from (--init none)"
@@ -57,17 +65,37 @@ class Setup:
     def source(self, backbone: str) -> dict[str, Any] | None:
         """Return what ``pretrain_source.py`` tells of the weights of a network."""
         weights = self.weights(backbone)
-        if not isinstance(weights, Path):
+        if not isinstance(weights, Path) or not weights.with_suffix(".json").is_file():
             return None
-        told = weights.with_suffix(".json")
-        return json.loads(told.read_text(encoding="utf-8")) if told.is_file() else None
+        told = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+        return {name: told[name] for name in _TOLD} if set(_TOLD) <= set(told) else None
+
+    def inputs(self, backbone: str) -> dict[str, str]:
+        """Return digests of the folders and of the weights that a run may read."""
+        folders = {"data": self.data, "external": self.external}
+        digests = {k: digest_folder(v) for k, v in folders.items() if v is not None}
+        weights = self.weights(backbone)
+        if isinstance(weights, Path) and weights.is_file():
+            digests["weights"] = digest_file(weights).hex()[:16]
+        return digests
 
     def describe(self) -> dict[str, str]:
-        """Return what a result depends on, for its file."""
+        """Return what all runs of a results file share."""
         init = self.init
         if init not in ("imagenet", "none"):
             init = "/".join(Path(init).parts[-2:])
         return {"budget": str(self.budget), "init": init}
+
+
+@lru_cache
+def digest_folder(root: Path) -> str:
+    """Return a digest of the names and the sizes of a folder's files."""
+    files = sorted(
+        (path.relative_to(root).as_posix(), path.stat().st_size)
+        for path in root.rglob("*")
+        if path.is_file()
+    )
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
 
 @lru_cache
@@ -76,7 +104,7 @@ def _missing_imagenet(backbone: str) -> str | None:
     if backbone not in models.list_models(module=models):
         return f"torchvision has no ImageNet weights of {backbone}"
     try:
-        models.get_model_weights(backbone)["DEFAULT"].get_state_dict()
+        models.get_model_weights(backbone)[IMAGENET].get_state_dict()
     except OSError as error:  # URLError is one
         return f"ImageNet weights could not be downloaded ({type(error).__name__})"
     return None

@@ -35,7 +35,8 @@ class Row:
     published : mapping of str to float
         What the paper gives, by figure.
     needs : tuple of str
-        What must be at hand: "weights", "external", or the name of a data set.
+        What must be at hand: "weights" (which ``--init none`` does not give), "start"
+        (which it does), "external", or the name of a data set.
     """
 
     labels: tuple[str, ...]
@@ -83,14 +84,15 @@ class Outcome:
     test_name : str
         Of these images; runs of one name are compared with one another.
     picked : dict, optional
-        The figures of the epoch that is the best on the test images.
+        Of the epoch that is the best on the test images: its number ``epoch``, its
+        ``figures`` and its ``scores``.
     """
 
     figures: dict[str, float]
     scores: np.ndarray | None = None
     test: dict[str, np.ndarray | None] | None = None
     test_name: str = "test"
-    picked: dict[str, float] | None = None
+    picked: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,11 @@ class Paper:
     def missing(self, setup: Setup, row: Row) -> str | None:
         """Return why a row cannot be run, or None."""
         for need in row.needs:
+            if need == "start" and setup.init == "none":
+                continue
             reason = (
                 setup.missing_weights(row.settings["backbone"])
-                if need == "weights"
+                if need in ("weights", "start")
                 else self.find(setup, need)
             )
             if reason is not None:

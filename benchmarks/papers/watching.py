@@ -32,9 +32,13 @@ class EpochWatcher(Callback):
 
 
 def fit_and_pick(
-    clf: Any, train: tuple[Any, Any, Any], test: tuple[Any, Any, Any]
-) -> dict[str, float]:
-    """Fit a classifier; return the figures of its best epoch **on the test images**.
+    clf: Any,
+    train: tuple[Any, Any, Any],
+    test: tuple[Any, Any, Any],
+    *,
+    scratch: Path | None = None,
+) -> dict[str, Any]:
+    """Fit a classifier; return its best epoch **on the test images**.
 
     The classifier is left as its own rule has it, which never sees these images.
 
@@ -43,24 +47,29 @@ def fit_and_pick(
     clf : FineTuneClassifier
         Fitted in place.
     train, test : (X, y, groups)
+    scratch : Path, optional
+        Folder for the weights of all epochs, which are removed at the end.
 
     Returns
     -------
-    dict of str to float
-        Those of the epoch with the highest test accuracy, the first of several, with
-        its number as ``epoch``.
+    dict
+        Of the epoch with the highest test accuracy, the first of several: its number
+        ``epoch``, its ``figures`` and its ``scores``.
     """
     X, y, groups = train
-    with tempfile.TemporaryDirectory() as folder:
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         watcher, others = EpochWatcher(Path(folder)), clf.callbacks
         clf.set_params(callbacks=[*(others or []), watcher])
         clf.fit(X, y, groups=groups).set_params(callbacks=others)
         network = clf.networks_[0]
         kept = {name: value.clone() for name, value in network.state_dict().items()}
-        of_epochs = []
+        scores = []
         for path in watcher.files_:
             network.load_state_dict(torch.load(path, weights_only=True))
-            of_epochs.append(binary_figures(test[1], clf.decision_function(test[0])))
+            scores.append(clf.decision_function(test[0]))
         network.load_state_dict(kept)
-    best = int(np.argmax([figures["accuracy"] for figures in of_epochs]))
-    return {**of_epochs[best], "epoch": best + 1}
+    figures = [binary_figures(test[1], of_epoch) for of_epoch in scores]
+    best = int(np.argmax([of_epoch["accuracy"] for of_epoch in figures]))
+    return {"epoch": best + 1, "figures": figures[best], "scores": scores[best]}

@@ -16,7 +16,7 @@ def paper_tables(results: Path, name: str) -> str:
     pieces = []
     for path in sorted((results / "papers").glob(f"{name}_*.json")):
         measured = Results.read(path)
-        pieces.append(circumstances(measured))
+        pieces.append(circumstances(PAPERS[name], measured))
         for grid in grids(PAPERS[name], measured):
             pieces.append(f".. rubric:: {grid.title}")
             pieces.append(list_table(grid.heads, grid.rows))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.papers.results import Results
 from benchmarks.papers.running import choose_rows, run_rows
 from benchmarks.papers.tables import Claim, Outcome, Paper, Row, Table
 from benchmarks.papers.watching import fit_and_pick
+from skssl import Phase
 from skssl.nn import build_backbone
 from skssl.recipes import targeted_flip
 from skssl.testing import tiny_cnn
@@ -84,9 +86,25 @@ def test_binary_figures_by_hand():
     scores = np.array([2.0, 1.0, -1.0, -2.0, 0.5])
     figures = binary_figures(y, scores)
     assert figures["accuracy"] == pytest.approx(3 / 5)
+    assert figures["sensitivity"] == pytest.approx(2 / 3)
+    assert figures["specificity"] == pytest.approx(1 / 2)
     assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert figures["f1"] == pytest.approx(2 / 3)
+    assert figures["f1_negative"] == pytest.approx(1 / 2)
     assert figures["auc"] == pytest.approx(5 / 6)
+
+
+def test_the_published_f1_is_that_of_the_images_without_covid():
+    """160 of 203 right and 0.7850 of balance leave 92 of 105 and 68 of 98."""
+    y = np.repeat([0, 1], [105, 98])
+    scores = np.concatenate(
+        [np.repeat([-1, 1], [92, 13]), np.repeat([1, -1], [68, 30])]
+    )
+    figures = binary_figures(y, scores)
+    published = {row.labels: row.published for row in ewen2020.PAPER.tables[0].rows}
+    for name, value in published["InceptionV3", "0%"].items():
+        assert round(figures[name], 4) == value
+    assert round(figures["f1"], 3) == 0.760
 
 
 def test_means_over_seeds(rng):
@@ -104,7 +122,9 @@ def test_a_run_of_ewen2020(setup):
     outcome = ewen2020.PAPER.run(setup, {"backbone": "crnet", "fraction": 0.5}, 0)
     test = covid_ct.load_part(setup.data, "test")
     assert outcome.figures == binary_figures(test.y, outcome.scores)
-    assert outcome.picked["accuracy"] >= outcome.figures["accuracy"]
+    picked = outcome.picked["figures"]
+    assert picked["accuracy"] >= outcome.figures["accuracy"]
+    assert picked == binary_figures(test.y, outcome.picked["scores"])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +153,8 @@ def test_watching_changes_nothing(setup):
     train, test = (covid_ct.load_part(setup.data, part) for part in ("train", "test"))
     clf = targeted_flip(tiny_cnn, weights=None, budget=setup.budget, random_state=0)
     clf.pretrainer.set_params(fraction=0.0)
-    clf.set_params(phases=[clone(clf.phases[0]).set_params(epochs=3)])
+    phases = [Phase("head", epochs=1), Phase("all", epochs=3)]
+    clf.set_params(phases=phases, augmentation="self_trans_finetune")
     alone = clone(clf).fit(train.X, train.y, groups=train.groups)
     picked = fit_and_pick(clf, train, test)
     for mine, its in zip(
@@ -142,7 +163,7 @@ def test_watching_changes_nothing(setup):
         strict=True,
     ):
         assert torch.equal(mine, its)
-    assert 1 <= picked["epoch"] <= 3
+    assert 1 <= picked["epoch"] <= 4
 
 
 class TestResults:
@@ -166,7 +187,11 @@ class TestResults:
                 binary_figures(y, scores),
                 scores=scores,
                 test={"y": y, "groups": np.arange(100) // 2 % 25},
-                picked={**binary_figures(y, scores), "accuracy": 0.95},
+                picked={
+                    "epoch": 1,
+                    "figures": binary_figures(y, 4.0 * y - 2),
+                    "scores": 4.0 * y - 2,
+                },
             )
 
         made = Paper(
@@ -205,11 +230,26 @@ class TestResults:
 
         results = Results.start(tmp_path / "made.json", made, setup)
         failing = dataclasses.replace(made, run=fail)
-        rows = choose_rows(made, [], [])
-        with pytest.raises(MemoryError):
-            run_rows(failing, setup, results, rows, [0])
+        rows = choose_rows(made, [], [])[::-1]
+        failed = run_rows(failing, setup, results, rows, [0])
+        assert failed == ["b, seed 0"]
         again = Results.start(tmp_path / "made.json", made, setup)
         assert [run["key"] for run in again.content["runs"]] == ["backbone=a"]
+        assert "| failed (MemoryError) |" in markdown(made, again)
+        assert run_rows(made, setup, again, rows, [0]) == []
+        assert "failed" not in markdown(made, again)
+
+    def test_other_files_are_refused_before_anything_is_run(
+        self, paper, setup, tmp_path, luna_folder
+    ):
+        made, ran = paper
+        rows = choose_rows(made, [], [])
+        results = Results.start(tmp_path / "made.json", made, setup)
+        run_rows(made, setup, results, rows[:1], [0])
+        other = dataclasses.replace(setup, data=luna_folder)
+        with pytest.raises(ValueError, match=r"of other files \(data\): give another"):
+            run_rows(made, other, results, rows, [0, 1])
+        assert ran == [("a", 0)]
 
     def test_a_file_of_another_budget_is_refused(self, paper, setup, tmp_path):
         made, _ = paper
@@ -229,15 +269,16 @@ class TestResults:
         made, _ = paper
         results = Results.start(tmp_path / "made.json", made, setup)
         run_rows(made, setup, results, choose_rows(made, [], []), [0, 1])
-        page = markdown(made, setup, results)
+        page = markdown(made, results)
         assert "Budget: fast (1 % of the epochs, images of at most 24 px)" in page
-        assert "100 test images of 25 patients" in page
+        assert "Scored on 100 images of 25 patients (test)." in page
         assert "| c | 0.800 | 0.900 | no weights to start from (--init none) |" in page
         (claim,) = claim_grid(made, results).rows
         assert claim[-1] == "holds"
         (a, _) = picked_grid(made, results).rows
         honest = np.mean([r["figures"]["accuracy"] for r in results.of("backbone=a")])
-        assert a[2:5] == (f"{honest:.3f}", "0.950", f"{0.95 - honest:+.3f}")
+        assert a[2:4] == (f"{honest:.3f}", "1.000")
+        assert a[4].startswith(f"{1 - honest:+.3f} [")
 
     def test_the_page_tells_the_source_of_the_weights(self, paper, setup, tmp_path):
         made, _ = paper
@@ -248,7 +289,7 @@ class TestResults:
         given = dataclasses.replace(setup, init=f"{tmp_path}/{{backbone}}.pth")
         results = Results.start(tmp_path / "made.json", made, given)
         run_rows(made, given, results, choose_rows(made, [], []), [0])
-        page = markdown(made, given, Results.read(results.path))
+        page = markdown(made, Results.read(results.path))
         assert "(c: CIFAR-10, 20,000 images of 64 px, 4 epochs, 0.612 of" in page
 
     def test_two_processes_add_to_one_file(self, paper, setup, tmp_path):
@@ -257,9 +298,9 @@ class TestResults:
         rows = choose_rows(made, [], [])
         first, second = (Results.start(path, made, setup) for _ in range(2))
         run_rows(made, setup, first, rows[:1], [0])
-        run_rows(made, setup, second, rows[1:], [0])
-        keys = {run["key"] for run in Results.read(path).content["runs"]}
-        assert keys == {"backbone=a", "backbone=b"}
+        run_rows(made, setup, second, rows, [0])
+        keys = [run["key"] for run in Results.read(path).content["runs"]]
+        assert keys == ["backbone=a", "backbone=b"]
 
     def test_comparisons_are_by_patients(self, paper, setup, tmp_path):
         made, _ = paper
@@ -267,11 +308,16 @@ class TestResults:
         run_rows(made, setup, results, choose_rows(made, [], []), [0, 1])
         a, b = results.of("backbone=a"), results.of("backbone=b")
         test = results.test_of(a)
-        found = compare(a, b, test, "auc").difference
+        comparison, n_seeds = compare(a, b, test, "auc")
+        found = comparison.difference
+        assert n_seeds == 2
         means = [summarize(runs, test, "auc").value for runs in (a, b)]
         assert found.estimate == pytest.approx(means[0] - means[1], abs=1e-4)
-        same = compare(a, a, test, "auc").difference
+        same = compare(a, a, test, "auc")[0].difference
         assert same.low == same.high == 0
+        # Seeds that one of the two lacks are left out.
+        assert compare(a, b[:1], test, "auc")[1] == 1
+        assert compare(a[:1], b[1:], test, "auc") is None
 
 
 class TestCommand:
@@ -295,6 +341,24 @@ class TestCommand:
             ["ewen2020", "--data", str(tmp_path / "no"), "--out", f"{tmp_path}/e.json"]
         )
         assert "left out, COVID-CT: root" in capsys.readouterr().out
+        assert "COVID-CT: root" in (tmp_path / "e.md").read_text()
+
+    def test_weights_that_are_not_there(self, ct_folder, tmp_path):
+        command = ["ewen2020", "--data", str(ct_folder), "--out", f"{tmp_path}/e.json"]
+        main([*command, "--init", f"{tmp_path}/{{backbone}}.pth"])
+        page = (tmp_path / "e.md").read_text()
+        assert page.count("no file densenet169.pth") == 5
+
+    def test_imagenet_that_cannot_be_downloaded(self, ct_folder, tmp_path, monkeypatch):
+        def refuse(*args, **options):
+            raise URLError("no network")
+
+        monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        command = ["ewen2020", "--data", str(ct_folder), "--out", f"{tmp_path}/e.json"]
+        main(command)
+        page = (tmp_path / "e.md").read_text()
+        assert page.count("ImageNet weights could not be downloaded (URLError)") == 10
 
     def test_weights_of_a_source(self, setup, tmp_path):
         """A state dict stands in for ImageNet's."""

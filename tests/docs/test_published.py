@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks.papers.figures import METRICS
+
 
 @pytest.fixture
 def published(extension):
@@ -17,27 +19,32 @@ def test_a_paper_has_its_tables(published, tmp_path, cells):
         "key": "backbone=densenet169 fraction=1.0",
         "settings": {"backbone": "densenet169", "fraction": 1.0},
         "seed": 0,
-        "figures": dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "auc"), 0.7),
-        "picked": dict.fromkeys(("accuracy", "balanced_accuracy", "f1"), 0.8),
+        "figures": dict.fromkeys(METRICS, 0.7),
+        "picked": {"epoch": 3, "figures": dict.fromkeys(METRICS, 0.8)},
         "scores": np.random.default_rng(0).normal(y - 0.5).tolist(),
         "test": "test",
         "seconds": 90,
+        "environment": {"device": "a CPU", "skssl": "1", "torch": "2"},
         "date": "2020-04-13",
     }
     content = {
         "paper": "ewen2020",
         "settings": {"budget": "small (20 %)", "init": "none"},
+        "sources": {},
+        "missing": {"backbone=densenet169 fraction=0.5": "no file"},
         "tests": {
             "test": {"y": y.tolist(), "groups": [f"p{i // 4}" for i in range(40)]}
         },
         "runs": [run],
     }
+    run["picked"]["scores"] = (4.0 * y - 2).tolist()
     (tmp_path / "papers").mkdir()
     path = tmp_path / "papers" / "ewen2020_small.json"
     path.write_text(json.dumps(content))
     text = published.paper_tables(tmp_path, "ewen2020")
     assert "Budget: small (20 %)" in text
-    assert "40 test images of 10 patients" in text
+    assert "40 images of 10 patients (test)" in text
+    assert "a CPU (skssl 1, torch 2)" in text
     results, picked = (
         cells(part.split("\n.. rubric::")[0])
         for part in text.split(".. list-table::")[1:]
@@ -46,8 +53,9 @@ def test_a_paper_has_its_tables(published, tmp_path, cells):
     assert measured[2:5] == ["0.862", "0.861", "0.870"]
     assert measured[5].startswith("0.700 [")
     assert measured[-2:] == ["1", "1.5"]
-    assert sum("not run" in row for row in results) == 9
-    assert picked[1][3:6] == ["0.700", "0.800", "+0.100"]
+    assert sum("not run" in row for row in results) == 8
+    assert sum("no file" in row for row in results) == 1
+    assert picked[1][3:5] == ["0.700", "0.800"]
 
 
 def test_a_paper_without_results_says_so(published, tmp_path):
