@@ -9,6 +9,7 @@ from skssl._finetune import FineTuneClassifier
 from skssl._random import RandomState
 from skssl._targeted import TargetedFlipPretrainer
 from skssl.recipes._budget import Budget, get_budget
+from skssl.recipes._start import published_weights
 
 __all__ = ["targeted_flip"]
 
@@ -34,7 +35,8 @@ def targeted_flip(
         Share of the training images, the first of X, whose flips are told; in [0, 1].
         The paper's are 0, 0.25, 0.5, 0.75 and 1.
     weights : default="imagenet"
-        As in `SelfSupervisedPretrainer`. None has random weights, which the paper's
+        As in `SelfSupervisedPretrainer`; "imagenet" is torchvision's IMAGENET1K_V1,
+        which is of the paper's time. None has random weights, which the paper's
         rates hardly move: both trainings then have the phases "scratch".
     validation_fraction : float or splitter, default=0.2
         On what the epoch is chosen whose weights are kept; see the notes.
@@ -84,7 +86,7 @@ def targeted_flip(
     )
     flip = TargetedFlipPretrainer(
         backbone=backbone,
-        weights=weights,
+        weights=published_weights(weights),
         head="mlp",
         hidden_size=1024,
         dropout=0.5,

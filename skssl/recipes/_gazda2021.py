@@ -1,10 +1,8 @@
 """Contrastive features of chest X-rays: Gazda et al. 2021."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
@@ -14,6 +12,7 @@ from skssl._pretrain import SelfSupervisedPretrainer
 from skssl._random import RandomState
 from skssl.pretext import SimCLR
 from skssl.recipes._budget import Budget, get_budget
+from skssl.recipes._start import as_stage, published_weights
 
 __all__ = ["contrastive_extractor", "contrastive_pretrainer"]
 
@@ -75,7 +74,7 @@ def contrastive_pretrainer(
             augmentation="contrastive_xray",
         ),
         backbone=backbone,
-        weights=weights,
+        weights=published_weights(weights),
         image_size=budget.size_px(224, backbone),
         fraction=fraction,
         max_epochs=budget.n_epochs(100),
@@ -141,8 +140,13 @@ def contrastive_extractor(
     C is searched on features of one pretraining, so that it costs no other; without
     ``external`` the pretraining sees the images of all inner folds, without labels.
 
-    Difference: up to 5,000 iterations of the solver, where scikit-learn's default of
-    100 does not converge on 2,048 features.
+    With metadata routing on, ask for the patients of a pretraining by
+    ``pipe.named_steps["ssl"].set_fit_request(groups=True)``, and give
+    ``fit(X, y, groups=patients)``.
+
+    Differences: C is chosen in five folds of the training images, not on one part of
+    them; up to 5,000 iterations of the solver, where scikit-learn's default of 100 does
+    not converge on 2,048 features.
 
     References
     ----------
@@ -166,29 +170,31 @@ def contrastive_extractor(
             random_state=random_state,
         )
     else:
-        ssl = _extractor(external, weights, fraction)
+        if weights is not None or fraction != 1:
+            raise ValueError(
+                "weights and fraction are of a pretraining, and external is the result "
+                "of one: set them where it is made."
+            )
+        ssl = as_stage(external, "contrastive_pretrainer")
     search = GridSearchCV(
         LogisticRegression(class_weight="balanced", max_iter=5000),
         {"C": list(Cs)},
         scoring="roc_auc_ovr",  # of two classes the plain AUC
-        cv=StratifiedGroupKFold(5) if cv is None else cv,
+        cv=PatientFolds(5) if cv is None else cv,
         error_score="raise",
     )
     return Pipeline([("ssl", ssl), ("clf", search)])
 
 
-def _extractor(external: Any, weights: Any, fraction: float) -> FrozenEstimator:
-    """Return what makes the features, so that no clone unfits it."""
-    if weights is not None or fraction != 1:
-        raise ValueError(
-            "weights and fraction are of a pretraining, and external is the result of "
-            "one: set them where it is made."
-        )
-    if isinstance(external, FrozenEstimator):
-        return external
-    if not isinstance(external, BaseEstimator) or not hasattr(external, "backbone_"):
-        raise TypeError(
-            "external must be a fitted pretrainer: "
-            "external=contrastive_pretrainer(...).fit(images)."
-        )
-    return FrozenEstimator(external)
+class PatientFolds(StratifiedGroupKFold):
+    """Five folds that keep patients together, and say so where there are none."""
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Any]:
+        """Yield the rows to fit, and those to score."""
+        if groups is None:
+            raise ValueError(
+                "C is searched in folds that keep patients together, and fit got no "
+                "patients: fit(X, y, clf__groups=patients), or, where each image is of "
+                "another patient, contrastive_extractor(cv=StratifiedKFold(5))."
+            )
+        return super().split(X, y, groups)

@@ -1,10 +1,9 @@
 """Self-Trans, its ablations and its baselines: He, Yang et al. 2020."""
 
 from collections.abc import Callable
+from os import PathLike
 from typing import Any
 
-from sklearn.base import BaseEstimator
-from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from skssl._finetune import FineTuneClassifier
@@ -12,6 +11,7 @@ from skssl._pretrain import SelfSupervisedPretrainer
 from skssl._random import RandomState
 from skssl.pretext import MoCo
 from skssl.recipes._budget import Budget, get_budget
+from skssl.recipes._start import as_stage, published_weights
 
 __all__ = ["self_trans", "self_trans_pretrainer"]
 
@@ -32,7 +32,8 @@ def self_trans_pretrainer(
     ----------
     backbone : str, Module or callable, default="densenet169"
     weights : default="imagenet"
-        As in `SelfSupervisedPretrainer`.
+        As in `SelfSupervisedPretrainer`; "imagenet" is torchvision's IMAGENET1K_V1,
+        which is of the paper's time.
     budget : {"full", "small", "tiny"} or Budget, default="full"
     random_state : int, RandomState, Generator or None, default=None
 
@@ -79,7 +80,7 @@ def self_trans_pretrainer(
             augmentation="self_trans",
         ),
         backbone=backbone,
-        weights=weights,
+        weights=published_weights(weights),
         image_size=budget.size_px(_SIZE_PX, backbone),
         max_epochs=budget.n_epochs(200),
         batch_size=128,
@@ -113,11 +114,11 @@ def self_trans(
         What comes before the labels are learned:
 
         ============== ==============================================================
-        "self_trans"   ``weights``, pretraining on other images (``external``), and
-                       pretraining on the training images
+        "self_trans"   pretraining on other images (``external``, which has its own
+                       ``weights``), then on the training images
         1              random weights, pretraining on the training images
         2              ``weights``, pretraining on the training images
-        3              ``weights``, pretraining on other images (``external``)
+        3              pretraining on other images (``external``)
         4              ``weights``; turns of the images are told at the same time
         "transfer"     ``weights``
         "scratch"      random weights
@@ -127,7 +128,8 @@ def self_trans(
         ``self_trans_pretrainer(...)`` fitted to them, or a file of its weights. The
         paper's images are slices of LUNA.
     weights : default="imagenet"
-        As in `SelfSupervisedPretrainer`.
+        As in `SelfSupervisedPretrainer`, of methods 2, 4 and "transfer". "imagenet" is
+        torchvision's IMAGENET1K_V1, which is of the paper's time.
     frozen : bool, default=False
         Learn the labels by the head alone (Table VII).
     budget : {"full", "small", "tiny"} or Budget, default="full"
@@ -145,7 +147,7 @@ def self_trans(
         If ``method`` is unknown, ``external`` is missing where it is needed or given
         where it is not, or ``frozen`` leaves method 4 nothing to do.
     TypeError
-        If ``external`` is no fitted pretrainer and no path.
+        If ``external`` is neither a fitted pretrainer nor a path.
 
     Notes
     -----
@@ -172,11 +174,11 @@ def self_trans(
     'rotation'
     """
     budget = get_budget(budget)
-    if method not in _METHODS:
+    if isinstance(method, bool) or method not in _METHODS:
         raise ValueError(f"method must be one of {list(_METHODS)}, got {method!r}.")
-    start = None if method in (1, "scratch") else weights
+    start = None if method in (1, "scratch") else published_weights(weights)
     if method in ("self_trans", 3):
-        start = _start_of(external, method)
+        start = _after(external, method)
     elif external is not None:
         raise ValueError(f"method={method!r} has no stage for external: leave it out.")
     if frozen and method == 4:
@@ -207,20 +209,13 @@ def self_trans(
     )
 
 
-def _start_of(external: Any, method: object) -> Any:
-    """Return the weights of the pretraining on other images."""
+def _after(external: Any, method: object) -> Any:
+    """Return the weights that the pretraining on other images left."""
     if external is None:
         raise ValueError(
             f"method={method!r} needs external: self_trans_pretrainer(...).fit(images) "
             "of other images, such as LUNA's, or a file of its weights."
         )
-    if isinstance(external, BaseEstimator) and not isinstance(
-        external, FrozenEstimator
-    ):
-        if not hasattr(external, "backbone_"):
-            raise TypeError(
-                "external must be fitted, to images that are not those of fit: "
-                "external=self_trans_pretrainer(...).fit(images)."
-            )
-        return FrozenEstimator(external)
-    return external
+    if isinstance(external, (str, PathLike)):
+        return external
+    return as_stage(external, "self_trans_pretrainer")

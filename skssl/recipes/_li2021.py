@@ -20,6 +20,7 @@ from skssl.pretext import (
     SimSiam,
 )
 from skssl.recipes._budget import Budget, get_budget
+from skssl.recipes._start import published_weights
 
 __all__ = ["cross_transfer"]
 
@@ -80,6 +81,7 @@ def cross_transfer(
         "simsiam", "simclr", "pirl_jigsaw" or "pirl_rotation".
     weights : default="imagenet"
         As in `SelfSupervisedPretrainer`; of "cross_transfer" and "transfer" alone.
+        "imagenet" is torchvision's IMAGENET1K_V1, which is of the paper's time.
     budget : {"full", "small", "tiny"} or Budget, default="full"
         How much of each training is done.
     random_state : int, RandomState, Generator or None, default=None
@@ -108,6 +110,9 @@ def cross_transfer(
     paper's images, and without augmentation. The predictor ends at 128; see
     `skssl.pretext.Cross`. Where a set is smaller than a batch, the batch is the set.
 
+    Differences: views of the pretraining are cut from images that are kept at 128 px,
+    not at 224; weight decay spares biases and normalisation layers.
+
     Few labels: `skssl.model_selection.mask_labels` takes labels away, and the images
     still serve the pretraining, as in the paper's 1 %, 10 % and 50 %.
 
@@ -125,9 +130,9 @@ def cross_transfer(
     Cross(augmentation='cross', momentum=0.996)
     """
     budget = get_budget(budget)
-    if method not in _PRETEXTS:
-        raise unknown_name("method", method, _PRETEXTS)
-    start = weights if method in _WITH_WEIGHTS else None
+    if not isinstance(method, str) or method not in _PRETEXTS:
+        raise unknown_name("method", str(method), _PRETEXTS)
+    start = published_weights(weights) if method in _WITH_WEIGHTS else None
     phases = [
         Phase(
             "all",

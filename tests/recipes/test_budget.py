@@ -86,7 +86,12 @@ def test_unknown_budgets(budget, error, message):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"epochs": 0}, "epochs must be"), ({"image_size": 0}, "image_size must be")],
+    [
+        ({"epochs": 0}, "epochs must be"),
+        ({"epochs": "0.1"}, "epochs must be"),
+        ({"image_size": 0}, "image_size must be"),
+        ({"image_size": 32.5}, "image_size must be"),
+    ],
 )
 def test_budgets_that_make_no_sense(settings, message):
     with pytest.raises(ValueError, match=message):

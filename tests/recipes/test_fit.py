@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 
@@ -114,6 +115,20 @@ def test_contrastive_extractor(scans):
     pipe.fit(scans.data, scans.target, clf__groups=scans.groups)
     assert_probabilities(pipe, scans.data[:5])
     assert pipe.named_steps["clf"].best_params_["C"] in (0.01, 0.05, 0.1, 0.2, 0.5, 1)
+
+
+def test_contrastive_extractor_asks_for_patients(scans, fitted_ssl):
+    pipe = contrastive_extractor(external=fitted_ssl)
+    with pytest.raises(ValueError, match=r"clf__groups=patients\), or, where each"):
+        pipe.fit(scans.data, scans.target)
+
+
+def test_contrastive_extractor_with_metadata_routing(scans):
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe = contrastive_extractor(tiny_cnn, budget=FAST, random_state=0)
+        pipe.named_steps["ssl"].set_fit_request(groups=True)
+        pipe.fit(scans.data, scans.target, groups=scans.groups)
+    assert_probabilities(pipe, scans.data[:5])
 
 
 def test_contrastive_extractor_in_a_cross_validation(scans, fitted_ssl):

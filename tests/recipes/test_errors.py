@@ -1,0 +1,48 @@
+"""What the recipes refuse, before anything is trained."""
+
+import pytest
+from sklearn.frozen import FrozenEstimator
+
+from skssl import SelfSupervisedPretrainer
+from skssl.recipes import contrastive_extractor, cross_transfer, self_trans
+
+
+def test_unknown_method():
+    for method in (5, True):
+        with pytest.raises(ValueError, match="method must be one of"):
+            self_trans(method=method)
+    with pytest.raises(ValueError, match="method="):
+        cross_transfer(method=["cross"])
+    with pytest.raises(ValueError, match=r"(?s)method.*cross_transfer"):
+        cross_transfer(method="cros_transfer")
+
+
+def test_external_that_is_not_there():
+    with pytest.raises(ValueError, match="method=3 needs external"):
+        self_trans(method=3)
+
+
+@pytest.mark.parametrize("make", [self_trans, contrastive_extractor])
+@pytest.mark.parametrize(
+    ("external", "what"),
+    [
+        (SelfSupervisedPretrainer(), "is not fitted"),
+        (FrozenEstimator(SelfSupervisedPretrainer()), "is not fitted"),
+        (5, "is of type int"),
+    ],
+)
+def test_external_that_is_no_fitted_pretrainer(make, external, what):
+    with pytest.raises(TypeError, match=f"external {what}: give a pretrainer"):
+        make(external=external)
+
+
+def test_external_that_would_do_nothing(fitted_ssl):
+    with pytest.raises(ValueError, match="method=1 has no stage for external"):
+        self_trans(method=1, external=fitted_ssl)
+    with pytest.raises(ValueError, match="weights and fraction are of a pretrain"):
+        contrastive_extractor(external=fitted_ssl, fraction=0.1)
+
+
+def test_frozen_leaves_method_4_nothing_to_do():
+    with pytest.raises(ValueError, match="frozen=True rules"):
+        self_trans(method=4, frozen=True)
