@@ -22,6 +22,7 @@ from _studies import read_zip
 
 from skssl import FineTuneClassifier, Phase
 from skssl.augment import get_recipe
+from skssl.recipes import get_budget
 
 
 def make_classifier(
@@ -56,7 +57,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="CIFAR-10 as a zip")
     parser.add_argument("--backbone", default="resnet50")
-    parser.add_argument("--size", type=int, default=64, help="pixels (default: 64)")
+    parser.add_argument(
+        "--size", type=int, help="pixels (default: those of the small budget)"
+    )
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--per-class", type=int, help="training images of each class")
     parser.add_argument("--seed", type=int, default=0)
@@ -77,7 +80,7 @@ def main() -> None:
         "environment": environment(),
         "source": "CIFAR-10",
         "backbone": args.backbone,
-        "image_size": args.size,
+        "image_size": size,
         "epochs": args.epochs,
         "n_images": len(X),
         "seed": args.seed,

@@ -3,8 +3,11 @@
 import csv
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -154,10 +157,22 @@ def required_images(class_folder: Path) -> list[Path]:
     return files
 
 
+@contextmanager
+def _open_table(path: Path) -> Iterator[Any]:
+    """Yield the reader of a comma-separated file, which must be UTF-8."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            yield csv.reader(file)
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} must be UTF-8 text, and is not: {error}. Save it as UTF-8."
+            ) from error
+
+
 def read_header(path: Path) -> list[str]:
     """Read the names of the columns of a comma-separated file."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return next(csv.reader(file), [])
+    with _open_table(path) as reader:
+        return next(reader, [])
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -175,9 +190,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     places = {column: found.index(column) for column in columns}
     n_needed = max(places.values()) + 1
     rows = []
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with _open_table(path) as reader:
         # csv.DictReader takes three times as long, which tells on 224,316 rows
-        reader = csv.reader(file)
         next(reader)
         for row in filter(None, reader):
             if len(row) < n_needed:
@@ -192,7 +206,11 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def require_files(paths: Iterable[str | Path], listed_in: Path) -> None:
-    """Raise FileNotFoundError if a listed file is absent."""
+    """Raise FileNotFoundError if a listed file is absent, ValueError if it is twice."""
+    paths = list(paths)
+    if len(set(paths)) < len(paths):
+        (twice, n), *_ = Counter(paths).most_common(1)
+        raise ValueError(f"{twice} is listed {n} times in {listed_in}.")
     # as str where there are many: a Path object costs more than the question
     missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
     if missing:

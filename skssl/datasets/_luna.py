@@ -9,6 +9,7 @@ from skssl.datasets._listing import (
     contents,
     existing_folder,
     file_bunch,
+    patient_groups,
     read_table,
     require_files,
 )
@@ -69,7 +70,13 @@ def load_luna_slices(root: str | Path) -> Bunch:
     FileNotFoundError
         If the folder, its table, or a listed image does not exist.
     ValueError
-        If the table lacks a column or rows, or a slice number is not an integer.
+        If the table lacks a column or rows, lists an image twice, or a slice number
+        is not an integer.
+
+    Warns
+    -----
+    MissingPatientWarning
+        If the subject of some images is not known; each is a group of its own.
 
     References
     ----------
@@ -96,13 +103,30 @@ def load_luna_slices(root: str | Path) -> Bunch:
     rows = read_table(table, ("filename", "subject_id", "slice"))
     paths = [folder / row["filename"] for row in rows]
     require_files(paths, table)
-    groups = [row["subject_id"] for row in rows]
+    groups = patient_groups(
+        [row["subject_id"] for row in rows],
+        [row["filename"] for row in rows],
+        f"Fill subject_id in {table}.",
+    )
     return file_bunch(
         paths,
         [-1] * len(paths),
         target_names=[],
         groups=groups,
         split=None,
-        slice_index=np.array([int(row["slice"]) for row in rows]),
+        slice_index=np.array(_slice_numbers(rows, table)),
         descr=_DESCR.format(n_images=len(paths), n_subjects=len(set(groups))),
     )
+
+
+def _slice_numbers(rows: list[dict[str, str]], table: Path) -> list[int]:
+    numbers = []
+    for line, row in enumerate(rows, start=2):
+        try:
+            numbers.append(int(row["slice"]))
+        except ValueError as error:
+            raise ValueError(
+                f"{table}, line {line}: slice must be a whole number, got "
+                f"{row['slice']!r}."
+            ) from error
+    return numbers

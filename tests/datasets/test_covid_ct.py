@@ -150,6 +150,15 @@ def test_a_file_missing_from_the_table_layout_is_named(write_images, tmp_path):
         load_covid_ct(root)
 
 
+def test_an_image_that_a_table_lists_twice_is_refused(write_images, tmp_path):
+    root = write_metadata(write_images, tmp_path, "")
+    table = root / "metadata.csv"
+    first = table.read_text().splitlines()[1]
+    table.write_text(f"{table.read_text().rstrip()}\n{first}\n")
+    with pytest.raises(ValueError, match=r"is listed 2 times in .*metadata\.csv"):
+        load_covid_ct(root)
+
+
 def test_a_missing_list_is_named(published):
     (published / "Data-split/COVID/testCT_COVID.txt").unlink()
     with pytest.raises(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skssl.datasets import load_luna_slices
+from skssl.datasets import MissingPatientWarning, load_luna_slices
 
 
 def test_slices_are_listed_without_labels(write_images, tmp_path):
@@ -43,6 +43,16 @@ def test_missing_table_says_what_was_found(write_images, tmp_path):
             FileNotFoundError,
             r"2\.jpg is listed in .*metadata\.csv but .* \(nor do 1 others\)",
         ),
+        (
+            "filename,subject_id,slice\n1.jpg,s,3\n1.jpg,t,4\n",
+            ValueError,
+            r"1\.jpg is listed 2 times in .*metadata\.csv",
+        ),
+        (
+            "filename,subject_id,slice\n1.jpg,s,third\n",
+            ValueError,
+            r"metadata\.csv, line 2: slice must be a whole number, got 'third'",
+        ),
     ],
 )
 def test_bad_tables_are_explained(write_images, tmp_path, table, error, message):
@@ -50,6 +60,22 @@ def test_bad_tables_are_explained(write_images, tmp_path, table, error, message)
     (tmp_path / "metadata.csv").write_text(table)
     with pytest.raises(error, match=message):
         load_luna_slices(tmp_path)
+
+
+def test_a_table_of_another_encoding_is_named(tmp_path):
+    table = "filename,subject_id,slice\né.jpg,s,1\n"
+    (tmp_path / "metadata.csv").write_bytes(table.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"metadata\.csv must be UTF-8"):
+        load_luna_slices(tmp_path)
+
+
+def test_images_of_unknown_subjects_stand_alone(write_images, tmp_path):
+    write_images(tmp_path, "1.jpg", "2.jpg")
+    table = "filename,subject_id,slice\n1.jpg,,3\n2.jpg,,4\n"
+    (tmp_path / "metadata.csv").write_text(table)
+    with pytest.warns(MissingPatientWarning, match="2 of 2 images are not known"):
+        scans = load_luna_slices(tmp_path)
+    assert len(set(scans.groups)) == 2
 
 
 def test_real_slices_are_two_a_subject(real_data):
