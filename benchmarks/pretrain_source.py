@@ -68,7 +68,8 @@ def main() -> None:
     args = parser.parse_args()
     archive = zipfile.ZipFile(args.data)
     X, y = read_zip(archive, "train/", args.per_class)
-    clf = make_classifier(args.backbone, args.size, args.epochs, args.seed, args.device)
+    size = args.size or get_budget("small").size_px(224, args.backbone)
+    clf = make_classifier(args.backbone, size, args.epochs, args.seed, args.device)
     start = time.perf_counter()
     clf.fit(X, y)
     seconds = time.perf_counter() - start
