@@ -166,6 +166,16 @@ def covid_ct(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
 STUDIES = {"phantoms": phantoms, "cifar10": cifar10, "xray": xray, "covid-ct": covid_ct}
 
 
+def shuffle_patients(groups: np.ndarray, seed: int) -> np.ndarray:
+    """Return the rows in an order in which patients come at random, each in a block.
+
+    COVID-CT lies sorted by class: its first quarter would be of one class.
+    """
+    _, patient = np.unique(groups, return_inverse=True)
+    place = np.random.default_rng(seed).permutation(patient.max() + 1)
+    return np.argsort(place[patient], kind="stable")
+
+
 def _draw(
     rows: np.ndarray, n: int, rng: np.random.Generator, y: np.ndarray | None = None
 ) -> np.ndarray:

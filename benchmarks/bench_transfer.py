@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from _report import save
+from _studies import shuffle_patients
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
@@ -62,13 +63,6 @@ def make_classifier(run: str, network: str, seed: int, ssl: object) -> object:
     if run == "SimCLR, frozen":
         settings |= {"frozen": True, "phases": "frozen"}
     return FineTuneClassifier(ssl, **settings)
-
-
-def shuffle_patients(groups: np.ndarray, seed: int) -> np.ndarray:
-    """Return the rows in an order in which patients come at random, each in a block."""
-    _, patient = np.unique(groups, return_inverse=True)
-    place = np.random.default_rng(seed).permutation(patient.max() + 1)
-    return np.argsort(place[patient], kind="stable")
 
 
 def score(clf: object, X: object, y: np.ndarray, groups: np.ndarray) -> dict:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks._studies import shuffle_patients
 from benchmarks.papers.figures import binary_figures
 from benchmarks.papers.tables import Outcome
 from skssl.datasets import load_covid_ct
@@ -26,14 +27,9 @@ def load_part(root: Path, *splits: str) -> Part:
     return Part(scans.data, scans.target, scans.groups)
 
 
-def shuffle_patients(part: Part, seed: int) -> Part:
-    """Return the rows in an order in which patients come at random, each in a block.
-
-    The set lies sorted by class: its first quarter would be of one class.
-    """
-    _, patient = np.unique(part.groups, return_inverse=True)
-    place = np.random.default_rng(seed).permutation(patient.max() + 1)
-    order = np.argsort(place[patient], kind="stable")
+def shuffled(part: Part, seed: int) -> Part:
+    """Return the rows in another order of patients."""
+    order = shuffle_patients(part.groups, seed)
     return Part(*(column[order] for column in part))
 
 

@@ -51,8 +51,7 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
         budget=setup.budget,
         random_state=seed,
     ).set_params(device=setup.device, pretrainer__device=setup.device)
-    train = covid_ct.load_part(setup.data, "train", "val")
-    train = covid_ct.shuffle_patients(train, seed)
+    train = covid_ct.shuffled(covid_ct.load_part(setup.data, "train", "val"), seed)
     test = covid_ct.load_part(setup.data, "test")
     picked = fit_and_pick(clf, train, test, scratch=setup.cache)
     outcome = covid_ct.score_on_test(clf, setup.data)

@@ -157,7 +157,7 @@ def test_contrastive_extractor_of_three_classes(scans, fitted_ssl):
 class TestOnCovidCT:
     """Each recipe on real slices, with the paper's networks."""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def ct(self, real_data):
         return load_covid_ct(real_data("covid-ct-288"), subset="val")
 
