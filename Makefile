@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # "make test PYTEST='-m slow'" runs the long ones.
 PYTEST ?= -m "not slow"
+# A worker a core, each with one thread; "WORKERS=" takes none, for a debugger.
+WORKERS ?= -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: demo test lint docs bench clean
 
@@ -31,7 +33,7 @@ test: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	MPLBACKEND=agg $(BIN)/python -m pytest $(PYTEST)
+	MPLBACKEND=agg OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) $(PYTEST)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check --fix .
