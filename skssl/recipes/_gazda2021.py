@@ -1,6 +1,7 @@
 """Contrastive features of chest X-rays: Gazda et al. 2021."""
 
 from collections.abc import Callable, Iterator, Sequence
+from os import PathLike
 from typing import Any
 
 from sklearn.linear_model import LogisticRegression
@@ -104,10 +105,11 @@ def contrastive_extractor(
     Parameters
     ----------
     backbone : str, Module or callable, default="wide_resnet50_2"
-    external : fitted pretrainer or FrozenEstimator, optional
+        A fitted ``external`` has its own.
+    external : fitted pretrainer, FrozenEstimator, str or Path, optional
         What makes the features, as in the paper, which pretrains on CheXpert:
-        ``contrastive_pretrainer(...)`` fitted to other images. Default: a pretraining
-        on the images of ``fit``.
+        ``contrastive_pretrainer(...)`` fitted to other images, or a file of its
+        weights. Default: a pretraining on the images of ``fit``.
     weights, fraction
         Of that pretraining, as in `contrastive_pretrainer`.
     Cs : sequence of float, default=(0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -128,7 +130,7 @@ def contrastive_extractor(
     Raises
     ------
     TypeError
-        If ``external`` is not fitted.
+        If ``external`` is neither a fitted pretrainer nor a path.
     ValueError
         If ``external`` is given together with settings of a pretraining.
 
@@ -161,20 +163,23 @@ def contrastive_extractor(
     >>> pipe.named_steps["clf"].param_grid
     {'C': [0.01, 0.05, 0.1, 0.2, 0.5, 1.0]}
     """
-    if external is None:
-        ssl: Any = contrastive_pretrainer(
+    if external is not None and (weights is not None or fraction != 1):
+        raise ValueError(
+            "weights and fraction are of a pretraining, and external is the result of "
+            "one: set them where it is made."
+        )
+    ssl: Any
+    if external is None or isinstance(external, (str, PathLike)):
+        ssl = contrastive_pretrainer(
             backbone,
-            weights=weights,
+            weights=weights if external is None else external,
             fraction=fraction,
             budget=budget,
             random_state=random_state,
         )
+        if external is not None:
+            ssl.set_params(max_epochs=0)
     else:
-        if weights is not None or fraction != 1:
-            raise ValueError(
-                "weights and fraction are of a pretraining, and external is the result "
-                "of one: set them where it is made."
-            )
         ssl = as_stage(external, "contrastive_pretrainer")
     search = GridSearchCV(
         LogisticRegression(class_weight="balanced", max_iter=5000),

@@ -117,6 +117,22 @@ def test_contrastive_extractor(scans):
     assert pipe.named_steps["clf"].best_params_["C"] in (0.01, 0.05, 0.1, 0.2, 0.5, 1)
 
 
+def test_contrastive_extractor_from_a_file(scans, fitted_ssl, tmp_path):
+    torch.save(fitted_ssl.backbone_.state_dict(), tmp_path / "other.pth")
+    pipe = contrastive_extractor(
+        tiny_cnn,
+        external=tmp_path / "other.pth",
+        cv=StratifiedGroupKFold(2),
+        budget=Budget("as it was", image_size=32),
+    )
+    pipe.fit(scans.data, scans.target, clf__groups=scans.groups)
+    np.testing.assert_allclose(
+        pipe.named_steps["ssl"].transform(scans.data[:3]),
+        fitted_ssl.transform(scans.data[:3]),
+        rtol=1e-5,
+    )
+
+
 def test_contrastive_extractor_asks_for_patients(scans, fitted_ssl):
     pipe = contrastive_extractor(external=fitted_ssl)
     with pytest.raises(ValueError, match=r"clf__groups=patients\), or, where each"):

@@ -1,0 +1,51 @@
+"""Weights of a source domain: the script makes a file that estimators take."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skssl import FineTuneClassifier, Phase
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pretrain_source.py"
+
+
+@pytest.fixture
+def archive(tmp_path, rng):
+    """A zip of 8 training and 2 test images of each of two classes."""
+    path = tmp_path / "source.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for part, n in (("train", 8), ("test", 2)):
+            for name in ("cat", "dog"):
+                for i in range(n):
+                    pixels = rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)
+                    stream = io.BytesIO()
+                    Image.fromarray(pixels).save(stream, format="jpeg")
+                    file.writestr(f"{part}/{name}/{i}.jpg", stream.getvalue())
+    return path
+
+
+def test_the_file_serves_as_weights(archive, tmp_path, rng):
+    out = tmp_path / "source" / "crnet.pth"
+    options = ["--backbone", "crnet", "--size", "24", "--epochs", "1"]
+    command = [sys.executable, str(SCRIPT), "--data", str(archive), *options]
+    subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
+    told = json.loads(out.with_suffix(".json").read_text())
+    assert (told["n_images"], told["image_size"], told["epochs"]) == (16, 24, 1)
+    assert 0 <= told["test_accuracy"] <= 1
+    clf = FineTuneClassifier(
+        backbone="crnet",
+        weights=out,
+        image_size=24,
+        phases=[Phase("head", epochs=1)],
+        random_state=0,
+    )
+    gray = rng.integers(0, 255, (8, 24, 24), dtype=np.uint8)
+    clf.fit(gray, [0, 1] * 4)
+    assert clf.predict_proba(gray).shape == (8, 2)
