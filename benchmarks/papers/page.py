@@ -64,7 +64,8 @@ def result_grid(table: Table, results: Results) -> Grid:
             minutes = sum(run["seconds"] for run in runs) / len(runs) / 60
             cells += [str(len(runs)), f"{minutes:.1f}"]
         else:
-            reason = results.content["missing"].get(row.key, "not run")
+            # Of an error the first sentence, which says what; the command said it all.
+            reason = results.content["missing"].get(row.key, "not run").split(". ")[0]
             cells += [reason, *[""] * (len(table.figures) + 1)]
         rows.append((*row.labels, *cells))
     return Grid(table.title, heads, rows)
@@ -149,12 +150,11 @@ def circumstances(paper: Paper, results: Results) -> str:
         f"{one['device']} (skssl {one['skssl']}, torch {one['torch']})"
         for one in around
     )
-    dates = sorted({run["date"] for run in content["runs"]}) or ["no run yet"]
-    parts += [
-        f"{'; '.join(devices)}, {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.",
-        _HOW_TO_READ,
-    ]
-    return " ".join(parts)
+    dates = sorted({run["date"] for run in content["runs"]})
+    if not dates:
+        return " ".join([*parts, "No run yet."])
+    span = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
+    return " ".join([*parts, f"{'; '.join(devices)}, {span}.", _HOW_TO_READ])
 
 
 def markdown(paper: Paper, results: Results, picture: str | None = None) -> str:
