@@ -169,6 +169,37 @@ def test_contrastive_extractor_of_three_classes(scans, fitted_ssl):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "vgg16",
+        "resnet18",
+        "resnet50",
+        "densenet121",
+        "densenet169",
+        "efficientnet_b0",
+        "efficientnet_b1",
+        "crnet",
+    ],
+)
+def test_baselines_of_he2020_train(scans, backbone):
+    clf = self_trans(backbone, method="scratch", budget="tiny", random_state=0)
+    clf.fit(scans.data, scans.target)
+    assert clf.image_size_ == (32, 32)
+    assert_probabilities(clf, scans.data[:5])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["densenet169", "inception_v3"])
+@pytest.mark.filterwarnings("ignore::skssl.exceptions.NothingLearnedWarning")
+def test_both_networks_of_ewen2020_train(scans, backbone):
+    clf = targeted_flip(backbone, weights=None, budget="tiny", random_state=0)
+    clf.fit(scans.data, scans.target, groups=scans.groups)
+    assert clf.image_size_ == ((75, 75) if backbone == "inception_v3" else (32, 32))
+    assert_probabilities(clf, scans.data[:5])
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::skssl.exceptions.NothingLearnedWarning")
 class TestOnCovidCT:
     """Each recipe on real slices, with the paper's networks."""
