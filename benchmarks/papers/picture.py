@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 
 from benchmarks.papers.figures import summarize
 from benchmarks.papers.results import Results
-from benchmarks.papers.tables import Paper, Row, Table
+from benchmarks.papers.tables import Paper, Row
 
 _NAMES = {"accuracy": "Accuracy", "auc": "AUC"}
 
@@ -27,7 +27,7 @@ def draw(paper: Paper, results: Results, path: Path) -> bool:
     ]
     if not tables:
         return False
-    heights = [len(rows) + 1.5 for _, rows in tables]
+    heights = [len(rows) + 2.0 for _, rows in tables]
     fig, axes = plt.subplots(
         len(tables),
         2,
@@ -38,7 +38,8 @@ def draw(paper: Paper, results: Results, path: Path) -> bool:
     )
     for line, (table, rows) in zip(axes, tables, strict=True):
         for ax, figure in zip(line, _NAMES, strict=True):
-            _panel(ax, table, rows, results, figure)
+            _panel(ax, rows, results, figure)
+        line[0].set_title(table.title, fontsize=9, loc="left")
         line[1].tick_params(labelleft=False)
     handles, labels = axes[0][0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False)
@@ -48,9 +49,7 @@ def draw(paper: Paper, results: Results, path: Path) -> bool:
     return True
 
 
-def _panel(
-    ax: plt.Axes, table: Table, rows: list[Row], results: Results, figure: str
-) -> None:
+def _panel(ax: plt.Axes, rows: list[Row], results: Results, figure: str) -> None:
     """Draw a figure of the rows, from the top."""
     for place, row in enumerate(rows):
         runs = results.of(row.key)
@@ -73,4 +72,4 @@ def _panel(
     ax.set_xlim(right=1)
     ax.axvline(0.5, color="0.8", linewidth=1, zorder=0)
     ax.grid(axis="x", color="0.92")
-    ax.set_title(f"{_NAMES[figure]} · {table.title}", fontsize=8, loc="left")
+    ax.set_xlabel(_NAMES[figure])
