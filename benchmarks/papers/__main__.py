@@ -7,6 +7,7 @@ where it was. Rows whose data or weights are not at hand say so on the page.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from benchmarks.papers import ewen2020, gazda2021, he2020, li2021
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         budget=get_budget(args.budget),
         cache=path.parent / "cache",
         device=args.device,
+        verbose=int(sys.stderr.isatty()),
     )
     print(f"{paper.title}. Budget: {setup.budget}", flush=True)
     try:

@@ -44,13 +44,14 @@ def _row(backbone: str, fraction: float) -> Row:
 
 def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
     backbone = settings["backbone"]
-    clf = targeted_flip(
+    recipe = targeted_flip(
         backbone,
         fraction=settings["fraction"],
         weights=setup.weights(backbone),
         budget=setup.budget,
         random_state=seed,
-    ).set_params(device=setup.device, pretrainer__device=setup.device)
+    )
+    clf = setup.prepare(recipe, cached=False)
     train = covid_ct.shuffled(covid_ct.load_part(setup.data, "train", "val"), seed)
     test = covid_ct.load_part(setup.data, "test")
     picked = fit_and_pick(clf, train, test, scratch=setup.cache)

@@ -96,12 +96,13 @@ def _test_rows(scans: Any) -> np.ndarray:
 
 def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
     chexpert = _load_external(setup.external)
-    extractor = contrastive_pretrainer(
+    recipe = contrastive_pretrainer(
         settings["backbone"],
         fraction=settings["fraction"],
         budget=setup.budget,
         random_state=seed,
-    ).set_params(cache=setup.cache, device=setup.device)
+    )
+    extractor = setup.prepare(recipe)
     extractor.fit(chexpert.data, groups=chexpert.groups)
     scans = _load(setup.data, settings["set"])
     test = _test_rows(scans)

@@ -110,14 +110,13 @@ def _table_7() -> tuple[Row, ...]:
 def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
     backbone, method = settings["backbone"], settings["method"]
     weights = setup.weights(backbone)
-    stage: dict[str, Any] = {"cache": setup.cache, "device": setup.device}
     external = None
     if method in (3, "self_trans"):
-        external = self_trans_pretrainer(
+        stage = self_trans_pretrainer(
             backbone, weights=weights, budget=setup.budget, random_state=seed
-        ).set_params(**stage)
-        external.fit(*_luna(setup.external))
-    clf = self_trans(
+        )
+        external = setup.prepare(stage).fit(*_luna(setup.external))
+    recipe = self_trans(
         backbone,
         method=method,
         external=external,
@@ -125,9 +124,8 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
         frozen=settings.get("frozen", False),
         budget=setup.budget,
         random_state=seed,
-    ).set_params(device=setup.device)
-    if clf.pretrainer is not None:
-        clf.set_params(**{f"pretrainer__{k}": v for k, v in stage.items()})
+    )
+    clf = setup.prepare(recipe)
     train = covid_ct.load_part(setup.data, "train")
     clf.fit(train.X, train.y, groups=train.groups)
     return covid_ct.score_on_test(clf, setup.data)

@@ -94,15 +94,14 @@ def _split(root: Path) -> tuple[np.ndarray, ...]:
 def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
     X, X_test, y, y_test = _split(setup.data)
     backbone = settings["backbone"]
-    clf = cross_transfer(
+    recipe = cross_transfer(
         backbone,
         method=settings["method"],
         weights=setup.weights(backbone),
         budget=setup.budget,
         random_state=seed,
-    ).set_params(device=setup.device)
-    if clf.pretrainer is not None:
-        clf.set_params(pretrainer__cache=setup.cache, pretrainer__device=setup.device)
+    )
+    clf = setup.prepare(recipe)
     labels = settings.get("labels", 1.0)
     clf.fit(X, mask_labels(y, labels, random_state=seed))
     return Outcome(_mean_figures(clf, X_test, y_test))

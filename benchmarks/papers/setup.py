@@ -33,6 +33,8 @@ class Setup:
     cache : Path
         Directory of finished pretrainings, which rows share and killed runs find again.
     device : str
+    verbose : int
+        1 shows a progress bar within a run.
     """
 
     data: Path
@@ -41,6 +43,24 @@ class Setup:
     budget: Budget
     cache: Path
     device: str = "auto"
+    verbose: int = 0
+
+    def prepare(self, estimator: Any, *, cached: bool = True) -> Any:
+        """Give a recipe's estimator device, progress bar and cache.
+
+        Parameters
+        ----------
+        estimator : pretrainer or FineTuneClassifier
+        cached : bool, default=True
+            Whether rows share the pretraining.
+        """
+        options = {"device": self.device, "verbose": self.verbose}
+        estimator.set_params(**options)
+        if cached and "cache" in estimator.get_params(deep=False):
+            estimator.set_params(cache=self.cache)
+        if getattr(estimator, "pretrainer", None) is not None:
+            self.prepare(estimator.pretrainer, cached=cached)
+        return estimator
 
     def weights(self, backbone: str) -> Any:
         """Return what ``weights`` is to be for a network."""
