@@ -74,3 +74,11 @@ def test_fine_tuning(tmp_path):
     printed = run(tmp_path, "plot_30_fine_tuning.py")
     assert printed.count("over 3 folds") == 5
     assert (tmp_path / "output" / "fine_tuning.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_recipes(tmp_path):
+    printed = run(tmp_path, "plot_40_recipes.py")
+    assert "budget: example (10 % of the epochs, images of at most 48 px)" in printed
+    assert printed.count("above scratch by") == 4
+    assert (tmp_path / "output" / "recipes.png").stat().st_size > 10_000
