@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from _areas import mean_auc
 from _studies import Study
-from scipy.stats import mannwhitneyu
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
@@ -53,15 +53,10 @@ class Scores(NamedTuple):
     details: dict
 
     def mean(self, y: np.ndarray, values: np.ndarray) -> float:
-        """Return the metric's mean over the columns of values.
-
-        The AUC is U / (n₁ n₀), of all columns at once: intervals take 500 of it.
-        """
+        """Return the metric's mean over the columns of values."""
         if self.metric == "accuracy":
             return float(np.mean(values == y[:, None]))
-        ill, well = values[y == 1], values[y == 0]
-        u = mannwhitneyu(ill, well, axis=0, method="asymptotic").statistic
-        return float(np.mean(u) / (len(ill) * len(well)))
+        return mean_auc(y, values)
 
 
 def score_test(probe: Pipeline, features: list[np.ndarray], study: Study) -> Scores:

@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks._studies import shuffle_patients
 from benchmarks.papers.figures import binary_figures
+from benchmarks.papers.setup import why_not
 from benchmarks.papers.tables import Outcome
 from skssl.datasets import load_covid_ct
 
@@ -46,8 +47,4 @@ def score_on_test(clf: Any, root: Path) -> Outcome:
 
 def missing(root: Path) -> str | None:
     """Return why the set is not at hand, or None."""
-    try:
-        load_part(root, "train")
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        return f"COVID-CT: {error}"
-    return None
+    return why_not("COVID-CT", load_part, root, "train")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import mannwhitneyu
 
+from benchmarks._areas import mean_auc
 from skssl.metrics import Comparison, bootstrap_interval, paired_bootstrap
 
 N_RESAMPLES = 1000
@@ -61,13 +61,6 @@ def _f1_negative(y: np.ndarray, scores: np.ndarray) -> float:
     return _mean(2 * n.tn / (2 * n.tn + n.fn + n.fp))
 
 
-def _auc(y: np.ndarray, scores: np.ndarray) -> float:
-    """Return the mean AUC over the columns: U / (n₁ n₀), of all of them at once."""
-    ill, well = scores[y == 1], scores[y == 0]
-    u = mannwhitneyu(ill, well, axis=0, method="asymptotic").statistic
-    return _mean(u / (len(ill) * len(well)))
-
-
 def _mean(values: np.ndarray) -> float:
     return float(np.mean(values))
 
@@ -80,7 +73,7 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "specificity": _specificity,
     "f1": _f1,
     "f1_negative": _f1_negative,
-    "auc": _auc,
+    "auc": mean_auc,
 }
 
 

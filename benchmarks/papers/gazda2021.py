@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.papers.figures import binary_figures
-from benchmarks.papers.setup import Setup
+from benchmarks.papers.setup import Setup, why_not
 from benchmarks.papers.tables import Outcome, Paper, Row, Settings, Table
 from skssl.datasets import (
     load_c19_cohen,
@@ -120,16 +120,11 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
 
 
 def _find(setup: Setup, need: str) -> str | None:
-    if need == "external" and setup.external is None:
+    if need != "external":
+        return why_not(_NAMES[need], _load, setup.data, need)
+    if setup.external is None:
         return "no CheXpert (--external)"
-    try:
-        if need == "external":
-            _load_external(setup.external)
-        else:
-            _load(setup.data, need)
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        return f"{_NAMES.get(need, 'CheXpert')}: {error}"
-    return None
+    return why_not("CheXpert", _load_external, setup.external)
 
 
 PAPER = Paper(

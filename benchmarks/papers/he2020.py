@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.papers import covid_ct
-from benchmarks.papers.setup import Setup
+from benchmarks.papers.setup import Setup, why_not
 from benchmarks.papers.tables import Claim, Outcome, Paper, Row, Settings, Table
 from skssl.datasets import load_luna_slices
 from skssl.recipes import self_trans, self_trans_pretrainer
@@ -142,11 +142,7 @@ def _find(setup: Setup, need: str) -> str | None:
         return covid_ct.missing(setup.data)
     if setup.external is None:
         return "no slices of LUNA (--external)"
-    try:
-        _luna(setup.external)
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        return f"LUNA: {error}"
-    return None
+    return why_not("LUNA", _luna, setup.external)
 
 
 def _claims(backbone: str) -> list[Claim]:

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from torch import nn
 
-from benchmarks.papers.setup import Setup
+from benchmarks.papers.setup import Setup, why_not
 from benchmarks.papers.tables import Outcome, Paper, Row, Settings, Table
 from skssl.datasets import load_covid_radiography
 from skssl.metrics import harmonic_mean_score, sensitivity_score, specificity_score
@@ -136,11 +136,7 @@ def _figures(y: np.ndarray, p: np.ndarray) -> dict[str, float]:
 
 
 def _find(setup: Setup, need: str) -> str | None:  # noqa: ARG001
-    try:
-        _split(setup.data)
-    except (FileNotFoundError, ImportError, ValueError) as error:
-        return f"COVID-19 Radiography: {error}"
-    return None
+    return why_not("COVID-19 Radiography", _split, setup.data)
 
 
 PAPER = Paper(

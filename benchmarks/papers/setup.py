@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from torchvision import models
 from skssl.data import digest_file
 from skssl.recipes import Budget
 
-__all__ = ["Setup"]
+__all__ = ["Setup", "why_not"]
 
 IMAGENET = "IMAGENET1K_V1"  # what the recipes take for "imagenet"
 _TOLD = ("source", "n_images", "image_size", "epochs", "test_accuracy")
@@ -105,6 +106,15 @@ class Setup:
         if init not in ("imagenet", "none"):
             init = "/".join(Path(init).parts[-2:])
         return {"budget": str(self.budget), "init": init}
+
+
+def why_not(name: str, load: Callable[..., Any], *arguments: Any) -> str | None:
+    """Return why a set cannot be loaded, or None."""
+    try:
+        load(*arguments)
+    except (FileNotFoundError, ImportError, ValueError) as error:
+        return f"{name}: {error}"
+    return None
 
 
 @lru_cache

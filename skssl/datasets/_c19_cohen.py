@@ -150,7 +150,8 @@ def load_c19_cohen(root: str | Path) -> Bunch:
         if row["modality"] == "X-ray" and row["view"] in _VIEWS
     ]
     frontal.sort(key=lambda row: row["filename"])
-    rows = [row for row in frontal if _label(row["finding"]) is not None]
+    labels = [_label(row["finding"]) for row in frontal]
+    rows = [r for r, label in zip(frontal, labels, strict=True) if label is not None]
     if not rows:
         raise ValueError(
             f"{table} has no X-ray of the views {_VIEWS} whose finding is COVID-19 or "
@@ -158,14 +159,16 @@ def load_c19_cohen(root: str | Path) -> Bunch:
         )
     paths = [folder / "images" / row["filename"] for row in rows]
     require_files(paths, table)
-    target = [_label(row["finding"]) or 0 for row in rows]
+    target = [label for label in labels if label is not None]
     groups = patient_groups(
         [row["patientid"] for row in rows],
         [row["filename"] for row in rows],
         f"Fill patientid in {table}.",
     )
     left_out = Counter(
-        row["finding"] or "empty" for row in frontal if _label(row["finding"]) is None
+        row["finding"] or "empty"
+        for row, label in zip(frontal, labels, strict=True)
+        if label is None
     )
     return file_bunch(
         paths,

@@ -99,12 +99,7 @@ def targeted_flip(
         flip,
         phases=budget.phases(learned),
         augmentation="identity",
-        selection="last" if _is_nothing(validation_fraction) else "best",
+        selection="best" if validation_fraction else "last",
         validation_fraction=validation_fraction,
         random_state=random_state,
     )
-
-
-def _is_nothing(validation_fraction: Any) -> bool:
-    """Tell whether there are no images to choose an epoch on."""
-    return not hasattr(validation_fraction, "split") and validation_fraction == 0

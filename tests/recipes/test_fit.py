@@ -169,21 +169,8 @@ def test_contrastive_extractor_of_three_classes(scans, fitted_ssl):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "backbone",
-    [
-        "vgg16",
-        "resnet18",
-        "resnet50",
-        "densenet121",
-        "densenet169",
-        "efficientnet_b0",
-        "efficientnet_b1",
-        "crnet",
-    ],
-)
-def test_baselines_of_he2020_train(scans, backbone):
-    clf = self_trans(backbone, method="scratch", budget="tiny", random_state=0)
+def test_baselines_of_he2020_train(scans, he2020_backbone):
+    clf = self_trans(he2020_backbone, method="scratch", budget="tiny", random_state=0)
     clf.fit(scans.data, scans.target)
     assert clf.image_size_ == (32, 32)
     assert_probabilities(clf, scans.data[:5])

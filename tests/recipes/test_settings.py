@@ -134,20 +134,8 @@ class TestHe2020:
         for clf in (one, two, three, whole):
             assert clf.auxiliary is None
 
-    @pytest.mark.parametrize(
-        "backbone",
-        [
-            "vgg16",
-            "resnet18",
-            "resnet50",
-            "densenet121",
-            "densenet169",
-            "efficientnet_b0",
-            "efficientnet_b1",
-            "crnet",
-        ],
-    )
-    def test_baselines(self, backbone):
+    def test_baselines(self, he2020_backbone):
+        backbone = he2020_backbone
         scratch = self_trans(backbone, method="scratch")
         transfer = self_trans(backbone, method="transfer")
         assert (scratch.weights, transfer.weights) == (None, "IMAGENET1K_V1")
