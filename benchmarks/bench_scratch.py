@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from _report import save
+from filelock import FileLock
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
@@ -98,22 +99,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     path = args.json or Path(__file__).parent / "results" / "scratch_covid-ct.json"
-    empty: dict[str, list] = {"cross_validation": [], "test": []}
-    found = json.loads(path.read_text()) if path.exists() else empty
-    found.pop("environment", None)
     scans = load_covid_ct(args.data)
     if args.test:
-        test_best(scans, found, args.luna, args.seeds, path)
+        test_best(scans, args.luna, args.seeds, path)
     else:
-        cross_validate(scans, found, args.luna, args.procedures, path)
+        cross_validate(scans, args.luna, args.procedures, path)
 
 
-def cross_validate(
-    scans: Any, found: dict[str, list], luna: Path | None, names: list[str], path: Path
-) -> None:
+def cross_validate(scans: Any, luna: Path | None, names: list[str], path: Path) -> None:
     """Score procedures on folds of the training and validation slices."""
     X, y, groups = _rows(scans, scans.split != "test")
-    done = {row["procedure"] for row in found["cross_validation"]}
+    done = {row["procedure"] for row in _read(path)["cross_validation"]}
     for name in names:
         if name in done or (name in _NEEDS_LUNA and luna is None):
             continue
@@ -121,7 +117,8 @@ def cross_validate(
         external = _external(name, luna, 0)
         areas = []
         for fold, held in FOLDS.split(X, y, groups):
-            clf = PROCEDURES[name](0, external).fit(X[fold], y[fold], groups[fold])
+            clf = PROCEDURES[name](0, external)
+            clf.fit(X[fold], y[fold], groups=groups[fold])
             areas.append(roc_auc_score(y[held], clf.decision_function(X[held])))
         row = {
             "procedure": name,
@@ -129,13 +126,12 @@ def cross_validate(
             "sd": round(float(np.std(areas)), 4),
             "seconds": round(time.perf_counter() - start, 1),
         }
-        _add(row, found["cross_validation"], path, found)
+        _add(path, "cross_validation", row)
 
 
-def test_best(
-    scans: Any, found: dict[str, list], luna: Path | None, seeds: list[int], path: Path
-) -> None:
+def test_best(scans: Any, luna: Path | None, seeds: list[int], path: Path) -> None:
     """Fit the procedures of the highest mean areas, and score the test slices."""
+    found = _read(path)
     ranked = sorted(found["cross_validation"], key=lambda row: -row["auc"])
     best = [row["procedure"] for row in ranked[:N_BEST]]
     done = {(row["procedure"], row["seed"]) for row in found["test"]}
@@ -153,7 +149,7 @@ def test_best(
             if (name, seed) not in done:
                 figures = _tested(y_test, scores, groups_test)
                 row = {"procedure": name, "seed": seed, **figures}
-                _add(row, found["test"], path, found)
+                _add(path, "test", row)
 
 
 def _rows(scans: Any, which: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -182,11 +178,20 @@ def _tested(y: np.ndarray, odds: np.ndarray, groups: np.ndarray) -> dict[str, fl
     return {name: round(float(value), 4) for name, value in figures.items()}
 
 
-def _add(row: dict[str, Any], to: list, path: Path, found: dict[str, list]) -> None:
-    """Add a row, say it, and write the file."""
-    to.append(row)
+def _read(path: Path) -> dict[str, list]:
+    if not path.exists():
+        return {"cross_validation": [], "test": []}
+    found = json.loads(path.read_text())
+    return {part: found[part] for part in ("cross_validation", "test")}
+
+
+def _add(path: Path, part: str, row: dict[str, Any]) -> None:
+    """Say a row, and add it to what the file holds by now."""
     print(" · ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-    save(path, found)
+    with FileLock(path.with_suffix(".lock")):
+        found = _read(path)
+        found[part].append(row)
+        save(path, found)
 
 
 if __name__ == "__main__":
