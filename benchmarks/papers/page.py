@@ -62,10 +62,11 @@ def result_grid(table: Table, results: Results) -> Grid:
             test = results.test_of(runs)
             cells += [str(summarize(runs, test, figure)) for figure in table.figures]
             minutes = sum(run["seconds"] for run in runs) / len(runs) / 60
-            cells += [str(len(runs)), f"{minutes:.1f}"]
+            more = results.why_missing(row)
+            cells += [f"{len(runs)}; {more}" if more else str(len(runs))]
+            cells += [f"{minutes:.1f}"]
         else:
-            # Of an error the first sentence, which says what; the command said it all.
-            reason = results.content["missing"].get(row.key, "not run").split(". ")[0]
+            reason = results.why_missing(row) or "not run"
             cells += [reason, *[""] * (len(table.figures) + 1)]
         rows.append((*row.labels, *cells))
     return Grid(table.title, heads, rows)
@@ -140,7 +141,7 @@ def circumstances(paper: Paper, results: Results) -> str:
     """Return budget, start, data, devices, versions and dates in one paragraph."""
     content = results.content
     parts = [f"Budget: {content['settings']['budget']}."]
-    if any({"weights", "start"} & set(r.needs) for t in paper.tables for r in t.rows):
+    if any(row.starts_from_weights for table in paper.tables for row in table.rows):
         parts.append(_start(content))
     tests = [_test_images(name, test) for name, test in content["tests"].items()]
     if tests:

@@ -25,7 +25,8 @@ class Results:
     content : dict
         What it holds: ``paper``, ``settings``, ``tests`` (the test images that scores
         belong to, by name), ``sources`` (of weights, by network), ``missing`` (why a
-        row was not run, by key) and ``runs``.
+        row was not run, by key), ``failed`` (by what error, by key and seed) and
+        ``runs``.
     """
 
     def __init__(self, path: Path, content: dict[str, Any]):
@@ -35,7 +36,8 @@ class Results:
     @classmethod
     def read(cls, path: Path) -> "Results":
         """Read a file."""
-        return cls(path, json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(path, {"failed": {}, **content})
 
     @classmethod
     def start(cls, path: Path, paper: Paper, setup: Setup) -> "Results":
@@ -48,8 +50,8 @@ class Results:
         """
         head = {"paper": paper.name, "settings": setup.describe()}
         if not path.exists():
-            empty = {"tests": {}, "sources": {}, "missing": {}, "runs": []}
-            return cls(path, {**head, **empty})
+            empty = {name: {} for name in ("tests", "sources", "missing", "failed")}
+            return cls(path, {**head, **empty, "runs": []})
         results = cls.read(path)
         for name, value in head.items():
             if results.content[name] != value:
@@ -81,7 +83,8 @@ class Results:
             If a finished run of the row had other inputs.
         """
         for run in self.of(row.key):
-            changed = [k for k, v in run["inputs"].items() if inputs.get(k) != v]
+            before = run["inputs"]
+            changed = [k for k, v in inputs.items() if before.get(k, v) != v]
             if changed:
                 raise ValueError(
                     f"{self.path} holds {row.key!r} with seed {run['seed']} of other "
@@ -98,7 +101,6 @@ class Results:
         setup: Setup,
     ) -> None:
         """Add a run; a kill while it is written leaves the file as it was."""
-        backbone = row.settings["backbone"]
         run = {
             "key": row.key,
             "settings": dict(row.settings),
@@ -106,7 +108,7 @@ class Results:
             "figures": _rounded(outcome.figures),
             "seconds": round(seconds, 1),
             "date": datetime.now(UTC).date().isoformat(),
-            "inputs": setup.inputs(backbone),
+            "inputs": setup.inputs(row.settings["backbone"], row.needs),
             "environment": environment(setup.device),
         }
         if outcome.scores is not None:
@@ -124,17 +126,43 @@ class Results:
                 return
             if outcome.test is not None:
                 self._add_test(outcome)
-            source = setup.source(backbone) if "weights" in row.needs else None
-            if source is not None:
-                content["sources"][backbone] = source
             content["missing"].pop(row.key, None)
+            content["failed"].get(row.key, {}).pop(str(seed), None)
             content["runs"].append(run)
 
         self._change(change)
 
-    def note_missing(self, reasons: dict[str, str]) -> None:
-        """Note why rows cannot be run, for the page."""
-        self._change(lambda content: content["missing"].update(reasons))
+    def note_at_hand(
+        self, sources: dict[str, dict[str, Any]], missing: dict[str, str]
+    ) -> None:
+        """Note, for the page, where networks start, and why rows cannot be run."""
+
+        def change(content: dict[str, Any]) -> None:
+            content["sources"].update(sources)
+            content["missing"].update(missing)
+
+        if sources or missing:
+            self._change(change)
+
+    def note_failed(self, row: Row, seed: int, error: Exception) -> None:
+        """Note how a run ended, for the page."""
+        said = ": ".join(filter(None, (type(error).__name__, str(error))))
+        self._change(
+            lambda content: (
+                content["failed"].setdefault(row.key, {}).update({str(seed): said})
+            )
+        )
+
+    def why_missing(self, row: Row) -> str:
+        """Return what keeps a row from being run, or its runs from being whole.
+
+        Of an error the first sentence, which says what; the command said it all.
+        """
+        failed = self.content["failed"].get(row.key, {})
+        reasons = [f"seed {seed} failed ({said})" for seed, said in failed.items()]
+        if row.key in self.content["missing"]:
+            reasons.insert(0, self.content["missing"][row.key])
+        return "; ".join(" ".join(r.split(". ")[0].split()) for r in reasons)
 
     def _change(self, change: Any) -> None:
         """Change what the file holds by now, and write it."""

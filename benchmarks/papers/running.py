@@ -55,7 +55,7 @@ def run_rows(
         except Exception as error:
             traceback.print_exc()
             failed.append(name)
-            results.note_missing({row.key: f"failed ({type(error).__name__})"})
+            results.note_failed(row, seed, error)
             continue
         seconds = time.perf_counter() - start
         results.add(row, seed, outcome, seconds=seconds, setup=setup)
@@ -76,10 +76,13 @@ def _ready(paper: Paper, setup: Setup, results: Results, rows: list[Row]) -> lis
         if row.key in missing:
             print(f"{' · '.join(row.labels)}: left out, {missing[row.key]}", flush=True)
         else:
-            results.check_inputs(row, setup.inputs(row.settings["backbone"]))
-    if missing:
-        results.note_missing(missing)
-    return [row for row in rows if row.key not in missing]
+            results.check_inputs(row, setup.inputs(row.settings["backbone"], row.needs))
+    ready = [row for row in rows if row.key not in missing]
+    starts = {row.settings["backbone"] for row in ready if row.starts_from_weights}
+    found = {backbone: setup.source(backbone) for backbone in sorted(starts)}
+    sources = {backbone: told for backbone, told in found.items() if told is not None}
+    results.note_at_hand(sources, missing)
+    return ready
 
 
 def _times(results: Results) -> dict[str, list[float]]:

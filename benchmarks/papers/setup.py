@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,8 @@ from skssl.recipes import Budget
 __all__ = ["Setup", "why_not"]
 
 IMAGENET = "IMAGENET1K_V1"  # what the recipes take for "imagenet"
+# What a row may need of a network's weights: given, or none if that is asked for.
+WEIGHTS = frozenset({"weights", "start"})
 _TOLD = ("source", "n_images", "image_size", "epochs", "test_accuracy")
 
 
@@ -91,13 +93,22 @@ class Setup:
         told = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
         return {name: told[name] for name in _TOLD} if set(_TOLD) <= set(told) else None
 
-    def inputs(self, backbone: str) -> dict[str, str]:
-        """Return digests of the folders and of the weights that a run may read."""
-        folders = {"data": self.data, "external": self.external}
-        digests = {k: digest_folder(v) for k, v in folders.items() if v is not None}
+    def inputs(self, backbone: str, needs: Sequence[str]) -> dict[str, str]:
+        """Return digests of the folders and of the weights that a row reads.
+
+        Parameters
+        ----------
+        backbone : str
+        needs : sequence of str
+            Of the row. A paper's sets of several lie in folders of their names.
+        """
+        digests = {}
         weights = self.weights(backbone)
-        if isinstance(weights, Path) and weights.is_file():
+        if isinstance(weights, Path) and not WEIGHTS.isdisjoint(needs):
             digests["weights"] = digest_file(weights).hex()[:16]
+        folders = {"data": self.data, "external": self.external}
+        for need in set(needs) - WEIGHTS:
+            digests[need] = digest_folder(folders.get(need) or self.data / need)
         return digests
 
     def describe(self) -> dict[str, str]:
@@ -119,11 +130,15 @@ def why_not(name: str, load: Callable[..., Any], *arguments: Any) -> str | None:
 
 @lru_cache
 def digest_folder(root: Path) -> str:
-    """Return a digest of the names and the sizes of a folder's files."""
+    """Return a digest of the names and the sizes of a folder's files.
+
+    What is hidden, as desktops leave it behind, does not count.
+    """
+    named = ((path.relative_to(root), path) for path in root.rglob("*"))
     files = sorted(
-        (path.relative_to(root).as_posix(), path.stat().st_size)
-        for path in root.rglob("*")
-        if path.is_file()
+        (name.as_posix(), path.stat().st_size)
+        for name, path in named
+        if path.is_file() and not any(part.startswith(".") for part in name.parts)
     )
     return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 

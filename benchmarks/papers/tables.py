@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.papers.setup import Setup
+from benchmarks.papers.setup import WEIGHTS, Setup
 
 Settings = Mapping[str, Any]
 
@@ -48,6 +48,11 @@ class Row:
     def key(self) -> str:
         """The name of its run."""
         return run_key(self.settings)
+
+    @property
+    def starts_from_weights(self) -> bool:
+        """Whether it reads weights of its network."""
+        return not WEIGHTS.isdisjoint(self.needs)
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ class Paper:
                 continue
             reason = (
                 setup.missing_weights(row.settings["backbone"])
-                if need in ("weights", "start")
+                if need in WEIGHTS
                 else self.find(setup, need)
             )
             if reason is not None:

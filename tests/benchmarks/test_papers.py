@@ -16,6 +16,7 @@ from benchmarks.papers.figures import METRICS, binary_figures, compare, summariz
 from benchmarks.papers.page import claim_grid, markdown, picked_grid
 from benchmarks.papers.results import Results
 from benchmarks.papers.running import choose_rows, run_rows
+from benchmarks.papers.setup import digest_folder
 from benchmarks.papers.tables import Claim, Outcome, Paper, Row, Table
 from benchmarks.papers.watching import fit_and_pick
 from skssl import Phase
@@ -170,9 +171,10 @@ class TestResults:
     @pytest.fixture
     def paper(self):
         """A paper of three rows whose runs draw scores."""
+        here = ("data",)
         rows = tuple(
             Row((name,), {"backbone": name}, {"accuracy": 0.8, "auc": 0.9}, needs)
-            for name, needs in (("a", ()), ("b", ()), ("c", ("weights",)))
+            for name, needs in (("a", here), ("b", here), ("c", (*here, "weights")))
         )
         table = Table("Table 1", ("Network",), ("accuracy", "auc"), rows)
         ran = []
@@ -235,7 +237,10 @@ class TestResults:
         assert failed == ["b, seed 0"]
         again = Results.start(tmp_path / "made.json", made, setup)
         assert [run["key"] for run in again.content["runs"]] == ["backbone=a"]
-        assert "| failed (MemoryError) |" in markdown(made, again)
+        assert "| seed 0 failed (MemoryError: too large) |" in markdown(made, again)
+        assert run_rows(made, setup, again, rows, [1]) == []
+        cell = "| 1; seed 0 failed (MemoryError: too large) |"
+        assert cell in markdown(made, again)
         assert run_rows(made, setup, again, rows, [0]) == []
         assert "failed" not in markdown(made, again)
 
@@ -250,6 +255,26 @@ class TestResults:
         with pytest.raises(ValueError, match=r"of other files \(data\): give another"):
             run_rows(made, other, results, rows, [0, 1])
         assert ran == [("a", 0)]
+
+    def test_only_what_a_row_reads_counts(self, setup, ct_folder, tmp_path):
+        weights = tmp_path / "crnet.pth"
+        weights.write_bytes(b"1")
+        given = dataclasses.replace(setup, init=str(weights))
+        assert list(given.inputs("crnet", ("data",))) == ["data"]
+        assert set(given.inputs("crnet", ("data", "external", "start"))) == {
+            *("data", "external", "weights")
+        }
+        (tmp_path / "cell").mkdir()
+        of_sets = dataclasses.replace(setup, data=tmp_path)
+        before = of_sets.inputs("crnet", ("cell",))
+        (tmp_path / "cell" / ".DS_Store").touch()
+        (tmp_path / "covidgr").mkdir()
+        (tmp_path / "covidgr" / "1.png").touch()
+        digest_folder.cache_clear()
+        assert of_sets.inputs("crnet", ("cell",)) == before
+        (tmp_path / "cell" / "1.png").touch()
+        digest_folder.cache_clear()
+        assert of_sets.inputs("crnet", ("cell",)) != before
 
     def test_a_file_of_another_budget_is_refused(self, paper, setup, tmp_path):
         made, _ = paper
