@@ -56,8 +56,7 @@ systems = {
 }
 scores = {}
 for name, system in systems.items():
-    groups = {"clf__groups" if name == "contrastive features" else "groups": patients}
-    system.fit(X, y, **groups)
+    system.fit(X, y, groups=patients)
     scores[name] = system.decision_function(scans.data[test])
 
 # %%

@@ -109,7 +109,7 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
     # Also where an official split divides a patient: who is tested is not learned from.
     train = np.flatnonzero(~np.isin(scans.groups, scans.groups[test]))
     pipe = contrastive_extractor(external=extractor)
-    pipe.fit(scans.data[train], scans.target[train], clf__groups=scans.groups[train])
+    pipe.fit(scans.data[train], scans.target[train], groups=scans.groups[train])
     scores = pipe.decision_function(scans.data[test])
     return Outcome(
         binary_figures(scans.target[test], scores),

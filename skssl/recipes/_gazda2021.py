@@ -1,11 +1,12 @@
 """Contrastive features of chest X-rays: Gazda et al. 2021."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from numbers import Number, Real
 from os import PathLike
 from typing import Any
 
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.model_selection import GridSearchCV, check_cv
 from sklearn.pipeline import Pipeline
 from torch import nn
 
@@ -13,6 +14,7 @@ from skssl._pretrain import SelfSupervisedPretrainer
 from skssl._random import RandomState
 from skssl.pretext import SimCLR
 from skssl.recipes._budget import Budget, get_budget
+from skssl.recipes._features_pipeline import FeaturesPipeline, PatientFolds
 from skssl.recipes._start import as_stage, published_weights
 
 __all__ = ["contrastive_extractor", "contrastive_pretrainer"]
@@ -116,7 +118,7 @@ def contrastive_extractor(
         Inverse strengths of the regularisation, of which the highest AUC chooses.
     cv : int, splitter or None, default=None
         How: None is five folds that keep patients together and need them:
-        ``fit(X, y, clf__groups=patients)``. A set without patients takes
+        ``fit(X, y, groups=patients)``. A set without patients takes
         ``StratifiedKFold(5)``.
     budget : {"full", "small", "tiny"} or Budget, default="full"
     random_state : int, RandomState, Generator or None, default=None
@@ -125,14 +127,16 @@ def contrastive_extractor(
     -------
     Pipeline
         Not fitted; its steps are ``ssl``, the features, and ``clf``, a `GridSearchCV`
-        over C.
+        over C. ``groups`` in ``fit`` go to both; labels, patients and folds are looked
+        at before the pretraining.
 
     Raises
     ------
     TypeError
         If ``external`` is neither a fitted pretrainer nor a path.
     ValueError
-        If ``external`` is given together with settings of a pretraining.
+        If ``external`` is given together with settings of a pretraining, or if ``Cs``
+        or ``cv`` cannot be searched.
 
     Notes
     -----
@@ -168,6 +172,8 @@ def contrastive_extractor(
             "weights and fraction are of a pretraining, and external is the result of "
             "one: set them where it is made."
         )
+    _check_cs(Cs)
+    check_cv(cv)
     ssl: Any
     if external is None or isinstance(external, (str, PathLike)):
         ssl = contrastive_pretrainer(
@@ -188,18 +194,11 @@ def contrastive_extractor(
         cv=PatientFolds(5) if cv is None else cv,
         error_score="raise",
     )
-    return Pipeline([("ssl", ssl), ("clf", search)])
+    return FeaturesPipeline([("ssl", ssl), ("clf", search)])
 
 
-class PatientFolds(StratifiedGroupKFold):
-    """Five folds that keep patients together, and say so where there are none."""
-
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Any]:
-        """Yield the rows to fit, and those to score."""
-        if groups is None:
-            raise ValueError(
-                "C is searched in folds that keep patients together, and fit got no "
-                "patients: fit(X, y, clf__groups=patients), or, where each image is of "
-                "another patient, contrastive_extractor(cv=StratifiedKFold(5))."
-            )
-        return super().split(X, y, groups)
+def _check_cs(Cs: Any) -> None:
+    """Refuse what is no sequence of numbers above 0."""
+    found = [] if isinstance(Cs, (Number, str)) or Cs is None else list(Cs)
+    if not found or not all(isinstance(C, Real) and float(C) > 0 for C in found):
+        raise ValueError(f"Cs must be a sequence of numbers above 0, got {Cs!r}.")

@@ -46,3 +46,14 @@ def test_external_that_would_do_nothing(fitted_ssl):
 def test_frozen_leaves_method_4_nothing_to_do():
     with pytest.raises(ValueError, match="frozen=True rules"):
         self_trans(method=4, frozen=True)
+
+
+@pytest.mark.parametrize("Cs", [0.1, [], [-1.0], ["a"], "12", None])
+def test_cs_that_cannot_be_searched(Cs):
+    with pytest.raises(ValueError, match="Cs must be a sequence of numbers above 0"):
+        contrastive_extractor(Cs=Cs)
+
+
+def test_cv_that_makes_no_folds():
+    with pytest.raises(ValueError, match="Expected `cv` as an integer"):
+        contrastive_extractor(cv="five")

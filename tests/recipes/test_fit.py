@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 
+from skssl import SelfSupervisedPretrainer
 from skssl.datasets import load_covid_ct, load_luna_slices
 from skssl.nn import build_backbone
 from skssl.recipes import (
@@ -112,7 +114,7 @@ def test_cross_transfer_of_four_classes_keeps_ten_networks(scans):
 
 def test_contrastive_extractor(scans):
     pipe = contrastive_extractor(tiny_cnn, budget=FAST, random_state=0)
-    pipe.fit(scans.data, scans.target, clf__groups=scans.groups)
+    pipe.fit(scans.data, scans.target, groups=scans.groups)
     assert_probabilities(pipe, scans.data[:5])
     assert pipe.named_steps["clf"].best_params_["C"] in (0.01, 0.05, 0.1, 0.2, 0.5, 1)
 
@@ -133,10 +135,43 @@ def test_contrastive_extractor_from_a_file(scans, fitted_ssl, tmp_path):
     )
 
 
-def test_contrastive_extractor_asks_for_patients(scans, fitted_ssl):
-    pipe = contrastive_extractor(external=fitted_ssl)
-    with pytest.raises(ValueError, match=r"clf__groups=patients\), or, where each"):
-        pipe.fit(scans.data, scans.target)
+def test_patients_go_to_both_steps(scans):
+    pipe = contrastive_extractor(tiny_cnn, fraction=0.5, budget=FAST, random_state=0)
+    pipe.set_params(ssl__batch_size=4)
+    pipe.fit(scans.data, scans.target, groups=scans.groups)
+    by_step = clone(pipe).fit(
+        *(scans.data, scans.target),
+        ssl__groups=scans.groups,
+        clf__groups=scans.groups,
+    )
+    first, second = (one.predict_proba(scans.data[:3]) for one in (pipe, by_step))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"groups": None}, r"groups=patients\), or, where each image"),
+        ({"groups": [0, 1]}, r"groups has shape \(2,\)"),
+        ({"groups": "few"}, "fold 0 of the search for C has no image of class"),
+        ({"y": None}, "y is None"),
+        ({"y": 0}, "y holds one class"),
+        ({"y": -1}, r"y\[0\] is -1, an image without a label"),
+        ({"y": np.nan}, "y contains NaN"),
+    ],
+)
+def test_contrastive_extractor_refuses_before_the_pretraining(
+    scans, monkeypatch, change, said
+):
+    y, groups = scans.target.astype(float), change.get("groups", scans.groups)
+    if "y" in change:
+        y[: len(y) if change["y"] == 0 else 1] = change["y"] or 0
+        y = y if change["y"] is not None else None
+    if isinstance(groups, str):
+        groups = np.where(scans.target == 1, 0, scans.groups + 1)
+    monkeypatch.setattr(SelfSupervisedPretrainer, "fit", None)
+    with pytest.raises(ValueError, match=said):
+        contrastive_extractor(tiny_cnn).fit(scans.data, y, groups=groups)
 
 
 def test_contrastive_extractor_with_metadata_routing(scans):
