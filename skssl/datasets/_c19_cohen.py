@@ -1,12 +1,14 @@
 """C19-Cohen: chest X-rays of COVID-19 and of other pneumonias."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from skssl.datasets._listing import (
+    TableRow,
     file_bunch,
     folder_with,
     patient_groups,
@@ -146,7 +148,7 @@ def load_c19_cohen(root: str | Path) -> Bunch:
     columns = ("patientid", "finding", "view", "modality", "filename")
     frontal = [
         row
-        for row in read_table(table, columns)
+        for row in _without_repeats(read_table(table, columns))
         if row["modality"] == "X-ray" and row["view"] in _VIEWS
     ]
     frontal.sort(key=lambda row: row["filename"])
@@ -186,3 +188,8 @@ def load_c19_cohen(root: str | Path) -> Bunch:
             left_out=", ".join(f"{n} {name}" for name, n in sorted(left_out.items())),
         ),
     )
+
+
+def _without_repeats(rows: Sequence[TableRow]) -> list[TableRow]:
+    """Return rows without those that say again what another one says."""
+    return list({tuple(row.values()): row for row in rows}.values())

@@ -9,6 +9,7 @@ from sklearn.utils import Bunch
 from skssl._names import unknown_name
 from skssl._random import RandomState, spawn_seeds
 from skssl.datasets._listing import (
+    contents,
     file_bunch,
     folder_with,
     image_files,
@@ -155,7 +156,13 @@ def load_chestxray14(
     rows = np.flatnonzero(chosen)  # by name
     rows = rows[np.argsort(splits[rows] == "test", kind="stable")]
     places = _image_places(folder)
-    paths = [places.get(name, folder / "images" / name) for name in names[rows]]
+    absent = [name for name in names[rows] if name not in places]
+    if absent:
+        raise FileNotFoundError(
+            f"{absent[0]} is listed in {table} but is in no folder images* (nor are "
+            f"{len(absent) - 1} others). Expected {_LAYOUT}; found {contents(folder)}."
+        )
+    paths = [places[name] for name in names[rows]]
     require_files(paths, table)
     target, target_names = findings[rows], list(_FINDINGS)
     about = "Targets are fourteen findings, of which an image may have several."
@@ -189,7 +196,7 @@ def _read_entries(table: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 findings[number, column[name]] = 1
             elif name != _HEALTHY:
                 error = unknown_name("Finding Labels", name, (*_FINDINGS, _HEALTHY))
-                raise ValueError(f"{table}, line {number + 2}: {error}")
+                raise ValueError(f"{table}, line {row.line}: {error}")
     names = np.array([row["Image Index"] for row in rows])
     patients = np.array([row["Patient ID"] for row in rows])
     order = np.argsort(names, kind="stable")

@@ -37,10 +37,17 @@ _FINDINGS = (
 )
 _UNCERTAIN = {"ignore": -1, "positive": 1, "negative": 0}
 _VIEWS = ("frontal", "lateral")
-_TABLES = {"train": "train.csv", "val": "valid.csv", "test": "test.csv"}
+_TABLES = {
+    "train": ("train.csv",),
+    "val": ("valid.csv",),
+    "test": ("test.csv", "test_labels.csv"),
+}
+# The images at full size are published in several folders, of which one has the tables.
+_BATCHES = "CheXpert-v1.0 batch *"
 _LAYOUT = (
     "a folder with train.csv, valid.csv and the images in train/patient*/study*/ and "
-    "valid/patient*/study*/"
+    "valid/patient*/study*/, or the folders 'CheXpert-v1.0 batch 1 (validate & csv)' "
+    "to 'batch 4 (train 3)'"
 )
 _DESCR = """\
 CheXpert
@@ -74,7 +81,9 @@ def load_chexpert(
         Folder with ``train.csv``, ``valid.csv`` and, in some releases, ``test.csv``,
         or one that holds it as ``CheXpert-v1.0*``. The column ``Path`` names the
         images; the folder of the release before ``train/``, ``valid/`` or ``test/``
-        is left out, so that ``root`` may have another name.
+        is left out, so that ``root`` may have another name. At full size, where the
+        patients of train lie in folders named "CheXpert-v1.0 batch …", ``root`` holds
+        these.
     finding : str or None, default=None
         Column of the label, such as "Pneumonia". None lists all images as unlabelled,
         for pretraining.
@@ -111,8 +120,8 @@ def load_chexpert(
         If ``root`` has another layout, the table of a split asked for does not exist,
         or a listed image does not.
     ValueError
-        If a parameter has an unknown value, a table lacks a column, or a label or a
-        path in it cannot be read.
+        If a parameter has an unknown value, a table lacks a column, a label or a path
+        in it cannot be read, or no image has the view.
 
     Notes
     -----
@@ -144,8 +153,12 @@ def load_chexpert(
     rows: list[_Row] = []
     for split, table in tables.items():
         listed = _read_split(table, split, finding, _UNCERTAIN[uncertain], view)
+        if split == "train":
+            listed = _in_batches(listed, table.parent)
         require_files((row.path for row in listed), table)
         rows += listed
+    if not rows:
+        raise ValueError(f"view={view!r} lists none of the images of {str(root)!r}.")
     about = f"Target: 1 with {finding}, 0 without, uncertain labels: {uncertain}."
     return file_bunch(
         [row.path for row in rows],
@@ -179,10 +192,14 @@ def _tables(root: str | Path, subset: str | Sequence[str] | None) -> dict[str, P
         what="CheXpert",
         layout=_LAYOUT,
     )
-    tables = {split: folder / _TABLES[split] for split in wanted}
-    found = {split: table for split, table in tables.items() if table.is_file()}
+    tables = {
+        split: [folder / name for name in _TABLES[split] if (folder / name).is_file()]
+        for split in wanted
+    }
+    found = {split: places[0] for split, places in tables.items() if places}
     if subset is not None and len(found) < len(wanted):
-        absent = next(table for split, table in tables.items() if split not in found)
+        split = next(split for split in wanted if split not in found)
+        absent = folder / _TABLES[split][0]
         raise FileNotFoundError(
             f"subset={subset!r} asks for {absent}, which does not exist; found "
             f"{contents(folder)}."
@@ -199,14 +216,14 @@ def _read_split(
     labels |= {"-1": uncertain, "-1.0": uncertain}
     base = f"{table.parent}/"
     rows = []
-    for number, row in enumerate(read_table(table, columns), start=2):
+    for row in read_table(table, columns):
         path = row["Path"]
         first, _, rest = path.partition("/")
         below = path if first in SPLIT_NAMES else rest
         parts = below.split("/")
         if len(parts) < 3 or parts[0] not in SPLIT_NAMES:
             raise ValueError(
-                f"{table}, line {number}: Path must be such as CheXpert-v1.0-small/"
+                f"{table}, line {row.line}: Path must be such as CheXpert-v1.0-small/"
                 f"train/patient00001/study1/view1_frontal.jpg, got {path!r}."
             )
         if view is not None and not parts[-1].partition(".")[0].endswith(view):
@@ -214,8 +231,26 @@ def _read_split(
         label = labels.get(row[finding]) if finding else -1
         if label is None:
             raise ValueError(
-                f"{table}, line {number}: {finding} must be 1, 0, -1 or empty, got "
+                f"{table}, line {row.line}: {finding} must be 1, 0, -1 or empty, got "
                 f"{row[columns[-1]]!r}."
             )
         rows.append(_Row(base + below, label, parts[1], split))
     return sorted(rows)
+
+
+def _in_batches(rows: list[_Row], folder: Path) -> list[_Row]:
+    """Return rows of train where the images of full size are: in several folders."""
+    if (folder / "train").is_dir():
+        return rows
+    places = {
+        patient.name: str(patient)
+        for batch in sorted(folder.parent.glob(_BATCHES))
+        for patient in batch.glob("patient*")
+    }
+    at = len(f"{folder}/train/")
+    return [
+        row._replace(path=places[row.patient] + row.path[at + len(row.patient) :])
+        if row.patient in places
+        else row
+        for row in rows
+    ]

@@ -115,17 +115,7 @@ def load_covid_ct(
     ValueError: subset must be 'train', 'val', 'test', several of them or None, got...
     """
     wanted = wanted_splits(subset)
-    folder = existing_folder(root, f"a folder with {LAYOUT}")
-    if (folder / "metadata.csv").is_file():
-        listed = _read_metadata(folder)
-    elif (folder / "Images-processed").is_dir() and (folder / "Data-split").is_dir():
-        listed = read_published(folder)
-    else:
-        raise FileNotFoundError(
-            f"root {str(folder)!r} is not laid out as COVID-CT. Expected {LAYOUT}; "
-            f"found {contents(folder)}."
-        )
-    images = sorted(image for image in listed if image.split in wanted)
+    images = sorted(image for image in _listed(root) if image.split in wanted)
     groups = patient_groups(
         [image.patient for image in images],
         [f"{image.label}/{image.path.name}" for image in images],
@@ -148,18 +138,30 @@ def load_covid_ct(
     )
 
 
+def _listed(root: str | Path) -> list[CovidImage]:
+    """Read the layout that ``root`` has, or the first folder of the set below it."""
+    top = existing_folder(root, f"a folder with {LAYOUT}")
+    for folder in (top, *sorted(top.glob("COVID-CT*"))):
+        if (folder / "metadata.csv").is_file():
+            return _read_metadata(folder)
+        if all((folder / name).is_dir() for name in ("Images-processed", "Data-split")):
+            return read_published(folder)
+    raise FileNotFoundError(
+        f"root {str(top)!r} is not laid out as COVID-CT. Expected {LAYOUT}; found "
+        f"{contents(top)}."
+    )
+
+
 def _read_metadata(folder: Path) -> list[CovidImage]:
     """Read the layout whose one table names file, label, split and patient."""
     table = folder / "metadata.csv"
     base = folder / "images" if (folder / "images").is_dir() else folder
     images = []
-    for number, row in enumerate(
-        read_table(table, ("filename", "label", "split", "patient_id")), start=2
-    ):
+    for row in read_table(table, ("filename", "label", "split", "patient_id")):
         for column, allowed in (("label", CLASSES), ("split", SPLITS)):
             if row[column] not in allowed:
                 raise ValueError(
-                    f"{table}, line {number}: {column} must be one of {allowed}, got "
+                    f"{table}, line {row.line}: {column} must be one of {allowed}, got "
                     f"{row[column]!r}."
                 )
         path = base / row["filename"]

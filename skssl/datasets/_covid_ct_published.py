@@ -4,6 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 from skssl.datasets._listing import SPLITS, contents, require_files
 
@@ -39,6 +40,8 @@ def read_published(folder: Path) -> list[CovidImage]:
                 f"{image_folder} does not exist. Expected {LAYOUT}; found "
                 f"{contents(image_folder.parent)}."
             )
+        if (image_folder / image_folder.name).is_dir():  # as some unpack the archive
+            image_folder = image_folder / image_folder.name
         exact = {path.name: path for path in image_folder.iterdir()}
         loose = {_name_key(name): path for name, path in exact.items()}
         patients = _read_patients(folder, label)
@@ -125,4 +128,6 @@ def _xlsx_rows(table: Path) -> list[list[str]]:
             f"Reading {table} needs pandas and openpyxl. Install them, or save the "
             f"table as {table.with_suffix('.csv').name} beside it."
         ) from error
+    except (ValueError, BadZipFile) as error:
+        raise ValueError(f"{table} is no Excel file: {error}") from error
     return [[str(title) for title in frame.columns], *frame.to_numpy().tolist()]

@@ -11,6 +11,8 @@ from skssl.datasets._listing import file_bunch, folder_with, required_images
 __all__ = ["load_covid_radiography"]
 
 _CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
+# What older releases call them.
+_OTHER_NAMES = {"COVID": ("COVID-19",), "Normal": ("NORMAL",)}
 _LAYOUT = (
     "a folder with COVID/, Lung_Opacity/, Normal/ and Viral Pneumonia/, the images "
     "in <class>/images/ or in <class>/"
@@ -43,6 +45,7 @@ def load_covid_radiography(
         Folder with ``COVID``, ``Lung_Opacity``, ``Normal`` and ``Viral Pneumonia``,
         or one that holds it as ``COVID-19_Radiography_Dataset``. Images lie in
         ``<class>/images/``, as in newer releases, or in ``<class>/``; masks stay out.
+        Older releases have ``COVID-19`` and ``NORMAL``, and no ``Lung_Opacity``.
     classes : sequence of these four names or None, default=None
         Which classes to list, in any order. None lists those that are there.
 
@@ -90,19 +93,20 @@ def load_covid_radiography(
     _check_classes(classes)
     folder = folder_with(
         root,
-        _CLASSES,
-        below=("COVID-19_Radiography_Dataset",),
+        (*_CLASSES, *(name for names in _OTHER_NAMES.values() for name in names)),
+        below=("COVID-19_Radiography_Dataset", "COVID-19 Radiography Database"),
         need=any,
         what="COVID-19 Radiography",
         layout=_LAYOUT,
     )
+    folders = {name: _class_folder(folder, name) for name in _CLASSES}
     names = [
         name
-        for name in _CLASSES
-        if (name in classes if classes else (folder / name).is_dir())
+        for name, of_class in folders.items()
+        if (name in classes if classes else of_class.is_dir())
     ]
     files = [
-        [path for path in required_images(folder / name) if path.parent.name != "masks"]
+        [path for path in required_images(folders[name]) if path.parent.name != "masks"]
         for name in names
     ]
     counts = [
@@ -116,6 +120,12 @@ def load_covid_radiography(
         split=None,
         descr=_DESCR.format(n_images=sum(map(len, files)), counts=", ".join(counts)),
     )
+
+
+def _class_folder(folder: Path, name: str) -> Path:
+    """Return the folder of a class, by its name or that of an older release."""
+    places = [folder / known for known in (name, *_OTHER_NAMES.get(name, ()))]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 def _check_classes(classes: Sequence[str] | None) -> None:

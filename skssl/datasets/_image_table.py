@@ -8,6 +8,7 @@ from sklearn.utils import Bunch
 from skssl._names import unknown_name
 from skssl.datasets._listing import (
     SPLIT_NAMES,
+    TableRow,
     existing_folder,
     file_bunch,
     patient_groups,
@@ -18,6 +19,8 @@ from skssl.datasets._listing import (
 )
 
 __all__ = ["load_image_table"]
+
+_NO_LABEL = frozenset({"", "-1", "nan", "NaN"})
 
 
 def load_image_table(
@@ -42,8 +45,8 @@ def load_image_table(
     filename : str, default="filename"
         Column of the file names.
     label : str or None, default="label"
-        Column of the class; an empty field is an unlabelled image. None lists all
-        images as unlabelled.
+        Column of the class; where it is empty, -1 or nan, the image is unlabelled.
+        None lists all images as unlabelled.
     group : str or None, default=None
         Column that says who an image belongs to, most often the patient.
     split : str or None, default=None
@@ -117,10 +120,13 @@ def load_image_table(
             raise ValueError(f"{file} has no such column: {error}")
     rows = read_table(file, [name for name in columns.values() if name is not None])
     base = file.parent if root is None else existing_folder(root, "the images' folder")
+    unnamed = [row for row in rows if not row[filename]]
+    if unnamed:
+        raise ValueError(f"{file}, line {unnamed[0].line}: {filename} is empty.")
     paths = [base / row[filename] for row in rows]
-    _refuse_copies(paths, file)
-    splits = _splits([row[split] for row in rows], file) if split else None
-    names = _in_order({row[label] for row in rows} - {""}) if label else []
+    _refuse_copies(paths, rows, file)
+    splits = _splits(rows, split, file) if split else None
+    names = _in_order({row[label] for row in rows} - _NO_LABEL) if label else []
     index = {name: place for place, name in enumerate(names)}
     kept = [k for k in range(len(rows)) if splits is None or splits[k] in wanted]
     if not kept:
@@ -147,26 +153,30 @@ def load_image_table(
     )
 
 
-def _refuse_copies(paths: Sequence[Path], table: Path) -> None:
+def _refuse_copies(
+    paths: Sequence[Path], rows: Sequence[TableRow], table: Path
+) -> None:
     seen: dict[Path, int] = {}
-    for number, path in enumerate(paths, start=2):
-        first = seen.setdefault(path, number)
-        if first != number:
+    for path, row in zip(paths, rows, strict=True):
+        first = seen.setdefault(path, row.line)
+        if first != row.line:
             raise ValueError(
-                f"{table}, line {number}: {path} is listed already in line {first}."
+                f"{table}, line {row.line}: {path} is listed already in line {first}."
             )
 
 
-def _splits(names: Sequence[str], table: Path) -> list[str]:
+def _splits(rows: Sequence[TableRow], column: str, table: Path) -> list[str]:
     """Read the names of splits."""
-    splits = [SPLIT_NAMES.get(name.strip().lower()) for name in names]
-    if None in splits:
-        row = splits.index(None)
-        raise ValueError(
-            f"{table}, line {row + 2}: the split must be one of "
-            f"{', '.join(SPLIT_NAMES)}, got {names[row]!r}."
-        )
-    return [name for name in splits if name is not None]
+    splits = []
+    for row in rows:
+        name = SPLIT_NAMES.get(row[column].strip().lower())
+        if name is None:
+            raise ValueError(
+                f"{table}, line {row.line}: the split must be one of "
+                f"{', '.join(SPLIT_NAMES)}, got {row[column]!r}."
+            )
+        splits.append(name)
+    return splits
 
 
 def _in_order(labels: set[str]) -> list[str]:

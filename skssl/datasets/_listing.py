@@ -17,6 +17,7 @@ __all__ = [
     "SPLITS",
     "SPLIT_NAMES",
     "MissingPatientWarning",
+    "TableRow",
     "contents",
     "existing_folder",
     "file_bunch",
@@ -51,6 +52,13 @@ IMAGE_ENDINGS = (
     ".tiff",
     ".webp",
 )
+
+
+class TableRow(dict[str, str]):
+    """The fields of a table's row by column, and the line of the file it ends in."""
+
+    __slots__ = ("line",)
+    line: int
 
 
 class MissingPatientWarning(UserWarning):
@@ -175,10 +183,10 @@ def read_header(path: Path) -> list[str]:
         return next(reader, [])
 
 
-def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def read_table(path: Path, columns: Sequence[str]) -> list[TableRow]:
     """Read the given columns of a comma-separated file, a dictionary for each row.
 
-    Rows of nothing are passed over; the first row of values is in line 2.
+    Rows of nothing are passed over.
     """
     found = read_header(path)
     missing = [column for column in columns if column not in found]
@@ -199,7 +207,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
                     f"{path}, line {reader.line_num}: {len(row)} fields, and "
                     f"{n_needed} are needed to reach {found[n_needed - 1]!r}."
                 )
-            rows.append({column: row[place] for column, place in places.items()})
+            rows.append(TableRow((name, row[place]) for name, place in places.items()))
+            rows[-1].line = reader.line_num
     if not rows:
         raise ValueError(f"{path} has a header and no rows.")
     return rows

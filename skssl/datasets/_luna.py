@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skssl.datasets._listing import (
+    TableRow,
     contents,
     existing_folder,
     file_bunch,
@@ -119,14 +120,14 @@ def load_luna_slices(root: str | Path) -> Bunch:
     )
 
 
-def _slice_numbers(rows: list[dict[str, str]], table: Path) -> list[int]:
+def _slice_numbers(rows: list[TableRow], table: Path) -> list[int]:
     numbers = []
-    for line, row in enumerate(rows, start=2):
+    for row in rows:
         try:
             numbers.append(int(row["slice"]))
         except ValueError as error:
             raise ValueError(
-                f"{table}, line {line}: slice must be a whole number, got "
+                f"{table}, line {row.line}: slice must be a whole number, got "
                 f"{row['slice']!r}."
             ) from error
     return numbers

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -75,6 +76,7 @@ def load_medmnist(
     >>> import tempfile
     >>> import numpy as np
     >>> from pathlib import Path
+    from typing import Any
     >>> from skssl.datasets import load_medmnist
     >>> images, labels = np.zeros((2, 28, 28), np.uint8), np.array([[0], [1]])
     >>> arrays = {f"{split}_images": images for split in ("train", "val", "test")}
@@ -99,8 +101,8 @@ def load_medmnist(
                 f"{sorted(keys)}; found {sorted(arrays.files)}."
             )
         # labels of all splits, so that the classes do not depend on subset
-        labels = {split: _labels(arrays[f"{split}_labels"], file) for split in SPLITS}
-        images = {split: _images(arrays[f"{split}_images"], file) for split in wanted}
+        labels = {s: _labels(_array(arrays, f"{s}_labels", file), file) for s in SPLITS}
+        images = {s: _images(_array(arrays, f"{s}_images", file), file) for s in wanted}
     for split in wanted:
         if len(images[split]) != len(labels[split]):
             raise ValueError(
@@ -129,6 +131,14 @@ def load_medmnist(
             ),
         ),
     )
+
+
+def _array(arrays: Any, name: str, file: Path) -> np.ndarray:
+    """Return one array of the file, which must not be of objects."""
+    try:
+        return np.asarray(arrays[name])
+    except ValueError as error:
+        raise ValueError(f"{file}: {name} cannot be read: {error}") from error
 
 
 def _labels(labels: np.ndarray, file: Path) -> np.ndarray:

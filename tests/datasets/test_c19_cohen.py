@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from skssl.datasets import MissingPatientWarning, load_c19_cohen
@@ -126,3 +127,11 @@ def test_wrong_tables_are_explained(write_images, tmp_path, old, new, error, mes
     table.write_text(table.read_text().replace(old, new))
     with pytest.raises(error, match=message):
         load_c19_cohen(root)
+
+
+def test_a_row_that_is_there_twice_counts_once(write_images, tmp_path):
+    write_set(write_images, tmp_path, NEW)
+    table = tmp_path / "metadata.csv"
+    before = load_c19_cohen(tmp_path)
+    table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
+    np.testing.assert_array_equal(load_c19_cohen(tmp_path).data, before.data)

@@ -129,3 +129,36 @@ def test_another_layout_is_refused(write_images, tmp_path):
         FileNotFoundError, match=r"not laid out as CheXpert.*train\.csv.*'train/'"
     ):
         load_chexpert(tmp_path)
+
+
+@pytest.mark.parametrize("below", ["", "CheXpert-v1.0 batch 1 (validate & csv)"])
+def test_full_size_lies_in_batches(tmp_path, below):
+    tables = tmp_path / "CheXpert-v1.0 batch 1 (validate & csv)"
+    write_split(tables, "train.csv", TRAIN, "CheXpert-v1.0/")
+    write_split(tables, "valid.csv", VALID, "CheXpert-v1.0/")
+    for batch, patient in ((2, "patient00001"), (3, "patient00002")):
+        folder = tmp_path / f"CheXpert-v1.0 batch {batch} (train {batch - 1})"
+        folder.mkdir()
+        (tables / "train" / patient).rename(folder / patient)
+    (tables / "train").rmdir()
+    scans = load_chexpert(tmp_path / below)
+    assert relative(scans, tmp_path) == [
+        "CheXpert-v1.0 batch 2 (train 1)/patient00001/study1/view1_frontal.jpg",
+        "CheXpert-v1.0 batch 2 (train 1)/patient00001/study1/view2_lateral.jpg",
+        "CheXpert-v1.0 batch 2 (train 1)/patient00001/study2/view1_frontal.jpg",
+        "CheXpert-v1.0 batch 3 (train 2)/patient00002/study1/view1_frontal.jpg",
+        f"{tables.name}/valid/patient64541/study1/view1_frontal.jpg",
+    ]
+    assert scans.split.tolist() == ["train"] * 4 + ["val"]
+
+
+def test_test_labels_under_their_other_name(chexpert):
+    write_split(chexpert, "test_labels.csv", TEST, "")
+    scans = load_chexpert(chexpert, finding="Pneumonia", subset="test")
+    assert relative(scans, chexpert) == [path for path, _ in TEST]
+
+
+def test_view_that_no_image_has(tmp_path):
+    write_split(tmp_path, "valid.csv", VALID)
+    with pytest.raises(ValueError, match="view='lateral' lists none of the images"):
+        load_chexpert(tmp_path, view="lateral")

@@ -217,3 +217,24 @@ def test_real_images_have_the_official_split(real_data, name):
     assert counts == {"train": [191, 234], "val": [60, 58], "test": [98, 105]}
     patients = [set(scans.groups[scans.split == split]) for split in counts]
     assert sum(map(len, patients)) == len(set.union(*patients)) == 213 + 171
+
+
+def test_the_set_below_root_and_archives_in_folders_of_their_own(published, tmp_path):
+    expected = summary(load_covid_ct(published))
+    inner = tmp_path / "new" / "COVID-CT-master"
+    inner.mkdir(parents=True)
+    for path in published.iterdir():
+        if path.name != "new":
+            path.rename(inner / path.name)
+    images = inner / "Images-processed" / "CT_COVID"
+    images.rename(images.with_name("unpacked"))
+    images.mkdir()
+    images.with_name("unpacked").rename(images / "CT_COVID")
+    assert summary(load_covid_ct(tmp_path / "new")) == expected
+
+
+def test_a_file_that_is_no_excel_file_is_named(published):
+    table = published / "COVID-CT-MetaInfo.csv"
+    table.rename(table.with_suffix(".xlsx"))
+    with pytest.raises(ValueError, match=r"COVID-CT-MetaInfo\.xlsx is no Excel file"):
+        load_covid_ct(published)

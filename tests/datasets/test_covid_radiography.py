@@ -46,6 +46,17 @@ def test_classes_that_are_absent_are_not_named(write_images, tmp_path):
     assert scans.target.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("below", ["", "COVID-19 Radiography Database"])
+def test_names_of_older_releases(write_images, tmp_path, below):
+    images = ("COVID-19/1.png", "NORMAL/2.png", "Viral Pneumonia/3.png")
+    write_images(tmp_path / below, *images)
+    scans = load_covid_radiography(tmp_path)
+    assert scans.target_names == ["COVID", "Normal", "Viral Pneumonia"]
+    assert [Path(path).stem for path in scans.data] == ["1", "2", "3"]
+    (only,) = load_covid_radiography(tmp_path, classes=["Normal"]).data
+    assert Path(only).stem == "2"
+
+
 @pytest.mark.parametrize(
     ("classes", "error", "message"),
     [

@@ -65,6 +65,7 @@ def test_root_may_lie_elsewhere(write_images, tmp_path):
     [
         (["10", "9", "9", "0"], ["0", "9", "10"], [2, 1, 1, 0]),
         (["1.0", "0.0", "", "1.0"], ["0.0", "1.0"], [1, 0, -1, 1]),
+        (["1", "-1", "0", "nan"], ["0", "1"], [1, -1, 0, -1]),
         (["10", "9", "b", "0"], ["0", "10", "9", "b"], [1, 2, 3, 0]),
     ],
 )
@@ -112,6 +113,15 @@ def test_a_file_listed_twice_is_refused(table):
     with pytest.raises(
         ValueError, match=r"line 6: .*a\.png is listed already in line 3"
     ):
+        load_image_table(table)
+
+
+def test_lines_are_those_of_the_file(table):
+    table.write_text("filename,label,part\na.png,x,train\n\n\nb.png,x,dev\n")
+    with pytest.raises(ValueError, match="line 5: the split must be"):
+        load_image_table(table, split="part")
+    table.write_text("filename,label\na.png,x\n\n,x\n")
+    with pytest.raises(ValueError, match=r"scans\.csv, line 4: filename is empty"):
         load_image_table(table)
 
 

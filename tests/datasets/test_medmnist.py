@@ -91,3 +91,11 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "a.npz").write_text("no archive")
     with pytest.raises(ValueError, match=r"a\.npz' is not an \.npz file"):
         load_medmnist(tmp_path / "a.npz")
+
+
+def test_arrays_of_objects_are_refused(tmp_path, rng):
+    images = np.array([np.zeros((28, 28)), None], dtype=object)
+    path = tmp_path / "set.npz"
+    write_set(path, rng, train_images=images)
+    with pytest.raises(ValueError, match=r"set\.npz: train_images cannot be read: Obj"):
+        load_medmnist(path)
