@@ -197,12 +197,22 @@ def _places(draws: list[np.ndarray]) -> list[np.ndarray]:
 def read_zip(
     archive: zipfile.ZipFile, prefix: str, per_class: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Decode the first images of each class folder under ``prefix``."""
+    """Decode the first images of each class folder under ``prefix``.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or ``per_class`` is below 1.
+    """
     names = sorted(
         name
         for name in archive.namelist()
         if name.startswith(prefix) and name.lower().endswith((".jpg", ".png"))
     )
+    if not names:
+        raise ValueError(f"no {prefix}<class>/*.jpg or *.png is in it.")
+    if per_class is not None and per_class < 1:
+        raise ValueError(f"{per_class} images of each class were asked for.")
     folders = [name.removeprefix(prefix).split("/")[0] for name in names]
     _, target = np.unique(folders, return_inverse=True)
     keep = np.concatenate(

@@ -1,8 +1,10 @@
 """Train a network on a labelled source domain, CIFAR-10, and write its weights.
 
 They stand in for ImageNet's where these cannot be had: natural images, of which ten
-classes were told apart. The file holds the network and the normalisation of its
-images, and goes to ``weights=`` of any estimator or ``--init`` of the papers::
+classes were told apart. The zip has ``train/<class>/*.jpg`` and ``test/<class>/*.jpg``,
+PNG as well; any other set of this layout serves, with its name as ``--source``. The
+file holds the network and the normalisation of its images, and goes to ``weights=`` of
+any estimator or ``--init`` of the papers::
 
     python benchmarks/pretrain_source.py --data cifar10.zip --backbone resnet50 \
         --out source/resnet50.pth
@@ -16,6 +18,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from _report import environment
 from _studies import read_zip
@@ -56,6 +59,9 @@ def main() -> None:
     """Train, score on the test images of the source, and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="CIFAR-10 as a zip")
+    parser.add_argument(
+        "--source", default="CIFAR-10", help="the name of what it holds"
+    )
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument(
         "--size", type=int, help="pixels (default: those of the small budget)"
@@ -66,20 +72,22 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True, help="a .pth file")
     args = parser.parse_args()
+    if args.out.suffix != ".pth" or args.out.is_dir():
+        parser.error(f"--out must be a .pth file, got {str(args.out)!r}.")
     archive = zipfile.ZipFile(args.data)
-    X, y = read_zip(archive, "train/", args.per_class)
+    X, y = _read(parser, archive, "train/", args.per_class)
+    X_test, y_test = _read(parser, archive, "test/", None)
     size = args.size or get_budget("small").size_px(224, args.backbone)
     clf = make_classifier(args.backbone, size, args.epochs, args.seed, args.device)
     start = time.perf_counter()
     clf.fit(X, y)
     seconds = time.perf_counter() - start
-    X_test, y_test = read_zip(archive, "test/", None)
     accuracy = clf.score(X_test, y_test)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(clf.backbone_.cpu().state_dict(), args.out)
     told = {
         "environment": environment(),
-        "source": "CIFAR-10",
+        "source": args.source,
         "backbone": args.backbone,
         "image_size": size,
         "epochs": args.epochs,
@@ -90,6 +98,19 @@ def main() -> None:
     }
     args.out.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
     print(f"{args.out}: {accuracy:.4f} of the test images right, {seconds:.0f} s")
+
+
+def _read(
+    parser: argparse.ArgumentParser,
+    archive: zipfile.ZipFile,
+    part: str,
+    per_class: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read one part of the set, or say what it lacks."""
+    try:
+        return read_zip(archive, part, per_class)
+    except ValueError as error:
+        parser.error(f"--data {archive.filename}: {error}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from benchmarks.papers.results import Results
 from benchmarks.papers.running import choose_rows, run_rows
 from benchmarks.papers.setup import Setup
 from benchmarks.papers.tables import Paper
+from skssl._names import unknown_name
+from skssl.engine import resolve_device
 from skssl.recipes import BUDGETS, get_budget
 
 PAPERS: dict[str, Paper] = {
@@ -47,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="where transfer starts: imagenet, none, or a state dict, in whose path "
         "{backbone} stands for the network (default: imagenet)",
     )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--tables", type=int, nargs="+", default=[], help="by number, from 1"
     )
@@ -68,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     paper = PAPERS[args.paper]
     path = args.out or RESULTS / f"{paper.name}_{args.budget}{_suffix(args.init)}.json"
+    _check(args, parser, paper, path)
     setup = Setup(
         data=args.data,
         external=args.external,
@@ -99,11 +102,42 @@ def _run(
     if not rows:
         parser.error("no row has these --tables and --networks.")
     try:
-        return (
-            [] if args.page_only else run_rows(paper, setup, results, rows, args.seeds)
-        )
+        seeds = list(dict.fromkeys(args.seeds))
+        return [] if args.page_only else run_rows(paper, setup, results, rows, seeds)
     finally:
         write_page(paper, results)
+
+
+def _seed(text: str) -> int:
+    """Read a seed, as scikit-learn takes it."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on.")
+    return int(text)
+
+
+def _check(
+    args: argparse.Namespace, parser: argparse.ArgumentParser, paper: Paper, path: Path
+) -> None:
+    """Refuse arguments that would fail in each run, or write among the images."""
+    rows = [row for table in paper.tables for row in table.rows]
+    networks = dict.fromkeys(row.settings["backbone"] for row in rows)
+    for network in args.networks:
+        if network not in networks:
+            parser.error(str(unknown_name("--networks", network, list(networks))))
+    if not set(args.tables) <= set(range(1, len(paper.tables) + 1)):
+        parser.error(f"--tables must be from 1 to {len(paper.tables)}.")
+    if not args.init:
+        parser.error("--init must be imagenet, none or the path of a state dict.")
+    if path.suffix != ".json" or path.is_dir():
+        parser.error(f"--out must be a .json file, got {str(path)!r}.")
+    for name in ("data", "external"):
+        folder = getattr(args, name)
+        if folder is not None and path.resolve().is_relative_to(folder.resolve()):
+            parser.error(f"--out must not lie in --{name}, whose files are compared.")
+    try:
+        resolve_device(args.device)
+    except ValueError as error:
+        parser.error(f"--device: {error}")
 
 
 def _suffix(init: str) -> str:

@@ -86,28 +86,36 @@ class Mean(NamedTuple):
     high: float | None = None
 
     def __str__(self) -> str:
-        if self.low is not None:
-            return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
         spread = "" if self.spread is None else f" ± {self.spread:.3f}"
-        return f"{self.value:.3f}{spread}"
+        bounds = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}{spread}{bounds}"
 
 
 def summarize(runs: list[dict[str, Any]], test: dict[str, Any], figure: str) -> Mean:
     """Return the mean of a figure over the runs of a row.
 
     The interval is that of the mean of these very networks on other patients. Without
-    scores the spread is over the last epochs where a run tells it (``figure_sd``), and
-    else over the runs, if there are several.
+    scores it is the mean of the runs' bounds (``figure_low`` and ``figure_high``), if
+    they tell some, which is wider; and the spread is over the last epochs where a run
+    tells it (``figure_sd``), and else over the runs, if there are several.
     """
     values = [run["figures"][figure] for run in runs]
     mean = Mean(float(np.mean(values)))
     if figure in METRICS and all("scores" in run for run in runs):
         interval = _interval(_columns(runs), test, METRICS[figure])
         return mean._replace(**interval)
-    spreads = [run["figures"].get(f"{figure}_sd") for run in runs]
-    if None not in spreads:
-        return mean._replace(spread=float(np.mean(spreads)))
+    spread, low, high = (
+        _told(runs, f"{figure}_{kind}") for kind in ("sd", "low", "high")
+    )
+    if spread is not None:
+        return mean._replace(spread=spread, low=low, high=high)
     return mean._replace(spread=float(np.std(values, ddof=1))) if runs[1:] else mean
+
+
+def _told(runs: list[dict[str, Any]], name: str) -> float | None:
+    """Return the mean of a figure that all runs tell, or None."""
+    values = [run["figures"].get(name) for run in runs]
+    return None if None in values else float(np.mean(values))
 
 
 def _interval(

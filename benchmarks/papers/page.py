@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from benchmarks.papers.figures import compare, summarize
 from benchmarks.papers.results import Results
 from benchmarks.papers.tables import Claim, Paper, Table, run_key
@@ -19,8 +21,9 @@ _HEADS = {
     "harmonic_mean": "HM",
 }
 _HOW_TO_READ = (
-    "Brackets: 95 % by patients, of the mean over the seeds of these networks; ±: "
-    "standard deviation over seeds, or over the last epochs where the paper has it so. "
+    "Brackets: 95 %, by patients where they are known and else by images, of the mean "
+    "over the seeds of these networks; ±: standard deviation over seeds, or over the "
+    "last epochs where the paper has it so. "
     "A pretraining that rows share counts in the minutes of the first."
 )
 
@@ -36,7 +39,11 @@ class Grid(NamedTuple):
 def grids(paper: Paper, results: Results) -> list[Grid]:
     """Return all tables of a page."""
     found = [result_grid(table, results) for table in paper.tables]
-    more = (claim_grid(paper, results), picked_grid(paper, results))
+    more = (
+        claim_grid(paper, results),
+        picked_grid(paper, results),
+        confusion_grid(paper, results),
+    )
     return [*found, *(grid for grid in more if grid is not None)]
 
 
@@ -86,13 +93,13 @@ def claim_grid(paper: Paper, results: Results) -> Grid | None:
         comparison, n_seeds = found
         rows.append(
             (
-                claim.text,
+                claim.text if claim.claimed else f"{claim.text} (not claimed)",
                 _HEADS[claim.figure],
                 _difference(claim, published),
                 _signed(comparison.difference),
                 f"{comparison.pvalue:.2g}",
                 str(n_seeds),
-                _verdict(comparison.difference),
+                _verdict(comparison.difference, claimed=claim.claimed),
             )
         )
     heads = (
@@ -135,6 +142,20 @@ def _picked_cells(runs: list[dict[str, Any]], test: dict[str, Any]) -> list[str]
         optimism = "" if found is None else _signed(found[0].difference)
         cells += [f"{honest:.3f}", f"{best:.3f}", optimism]
     return cells
+
+
+def confusion_grid(paper: Paper, results: Results) -> Grid | None:
+    """Return how the classes are told by the first row, the paper's own method."""
+    row = paper.tables[0].rows[0]
+    found = [run["confusion"] for run in results.of(row.key) if "confusion" in run]
+    if not found:
+        return None
+    rows = [
+        (name, *(f"{share:.3f}" for share in shares))
+        for name, shares in zip(paper.classes, np.mean(found, axis=0), strict=True)
+    ]
+    heads = ("Class", *(f"told {name}" for name in paper.classes))
+    return Grid(f"{row.labels[0]}: shares of each class", heads, rows)
 
 
 def circumstances(paper: Paper, results: Results) -> str:
@@ -211,9 +232,9 @@ def _difference(claim: Claim, published: Mapping[str, Mapping[str, float]]) -> s
     return "" if better is None or worse is None else f"{better - worse:+.3f}"
 
 
-def _verdict(difference: Interval) -> str:
+def _verdict(difference: Interval, *, claimed: bool) -> str:
     if difference.low > 0:
-        return "holds"
+        return "holds" if claimed else "above"
     if difference.high < 0:
-        return "the contrary"
+        return "the contrary" if claimed else "below"
     return "cannot be told"

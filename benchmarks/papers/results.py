@@ -121,6 +121,9 @@ class Results:
                 "scores": np.round(outcome.picked["scores"], _DIGITS).tolist(),
             }
 
+        if outcome.confusion is not None:
+            run["confusion"] = np.round(outcome.confusion, _DIGITS).tolist()
+
         def change(content: dict[str, Any]) -> None:
             if self.has(row.key, seed):  # another process was faster
                 return

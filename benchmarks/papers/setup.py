@@ -71,7 +71,7 @@ class Setup:
             return None
         if self.init == "imagenet":
             return "imagenet"
-        return Path(self.init.format(backbone=backbone))
+        return Path(self.init.replace("{backbone}", backbone))
 
     def missing_weights(self, backbone: str) -> str | None:
         """Return why a network has no weights to start from, or None.

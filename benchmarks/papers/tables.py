@@ -67,12 +67,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Claim:
-    """One row is said to be above another in a figure."""
+    """One row is said to be above another in a figure; or is compared all the same."""
 
     text: str
     better: Settings
     worse: Settings
     figure: str = "auc"
+    claimed: bool = True
 
 
 @dataclass
@@ -91,6 +92,8 @@ class Outcome:
     picked : dict, optional
         Of the epoch that is the best on the test images: its number ``epoch``, its
         ``figures`` and its ``scores``.
+    confusion : ndarray of shape (n_classes, n_classes), optional
+        The share of each class (row) that is told to be of each.
     """
 
     figures: dict[str, float]
@@ -98,6 +101,7 @@ class Outcome:
     test: dict[str, np.ndarray | None] | None = None
     test_name: str = "test"
     picked: dict[str, Any] | None = None
+    confusion: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,8 @@ class Paper:
     claims : tuple of Claim
     find : callable
         Takes (setup, name of a need); returns why it is not at hand, or None.
+    classes : tuple of str
+        Of the confusion matrix, if runs give one.
     """
 
     name: str
@@ -130,6 +136,7 @@ class Paper:
     run: Callable[[Setup, Settings, int], Outcome]
     find: Callable[[Setup, str], str | None]
     claims: tuple[Claim, ...] = field(default=())
+    classes: tuple[str, ...] = ()
 
     def missing(self, setup: Setup, row: Row) -> str | None:
         """Return why a row cannot be run, or None."""

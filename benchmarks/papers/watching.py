@@ -1,11 +1,15 @@
 """What a protocol that looks at the test images would have picked."""
 
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from skorch.callbacks import Callback
 
 from benchmarks.papers.figures import binary_figures
@@ -36,7 +40,7 @@ def fit_and_pick(
     train: tuple[Any, Any, Any],
     test: tuple[Any, Any, Any],
     *,
-    scratch: Path | None = None,
+    scratch: Path,
 ) -> dict[str, Any]:
     """Fit a classifier; return its best epoch **on the test images**.
 
@@ -47,8 +51,9 @@ def fit_and_pick(
     clf : FineTuneClassifier
         Fitted in place.
     train, test : (X, y, groups)
-    scratch : Path, optional
-        Folder for the weights of all epochs, which are removed at the end.
+    scratch : Path
+        Folder for the weights of all epochs, which are removed at the end; those that
+        a killed run left there are removed at the beginning.
 
     Returns
     -------
@@ -57,10 +62,8 @@ def fit_and_pick(
         ``epoch``, its ``figures`` and its ``scores``.
     """
     X, y, groups = train
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        watcher, others = EpochWatcher(Path(folder)), clf.callbacks
+    with _folder_below(scratch) as folder:
+        watcher, others = EpochWatcher(folder), clf.callbacks
         clf.set_params(callbacks=[*(others or []), watcher])
         clf.fit(X, y, groups=groups).set_params(callbacks=others)
         network = clf.networks_[0]
@@ -73,3 +76,18 @@ def fit_and_pick(
     figures = [binary_figures(test[1], of_epoch) for of_epoch in scores]
     best = int(np.argmax([of_epoch["accuracy"] for of_epoch in figures]))
     return {"epoch": best + 1, "figures": figures[best], "scores": scores[best]}
+
+
+@contextmanager
+def _folder_below(scratch: Path) -> Iterator[Path]:
+    """Yield a new folder, and remove it; those whose process has ended, before."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    for path in scratch.glob("epochs-*.lock"):
+        with suppress(Timeout), FileLock(path, timeout=0):
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            path.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="epochs-", dir=scratch) as folder:
+        lock = Path(f"{folder}.lock")
+        with FileLock(lock):
+            yield Path(folder)
+        lock.unlink(missing_ok=True)

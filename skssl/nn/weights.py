@@ -75,6 +75,8 @@ def load_weights(
         If ``weights`` is of another type, or is an estimator that is not frozen.
     FileNotFoundError
         If the file does not exist.
+    OSError
+        If torchvision's weights cannot be downloaded.
     sklearn.exceptions.NotFittedError
         If the frozen estimator is not fitted.
     ImportError
@@ -92,8 +94,7 @@ def load_weights(
     if not isinstance(weights, (str, os.PathLike)):
         raise TypeError(
             "weights must be None, 'imagenet', the name of torchvision weights, a path "
-            "to a state dict or a FrozenEstimator, got "
-            f"{type(weights).__name__}."
+            f"to a state dict or a FrozenEstimator, got {type(weights).__name__}."
         )
     path = Path(weights)
     if weights == "imagenet" or not (path.suffix in _SUFFIXES or path.exists()):
@@ -217,8 +218,13 @@ def _from_torchvision(weights: str, name: str, named: bool) -> LoadedWeights:
             f"weights must be None, 'imagenet', one of {sorted(choices)}, a path that "
             f"exists, or a FrozenEstimator for backbone {name!r}, got {weights!r}."
         )
-    # torchvision's own builder knows the old layouts of some of its files.
-    network = models.get_model(name, weights=choices[key])
+    try:  # torchvision's own builder knows the old layouts of some of its files
+        network = models.get_model(name, weights=choices[key])
+    except OSError as error:  # URLError is one
+        raise OSError(
+            f"weights={weights!r}: {choices[key]} could not be downloaded ({error}). "
+            "Give weights= the path of a state dict, or None for random weights."
+        ) from error
     mean, std = _torchvision_normalization(key, name)
     return LoadedWeights(network.state_dict(), f"torchvision {weights!r}", mean, std)
 

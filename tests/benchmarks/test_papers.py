@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import re
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
@@ -150,14 +152,19 @@ def test_the_extractor_is_pretrained_once_for_both_rows(setup):
 
 
 @LEARNS_NOTHING
-def test_watching_changes_nothing(setup):
+def test_watching_changes_nothing(setup, tmp_path):
     train, test = (covid_ct.load_part(setup.data, part) for part in ("train", "test"))
     clf = targeted_flip(tiny_cnn, weights=None, budget=setup.budget, random_state=0)
     clf.pretrainer.set_params(fraction=0.0)
     phases = [Phase("head", epochs=1), Phase("all", epochs=3)]
     clf.set_params(phases=phases, augmentation="self_trans_finetune")
     alone = clone(clf).fit(train.X, train.y, groups=train.groups)
-    picked = fit_and_pick(clf, train, test)
+    for name in ("epochs-ended", "epochs-running"):
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.lock").touch()
+    with FileLock(tmp_path / "epochs-running.lock"):
+        picked = fit_and_pick(clf, train, test, scratch=tmp_path)
+    assert [path.name for path in tmp_path.glob("epochs-*[!k]")] == ["epochs-running"]
     for mine, its in zip(
         clf.networks_[0].state_dict().values(),
         alone.networks_[0].state_dict().values(),
@@ -360,6 +367,24 @@ class TestCommand:
         main([*command, "--page-only"])
         assert "no weights to start from" in out.with_suffix(".md").read_text()
         assert "tiny (1 % of the epochs" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--networks", "crnet", "resnet5"], "Did you mean 'resnet50'"),
+            (["--tables", "4"], "--tables must be from 1 to 3"),
+            (["--seeds", "-1"], "'-1' is no whole number from 0 on"),
+            (["--init", ""], "--init must be imagenet, none or"),
+            (["--out", "results"], r"--out must be a \.json file, got 'results'"),
+            (["--out", "ct/he.json"], "--out must not lie in --data"),
+            (["--device", "tpu"], "--device: device='tpu'"),
+        ],
+    )
+    def test_arguments_that_would_fail_later(self, options, said, capsys, monkeypatch):
+        monkeypatch.setattr("benchmarks.papers.__main__.run_rows", None)
+        with pytest.raises(SystemExit):
+            main(["he2020", "--data", "ct", *options])
+        assert re.search(said, capsys.readouterr().err)
 
     def test_data_that_is_not_there(self, tmp_path, capsys):
         main(

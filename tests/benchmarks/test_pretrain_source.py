@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -49,3 +50,24 @@ def test_the_file_serves_as_weights(archive, tmp_path, rng):
     gray = rng.integers(0, 255, (8, 24, 24), dtype=np.uint8)
     clf.fit(gray, [0, 1] * 4)
     assert clf.predict_proba(gray).shape == (8, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--out", "source.json"], r"--out must be a \.pth file"),
+        (["--out", "c.pth", "--per-class", "0"], r"source\.zip: 0 images of each"),
+        (["--out", "c.pth", "--data", "empty"], "no train/<class>/"),
+    ],
+)
+def test_what_would_fail_after_the_training(archive, tmp_path, options, said):
+    if "empty" in options:
+        options = [*options[:-1], str(tmp_path / "empty.zip")]
+        with zipfile.ZipFile(tmp_path / "empty.zip", "w") as file:
+            file.writestr("cifar10/train/cat/1.jpg", b"")
+    command = [sys.executable, str(SCRIPT), "--data", str(archive), *options]
+    told = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert told.returncode == 2
+    assert re.search(said, told.stderr)

@@ -83,12 +83,17 @@ def test_covid_against_the_rest_by_hand():
             [0.1, 0.1, 0.6, 0.2],  # another, taken for a third
         ]
     )
-    figures = li2021._figures(y, p)
+    figures = li2021._mean_figures(y, np.stack([p, p], axis=1))
     assert figures["sensitivity"] == pytest.approx(1 / 2)
     assert figures["specificity"] == pytest.approx(2 / 3)
     assert figures["harmonic_mean"] == pytest.approx(4 / 7)
     assert figures["accuracy"] == pytest.approx(2 / 5)
     assert figures["auc"] == pytest.approx(5 / 6)
+    assert figures["accuracy_sd"] == 0
+    assert figures["accuracy_low"] <= 2 / 5 <= figures["accuracy_high"]
+    confusion = li2021._confusion(y, p[:, None])
+    expected = [[1 / 2, 1 / 2, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]
+    np.testing.assert_allclose(confusion, expected)
 
 
 def test_a_run_of_gazda2021(setup, xrays):

@@ -1,5 +1,6 @@
 import sys
 from types import SimpleNamespace
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -65,6 +66,16 @@ def test_imagenet_weights_through_torchvisions_own_builder(rgb_state, monkeypatc
     torch.testing.assert_close(
         gray.network.conv1.weight.detach(), rgb_state["conv1.weight"].sum(1, True)
     )
+
+
+def test_imagenet_weights_that_cannot_be_downloaded(monkeypatch, tmp_path):
+    def refuse(*args, **options):
+        raise URLError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(OSError, match=r"'imagenet': .* \(.*no network.*\)\. Give weig"):
+        build(weights="imagenet")
 
 
 def test_imagenet_weights_of_googlenet_lose_aux_heads_and_keep_its_input(monkeypatch):
