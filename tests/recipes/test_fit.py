@@ -189,7 +189,7 @@ def test_contrastive_extractor_in_a_cross_validation(scans, fitted_ssl):
         scans.target,
         groups=scans.groups,
         cv=StratifiedGroupKFold(2),
-        params={"clf__groups": scans.groups},
+        params={"groups": scans.groups},
         scoring="roc_auc",
         error_score="raise",
     )
@@ -199,7 +199,7 @@ def test_contrastive_extractor_in_a_cross_validation(scans, fitted_ssl):
 def test_contrastive_extractor_of_three_classes(scans, fitted_ssl):
     y = np.array(["a", "b", "c"])[scans.groups % 3]
     pipe = contrastive_extractor(external=fitted_ssl, cv=StratifiedGroupKFold(2))
-    pipe.fit(scans.data, y, clf__groups=scans.groups)
+    pipe.fit(scans.data, y, groups=scans.groups)
     assert_probabilities(pipe, scans.data[:5], n_classes=3)
 
 
@@ -250,5 +250,5 @@ class TestOnCovidCT:
 
     def test_contrastive_extractor(self, ct):
         pipe = contrastive_extractor(budget="tiny", random_state=0)
-        pipe.fit(ct.data, ct.target, clf__groups=ct.groups)
+        pipe.fit(ct.data, ct.target, groups=ct.groups)
         assert_probabilities(pipe, ct.data[:5])
