@@ -111,7 +111,7 @@ def claim_grid(paper: Paper, results: Results) -> Grid | None:
 
 def picked_grid(paper: Paper, results: Results) -> Grid | None:
     """Return the honest figures beside those of the epoch that test images pick."""
-    rows = []
+    rows, all_runs = [], []
     for table in paper.tables:
         for row in table.rows:
             runs = [run for run in results.of(row.key) if "picked" in run]
@@ -119,8 +119,12 @@ def picked_grid(paper: Paper, results: Results) -> Grid | None:
                 published = _number(row.published.get("accuracy"))
                 cells = _picked_cells(runs, results.test_of(runs))
                 rows.append((*row.labels, published, *cells))
+                all_runs += [{**run, "seed": (row.key, run["seed"])} for run in runs]
     if not rows:
         return None
+    n_blank = len(paper.tables[0].columns)
+    cells = _picked_cells(all_runs, results.test_of(all_runs))
+    rows.append(("mean of all runs", *[""] * n_blank, *cells))
     heads = (
         *paper.tables[0].columns,
         "Acc, published",

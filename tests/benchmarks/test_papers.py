@@ -307,10 +307,14 @@ class TestResults:
         assert "| c | 0.800 | 0.900 | no weights to start from (--init none) |" in page
         (claim,) = claim_grid(made, results).rows
         assert claim[-1] == "holds"
-        (a, _) = picked_grid(made, results).rows
+        (a, _, both) = picked_grid(made, results).rows
         honest = np.mean([r["figures"]["accuracy"] for r in results.of("backbone=a")])
         assert a[2:4] == (f"{honest:.3f}", "1.000")
         assert a[4].startswith(f"{1 - honest:+.3f} [")
+        honest = np.mean(
+            [run["figures"]["accuracy"] for run in results.content["runs"]]
+        )
+        assert both[:4] == ("mean of all runs", "", f"{honest:.3f}", "1.000")
 
     def test_the_page_tells_the_source_of_the_weights(self, paper, setup, tmp_path):
         made, _ = paper
