@@ -61,8 +61,8 @@ def inner_split(
     classes = None if y is None else y[rows]
     patients = None if groups is None else groups[rows]
     said = f"validation_fraction={fraction}"
-    splitter = _splitter(fraction, classes, patients, seed % 2**32)
     try:
+        splitter = _splitter(fraction, classes, patients, seed % 2**32)
         with isolated_rng(seed):
             splits = list(splitter.split(rows, classes, patients))
     except ValueError as error:
@@ -83,6 +83,8 @@ def _splitter(
     fraction: Any, y: np.ndarray | None, groups: np.ndarray | None, seed: int
 ) -> Any:
     """Return a splitter whose splits each hold out the fraction."""
+    if isinstance(fraction, str):  # which has a method split of its own
+        raise ValueError("it is text, and neither a number nor a splitter.")
     if not isinstance(fraction, Real):
         return fraction
     if y is not None and groups is not None:

@@ -182,7 +182,7 @@ class FineTuneClassifier(
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "validation_fraction": [
             Interval(Real, 0, 0.5, closed="both"),
-            HasMethods(["split", "get_n_splits"]),
+            HasMethods("split"),
         ],
         "selection": [StrOptions({"last", "best", "average_last_k"})],
         "n_average": [Interval(Integral, 1, None, closed="left")],

@@ -65,10 +65,7 @@ class Probe(BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "estimator": [HasMethods("fit")],
         "every": [Interval(Integral, 1, None, closed="left")],
-        "cv": [
-            Interval(Integral, 2, None, closed="left"),
-            HasMethods(["split", "get_n_splits"]),
-        ],
+        "cv": [Interval(Integral, 2, None, closed="left"), HasMethods("split")],
         "scoring": [str, callable, None],
     }
 

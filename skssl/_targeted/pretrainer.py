@@ -140,7 +140,7 @@ class TargetedPretrainer(NamedObjectsMixin, TargetedTrainingMixin, BaseEstimator
         "fraction": [Interval(Real, 0, 1, closed="both")],
         "validation_fraction": [
             Interval(Real, 0, 0.5, closed="both"),
-            HasMethods(["split", "get_n_splits"]),
+            HasMethods("split"),
         ],
         "cache": CACHE_CONSTRAINT,
         **NETWORK_CONSTRAINTS,

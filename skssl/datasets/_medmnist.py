@@ -76,7 +76,6 @@ def load_medmnist(
     >>> import tempfile
     >>> import numpy as np
     >>> from pathlib import Path
-    from typing import Any
     >>> from skssl.datasets import load_medmnist
     >>> images, labels = np.zeros((2, 28, 28), np.uint8), np.array([[0], [1]])
     >>> arrays = {f"{split}_images": images for split in ("train", "val", "test")}

@@ -228,6 +228,11 @@ def test_a_class_that_the_inner_split_cannot_share(make_clf, scans):
         make_clf(validation_fraction=0.3).fit(scans.data, one)
 
 
+def test_text_for_a_splitter(make_clf, scans):
+    with pytest.raises(ValueError, match="validation_fraction=a cannot be split off"):
+        make_clf(validation_fraction="a").fit(scans.data, scans.target)
+
+
 def test_an_earlier_fit_is_kept(make_clf, make_flip, scans):
     for estimator in (make_clf(), make_flip()):
         estimator.fit(scans.data, scans.target)
