@@ -73,9 +73,16 @@ PROCEDURES: dict[str, Callable[[int, Any], FineTuneClassifier]] = {
     "mean of 10 epochs": supervised(selection="average_last_k"),
     "stronger views": supervised(augmentation=STRONG),
     "60 epochs, stronger views": supervised(epochs=60, augmentation=STRONG),
+    "60 epochs, stronger views, mean of 10": supervised(
+        epochs=60, augmentation=STRONG, selection="average_last_k"
+    ),
+    "120 epochs, stronger views": supervised(epochs=120, augmentation=STRONG),
     "aspect ratio kept": supervised(resize="pad"),
     "smoothed labels": supervised(label_smoothing=0.1, augmentation=STRONG),
     "160 px, stronger views": supervised(image_size=160, augmentation=STRONG),
+    "60 epochs at 160 px, stronger views": supervised(
+        epochs=60, image_size=160, augmentation=STRONG
+    ),
     "densenet121, stronger views": supervised(
         backbone="densenet121", augmentation=STRONG
     ),
