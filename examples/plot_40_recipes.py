@@ -44,8 +44,8 @@ others = make_scan_phantoms(60, image_size=48, random_state=1)
 external = self_trans_pretrainer("resnet18", **settings).fit(others.data)
 
 # %%
-# The last one is a pipeline whose last step looks for C in folds that keep patients
-# together, so that it has to get the patients.
+# All of them take images, labels and patients. The last one is a pipeline whose last
+# step looks for C in folds that keep these patients together.
 
 systems = {
     "from scratch": self_trans("resnet18", method="scratch", **settings),

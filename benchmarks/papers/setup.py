@@ -104,7 +104,7 @@ class Setup:
         """
         digests = {}
         weights = self.weights(backbone)
-        if isinstance(weights, Path) and not WEIGHTS.isdisjoint(needs):
+        if isinstance(weights, Path) and needs_weights(needs):
             digests["weights"] = digest_file(weights).hex()[:16]
         folders = {"data": self.data, "external": self.external}
         for need in set(needs) - WEIGHTS:
@@ -117,6 +117,11 @@ class Setup:
         if init not in ("imagenet", "none"):
             init = "/".join(Path(init).parts[-2:])
         return {"budget": str(self.budget), "init": init}
+
+
+def needs_weights(needs: Sequence[str]) -> bool:
+    """Return whether what a row needs has weights of its network in it."""
+    return not WEIGHTS.isdisjoint(needs)
 
 
 def why_not(name: str, load: Callable[..., Any], *arguments: Any) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.papers.setup import WEIGHTS, Setup
+from benchmarks.papers.setup import WEIGHTS, Setup, needs_weights
 
 Settings = Mapping[str, Any]
 
@@ -52,7 +52,7 @@ class Row:
     @property
     def starts_from_weights(self) -> bool:
         """Whether it reads weights of its network."""
-        return not WEIGHTS.isdisjoint(self.needs)
+        return needs_weights(self.needs)
 
 
 @dataclass(frozen=True)

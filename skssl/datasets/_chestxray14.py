@@ -14,7 +14,7 @@ from skssl.datasets._listing import (
     folder_with,
     image_files,
     read_table,
-    require_files,
+    require_once,
     wanted_splits,
 )
 
@@ -163,7 +163,7 @@ def load_chestxray14(
             f"{len(absent) - 1} others). Expected {_LAYOUT}; found {contents(folder)}."
         )
     paths = [places[name] for name in names[rows]]
-    require_files(paths, table)
+    require_once(paths, table)
     target, target_names = findings[rows], list(_FINDINGS)
     about = "Targets are fourteen findings, of which an image may have several."
     if task == "pneumonia":

@@ -28,6 +28,7 @@ __all__ = [
     "read_header",
     "read_table",
     "require_files",
+    "require_once",
     "required_images",
     "sub_folders",
     "wanted_splits",
@@ -217,9 +218,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[TableRow]:
 def require_files(paths: Iterable[str | Path], listed_in: Path) -> None:
     """Raise FileNotFoundError if a listed file is absent, ValueError if it is twice."""
     paths = list(paths)
-    if len(set(paths)) < len(paths):
-        (twice, n), *_ = Counter(paths).most_common(1)
-        raise ValueError(f"{twice} is listed {n} times in {listed_in}.")
+    require_once(paths, listed_in)
     # as str where there are many: a Path object costs more than the question
     missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
     if missing:
@@ -227,6 +226,13 @@ def require_files(paths: Iterable[str | Path], listed_in: Path) -> None:
         raise FileNotFoundError(
             f"{missing[0]} is listed in {listed_in} but does not exist{others}."
         )
+
+
+def require_once(paths: Sequence[str | Path], listed_in: Path) -> None:
+    """Raise ValueError if a listed file is twice in the list."""
+    if len(set(paths)) < len(paths):
+        (twice, n), *_ = Counter(paths).most_common(1)
+        raise ValueError(f"{twice} is listed {n} times in {listed_in}.")
 
 
 def patient_groups(

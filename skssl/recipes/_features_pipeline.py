@@ -11,6 +11,7 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 
 from skssl._base import check_groups, check_labels, labels_of
+from skssl.model_selection._folds import n_rows
 
 __all__ = ["FeaturesPipeline", "PatientFolds"]
 
@@ -44,7 +45,7 @@ class FeaturesPipeline(Pipeline):
         search = self.steps[-1][1]
         if isinstance(search, GridSearchCV):
             groups = params.get("groups", params.get(f"{self.steps[-1][0]}__groups"))
-            _check_search(search, len(X), y, groups)
+            _check_search(search, n_rows(X), y, groups)
         return super().fit(X, y, **params)
 
 

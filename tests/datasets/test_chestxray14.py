@@ -127,6 +127,14 @@ def test_a_missing_image_is_named(chestxray14):
         load_chestxray14(chestxray14)
 
 
+def test_an_image_listed_twice_is_named(chestxray14):
+    table = chestxray14 / "Data_Entry_2017.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines, lines[1]]))
+    with pytest.raises(ValueError, match=r"\.png is listed 2 times in .*Data_Entry"):
+        load_chestxray14(chestxray14, task="findings")
+
+
 @pytest.mark.parametrize("name", ["Data_Entry_2017.csv", "test_list.txt"])
 def test_another_layout_is_refused(chestxray14, name):
     (chestxray14 / name).unlink()
