@@ -103,6 +103,47 @@ def _transfer_table(rows: list[dict[str, Any]]) -> str:
     return list_table(header, lines)
 
 
+def scratch_tables(results: Path) -> str:
+    """Return the procedures, and the tested ones, of each ``scratch_*.json``."""
+    tables = []
+    for measured in _read(results, "scratch_*.json"):
+        ranked = sorted(measured["cross_validation"], key=lambda row: -row["auc"])
+        chosen = list_table(
+            ("Procedure", "AUC on folds of train and val", "Minutes"),
+            (
+                (
+                    row["procedure"],
+                    f"{row['auc']:.3f} ± {row['sd']:.3f}",
+                    f"{row['seconds'] / 60:.0f}",
+                )
+                for row in ranked
+            ),
+        )
+        rows = measured["test"]
+        tested = [
+            [row for row in rows if row["procedure"] == name]
+            for name in dict.fromkeys(row["procedure"] for row in rows)
+        ]
+        lines = [
+            (
+                mine[0]["procedure"],
+                _each_seed(mine, "auc"),
+                *(
+                    _mean_and_spread([r[of] for r in mine])
+                    for of in ("auc", "accuracy")
+                ),
+            )
+            for mine in tested
+        ]
+        header = ("Procedure", "Test AUC [95 %], each seed", "Test AUC", "Accuracy")
+        tables += [
+            f".. rubric:: Chosen on train and val\n\n{chosen}",
+            f".. rubric:: Tested\n\n{list_table(header, lines)}",
+            circumstances(measured),
+        ]
+    return "\n\n".join(tables) or NOT_MEASURED
+
+
 def _read(results: Path, pattern: str) -> Iterator[dict[str, Any]]:
     for path in sorted(results.glob(pattern)):
         yield json.loads(path.read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from list_tables import list_table
 from measured import (
     comparison_tables,
     gain_tables,
+    scratch_tables,
     search_tables,
     speed_tables,
     transfer_tables,
@@ -124,6 +125,7 @@ def write_tables(app: Any) -> None:
         "searches": search_tables(results),
         "audits": audit_tables(results),
         "transfers": transfer_tables(results),
+        "scratch": scratch_tables(results),
         **{paper: paper_tables(results, paper) for paper in PAPERS},
         "gains": gain_tables(results),
         "comparisons": comparison_tables(results),

@@ -134,6 +134,39 @@ def test_no_transfers_yet(measured, tmp_path):
     assert measured.transfer_tables(tmp_path) == measured.NOT_MEASURED
 
 
+def test_procedures_are_ranked_and_the_tested_have_each_seed(measured, tmp_path, cells):
+    folds = {"sd": 0.04, "seconds": 600.0}
+    area = {"auc_low": 0.7, "auc_high": 0.9, "accuracy": 0.75}
+    found = {
+        "cross_validation": [
+            {"procedure": "short", "auc": 0.76, **folds},
+            {"procedure": "long", "auc": 0.79, **folds},
+        ],
+        "test": [
+            {"procedure": "long", "seed": 0, "auc": 0.8, **area},
+            {"procedure": "mean of: long; short", "seed": 0, "auc": 0.82, **area},
+            {"procedure": "long", "seed": 1, "auc": 0.78, **area},
+        ],
+    }
+    (tmp_path / "scratch_toy.json").write_text(json.dumps(found))
+    chosen, tested = measured.scratch_tables(tmp_path).split(".. rubric:: Tested")
+    assert cells(chosen) == [
+        ["Procedure", "AUC on folds of train and val", "Minutes"],
+        ["long", "0.790 ± 0.040", "10"],
+        ["short", "0.760 ± 0.040", "10"],
+    ]
+    assert cells(tested) == [
+        ["Procedure", "Test AUC [95 %], each seed", "Test AUC", "Accuracy"],
+        [
+            *("long", "0.800 [0.700, 0.900]; 0.780 [0.700, 0.900]", "0.790 ± 0.010"),
+            "0.750 ± 0.000",
+        ],
+        ["mean of: long; short", "0.820 [0.700, 0.900]", "0.820", "0.750"],
+    ]
+    (tmp_path / "scratch_toy.json").unlink()
+    assert measured.scratch_tables(tmp_path) == measured.NOT_MEASURED
+
+
 def test_a_search_is_compared_with_its_pretrainings(measured, tmp_path, cells):
     rows = [
         {
