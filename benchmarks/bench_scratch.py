@@ -80,8 +80,8 @@ PROCEDURES: dict[str, Callable[[int, Any], FineTuneClassifier]] = {
     ),
     "120 epochs, stronger views": supervised(epochs=120, augmentation=STRONG),
     "aspect ratio kept": supervised(resize="pad"),
-    "60 epochs, stronger views, smoothed labels": supervised(
-        epochs=60, label_smoothing=0.1, augmentation=STRONG
+    "120 epochs, stronger views, smoothed labels": supervised(
+        epochs=120, label_smoothing=0.1, augmentation=STRONG
     ),
     "60 epochs, stronger views, weight decay 0.05": supervised(
         epochs=60, weight_decay=0.05, augmentation=STRONG
