@@ -4,13 +4,14 @@ Each procedure is scored by patient-grouped cross-validation of the training and
 validation slices. ``--test`` then takes the ones with the highest mean AUC, fits them
 to all of these slices with each seed, and scores the official test split once: the
 best one alone, and the mean of the best three's log odds. What the file has is not run
-again.
+again, and processes that are given other ``--procedures`` or ``--seeds`` share it.
 
     python benchmarks/bench_scratch.py --data covid-ct --luna luna
     python benchmarks/bench_scratch.py --data covid-ct --luna luna --test
 """
 
 import argparse
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -117,7 +118,7 @@ def main() -> None:
     path = args.json or Path(__file__).parent / "results" / "scratch_covid-ct.json"
     scans = load_covid_ct(args.data)
     if args.test:
-        test_best(scans, args.luna, args.seeds, path)
+        test_best(scans, args.luna, args.procedures, args.seeds, path)
     else:
         cross_validate(scans, args.luna, args.procedures, path)
 
@@ -145,27 +146,38 @@ def cross_validate(scans: Any, luna: Path | None, names: list[str], path: Path) 
         _add(path, "cross_validation", row)
 
 
-def test_best(scans: Any, luna: Path | None, seeds: list[int], path: Path) -> None:
+def test_best(
+    scans: Any, luna: Path | None, names: list[str], seeds: list[int], path: Path
+) -> None:
     """Fit the procedures of the highest mean areas, and score the test slices."""
-    found = _read(path)
-    ranked = sorted(found["cross_validation"], key=lambda row: -row["auc"])
-    best = [row["procedure"] for row in ranked[:N_BEST]]
-    done = {(row["procedure"], row["seed"]) for row in found["test"]}
     X, y, groups = _rows(scans, scans.split != "test")
     X_test, y_test, groups_test = _rows(scans, scans.split == "test")
-    mean = "mean of: " + "; ".join(best)
-    for seed in seeds:
-        if (mean, seed) in done:
-            continue
-        odds = []
-        for name in best:
+    for seed, name in itertools.product(seeds, _best(path)):
+        if name in names and (name, seed) not in _fits(path):
             clf = PROCEDURES[name](seed, _external(name, luna, seed))
-            odds.append(clf.fit(X, y, groups=groups).decision_function(X_test))
-        for name, scores in ((best[0], odds[0]), (mean, np.mean(odds, axis=0))):
-            if (name, seed) not in done:
+            odds = clf.fit(X, y, groups=groups).decision_function(X_test)
+            row = {"procedure": name, "seed": seed, "log_odds": odds.round(4).tolist()}
+            _add(path, "fits", row)
+    best, fits = _best(path), _fits(path)
+    for seed in seeds:
+        if all((name, seed) in fits for name in best):
+            odds = np.array([fits[name, seed] for name in best])
+            mean = "mean of: " + "; ".join(best)
+            for name, scores in ((best[0], odds[0]), (mean, odds.mean(axis=0))):
                 figures = _tested(y_test, scores, groups_test)
-                row = {"procedure": name, "seed": seed, **figures}
-                _add(path, "test", row)
+                _add(path, "test", {"procedure": name, "seed": seed, **figures})
+
+
+def _best(path: Path) -> list[str]:
+    """Return the procedures of the highest mean areas, the highest first."""
+    ranked = sorted(_read(path)["cross_validation"], key=lambda row: -row["auc"])
+    return [row["procedure"] for row in ranked[:N_BEST]]
+
+
+def _fits(path: Path) -> dict[tuple[str, int], list[float]]:
+    """Return the log odds of the test slices, by procedure and seed."""
+    fits = _read(path)["fits"]
+    return {(row["procedure"], row["seed"]): row["log_odds"] for row in fits}
 
 
 def _rows(scans: Any, which: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -195,18 +207,21 @@ def _tested(y: np.ndarray, odds: np.ndarray, groups: np.ndarray) -> dict[str, fl
 
 
 def _read(path: Path) -> dict[str, list]:
-    if not path.exists():
-        return {"cross_validation": [], "test": []}
-    found = json.loads(path.read_text())
-    return {part: found[part] for part in ("cross_validation", "test")}
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return {part: found.get(part, []) for part in ("cross_validation", "fits", "test")}
 
 
 def _add(path: Path, part: str, row: dict[str, Any]) -> None:
-    """Say a row, and add it to what the file holds by now."""
-    print(" · ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    """Say a row, and add it to what the file holds by now, in the place of its like."""
+    shown = {name: value for name, value in row.items() if name != "log_odds"}
+    print(" · ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+    key = ("procedure", "seed")
     with FileLock(path.with_suffix(".lock")):
         found = _read(path)
-        found[part].append(row)
+        others = (
+            old for old in found[part] if any(old.get(k) != row.get(k) for k in key)
+        )
+        found[part] = [*others, row]
         save(path, found)
 
 
