@@ -126,9 +126,16 @@ def main() -> None:
 def cross_validate(scans: Any, luna: Path | None, names: list[str], path: Path) -> None:
     """Score procedures on folds of the training and validation slices."""
     X, y, groups = _rows(scans, scans.split != "test")
-    done = {row["procedure"] for row in _read(path)["cross_validation"]}
+    found = _read(path)
+    done = {row["procedure"] for row in found["cross_validation"]}
+    names = [name for name in names if name not in done]
+    if names and found["fits"]:
+        raise SystemExit(
+            f"{path} has fits for the test images: the choice was made. To compare "
+            f"{', '.join(names)}, give another --json."
+        )
     for name in names:
-        if name in done or (name in _NEEDS_LUNA and luna is None):
+        if name in _NEEDS_LUNA and luna is None:
             continue
         start = time.perf_counter()
         external = _external(name, luna, 0)

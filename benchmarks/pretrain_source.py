@@ -74,7 +74,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.out.suffix != ".pth" or args.out.is_dir():
         parser.error(f"--out must be a .pth file, got {str(args.out)!r}.")
-    archive = zipfile.ZipFile(args.data)
+    try:
+        archive = zipfile.ZipFile(args.data)
+    except (OSError, zipfile.BadZipFile) as error:
+        parser.error(f"--data {args.data}: {error}")
     X, y = _read(parser, archive, "train/", args.per_class)
     X_test, y_test = _read(parser, archive, "test/", None)
     size = args.size or get_budget("small").size_px(224, args.backbone)

@@ -1,9 +1,11 @@
 """Figures of a run, their means over seeds with intervals by patients, and pairs."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 
 from benchmarks._areas import mean_auc
 from skssl.metrics import Comparison, bootstrap_interval, paired_bootstrap
@@ -78,7 +80,7 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 class Mean(NamedTuple):
-    """A mean over runs, with its 95 % interval by patients where there are scores."""
+    """A mean over runs, with their spread and its 95 % interval by patients."""
 
     value: float
     spread: float | None = None
@@ -94,22 +96,22 @@ class Mean(NamedTuple):
 def summarize(runs: list[dict[str, Any]], test: dict[str, Any], figure: str) -> Mean:
     """Return the mean of a figure over the runs of a row.
 
-    The interval is that of the mean of these very networks on other patients. Without
-    scores it is the mean of the runs' bounds (``figure_low`` and ``figure_high``), if
-    they tell some, which is wider; and the spread is over the last epochs where a run
-    tells it (``figure_sd``), and else over the runs, if there are several.
+    The spread is over the last epochs where a run tells it (``figure_sd``), and else
+    over the runs, if there are several. The interval is that of the mean of these very
+    networks on other patients, and leaves that spread out. Without scores it is the
+    mean of the runs' bounds (``figure_low`` and ``figure_high``), if they tell some,
+    which is wider.
     """
     values = [run["figures"][figure] for run in runs]
     mean = Mean(float(np.mean(values)))
+    if runs[1:]:
+        mean = mean._replace(spread=float(np.std(values, ddof=1)))
     if figure in METRICS and all("scores" in run for run in runs):
         interval = _interval(_columns(runs), test, METRICS[figure])
         return mean._replace(**interval)
-    spread, low, high = (
-        _told(runs, f"{figure}_{kind}") for kind in ("sd", "low", "high")
-    )
-    if spread is not None:
-        return mean._replace(spread=spread, low=low, high=high)
-    return mean._replace(spread=float(np.std(values, ddof=1))) if runs[1:] else mean
+    told = {kind: _told(runs, f"{figure}_{kind}") for kind in ("low", "high")}
+    spread = _told(runs, f"{figure}_sd")
+    return mean._replace(spread=mean.spread if spread is None else spread, **told)
 
 
 def _told(runs: list[dict[str, Any]], name: str) -> float | None:
@@ -122,18 +124,17 @@ def _interval(
     scores: np.ndarray, test: dict[str, Any], metric: Callable
 ) -> dict[str, float]:
     """Return the bounds, or nothing where all draws are alike."""
-    y = np.asarray(test["y"])
-    if metric(y, scores) == 1:
-        return {}
-    found = bootstrap_interval(
-        y,
-        scores,
-        metric=metric,
-        groups=test["groups"],
-        n_resamples=N_RESAMPLES,
-        random_state=0,
-    )
-    return {"low": found.low, "high": found.high}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        found = bootstrap_interval(
+            np.asarray(test["y"]),
+            scores,
+            metric=metric,
+            groups=test["groups"],
+            n_resamples=N_RESAMPLES,
+            random_state=0,
+        )
+    return {"low": found.low, "high": found.high} if found.low < found.high else {}
 
 
 def compare(

@@ -22,8 +22,8 @@ _HEADS = {
 }
 _HOW_TO_READ = (
     "Brackets: 95 %, by patients where they are known and else by images, of the mean "
-    "over the seeds of these networks; ±: standard deviation over seeds, or over the "
-    "last epochs where the paper has it so. "
+    "of these networks; ±: standard deviation over seeds, which the brackets leave "
+    "out, or over the last epochs where the paper has it so. "
     "A pretraining that rows share counts in the minutes of the first."
 )
 
@@ -82,12 +82,14 @@ def result_grid(table: Table, results: Results) -> Grid:
 def claim_grid(paper: Paper, results: Results) -> Grid | None:
     """Return what can be said of each claim whose rows were run."""
     published = {row.key: row.published for table in paper.tables for row in table.rows}
+    picked = any("picked" in run for run in results.content["runs"])
     rows = []
     for claim in paper.claims:
         better, worse = (results.of(run_key(s)) for s in (claim.better, claim.worse))
         if not better or not worse:
             continue
-        found = compare(better, worse, results.test_of(better), claim.figure)
+        test = results.test_of(better)
+        found = compare(better, worse, test, claim.figure)
         if found is None:
             continue
         comparison, n_seeds = found
@@ -97,16 +99,34 @@ def claim_grid(paper: Paper, results: Results) -> Grid | None:
                 _HEADS[claim.figure],
                 _difference(claim, published),
                 _signed(comparison.difference),
+                *([_picked_difference(better, worse, test, claim)] if picked else []),
                 f"{comparison.pvalue:.2g}",
                 str(n_seeds),
                 _verdict(comparison.difference, claimed=claim.claimed),
             )
         )
     heads = (
-        *("Claim", "Figure", "Published", "Here, paired [95 %]", "p", "Seeds"),
-        "Verdict",
+        *("Claim", "Figure", "Published", "Here, paired [95 %]"),
+        *(["Both picked on test"] if picked else []),
+        *("p", "Seeds", "Verdict"),
     )
     return Grid("What holds", heads, rows) if rows else None
+
+
+def _picked_difference(
+    better: list[dict[str, Any]],
+    worse: list[dict[str, Any]],
+    test: dict[str, Any],
+    claim: Claim,
+) -> str:
+    """Return the difference of two rows whose epochs are both picked on test."""
+    found = compare(_as_picked(better), _as_picked(worse), test, claim.figure)
+    return "" if found is None else _signed(found[0].difference)
+
+
+def _as_picked(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the runs that have it with the epoch that the test images pick."""
+    return [{**run["picked"], "seed": run["seed"]} for run in runs if "picked" in run]
 
 
 def picked_grid(paper: Paper, results: Results) -> Grid | None:
@@ -138,7 +158,7 @@ def picked_grid(paper: Paper, results: Results) -> Grid | None:
 
 
 def _picked_cells(runs: list[dict[str, Any]], test: dict[str, Any]) -> list[str]:
-    picked = [{**run["picked"], "seed": run["seed"]} for run in runs]
+    picked = _as_picked(runs)
     cells = []
     for figure in ("accuracy", "balanced_accuracy", "auc"):
         honest, best = (summarize(of, test, figure).value for of in (runs, picked))
@@ -199,7 +219,8 @@ def markdown(paper: Paper, results: Results, picture: str | None = None) -> str:
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _start(content: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from benchmarks.papers.setup import Setup
 from benchmarks.papers.tables import Outcome, Paper, Row
 
 _DIGITS = 5
+_PARTS = frozenset({"paper", "settings", "tests", "sources", "missing", "runs"})
 
 
 class Results:
@@ -35,8 +36,21 @@ class Results:
 
     @classmethod
     def read(cls, path: Path) -> "Results":
-        """Read a file."""
-        content = json.loads(path.read_text(encoding="utf-8"))
+        """Read a file.
+
+        Raises
+        ------
+        ValueError
+            If it is not one of results.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not a file of results: {error}") from error
+        absent = _PARTS.difference(content)
+        if absent:
+            lacking = ", ".join(sorted(absent))
+            raise ValueError(f"{path} is not a file of results: it lacks {lacking}.")
         return cls(path, {"failed": {}, **content})
 
     @classmethod
@@ -136,16 +150,19 @@ class Results:
         self._change(change)
 
     def note_at_hand(
-        self, sources: dict[str, dict[str, Any]], missing: dict[str, str]
+        self, sources: dict[str, dict[str, Any]], missing: dict[str, str | None]
     ) -> None:
-        """Note, for the page, where networks start, and why rows cannot be run."""
+        """Note, for the page, where networks start, and why rows cannot be run.
+
+        A row of which None is said can be run by now.
+        """
 
         def change(content: dict[str, Any]) -> None:
             content["sources"].update(sources)
-            content["missing"].update(missing)
+            told = content["missing"] | missing
+            content["missing"] = {key: why for key, why in told.items() if why}
 
-        if sources or missing:
-            self._change(change)
+        self._change(change)
 
     def note_failed(self, row: Row, seed: int, error: Exception) -> None:
         """Note how a run ended, for the page."""

@@ -71,17 +71,17 @@ def _ready(paper: Paper, setup: Setup, results: Results, rows: list[Row]) -> lis
     The inputs of finished runs are compared before anything is run.
     """
     reasons = {row.key: paper.missing(setup, row) for row in rows}
-    missing = {key: reason for key, reason in reasons.items() if reason is not None}
     for row in rows:
-        if row.key in missing:
-            print(f"{' · '.join(row.labels)}: left out, {missing[row.key]}", flush=True)
+        reason = reasons[row.key]
+        if reason is not None:
+            print(f"{' · '.join(row.labels)}: left out, {reason}", flush=True)
         else:
             results.check_inputs(row, setup.inputs(row.settings["backbone"], row.needs))
-    ready = [row for row in rows if row.key not in missing]
+    ready = [row for row in rows if reasons[row.key] is None]
     starts = {row.settings["backbone"] for row in ready if row.starts_from_weights}
     found = {backbone: setup.source(backbone) for backbone in sorted(starts)}
     sources = {backbone: told for backbone, told in found.items() if told is not None}
-    results.note_at_hand(sources, missing)
+    results.note_at_hand(sources, reasons)
     return ready
 
 

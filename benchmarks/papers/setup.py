@@ -18,6 +18,7 @@ __all__ = ["Setup", "why_not"]
 IMAGENET = "IMAGENET1K_V1"  # what the recipes take for "imagenet"
 # What a row may need of a network's weights: given, or none if that is asked for.
 WEIGHTS = frozenset({"weights", "start"})
+_TABLES = frozenset({".csv", ".json", ".txt", ".xlsx"})
 _TOLD = ("source", "n_images", "image_size", "epochs", "test_accuracy")
 
 
@@ -133,15 +134,20 @@ def why_not(name: str, load: Callable[..., Any], *arguments: Any) -> str | None:
     return None
 
 
+def _digest_table(path: Path) -> str | None:
+    """Return a digest of the content of what may hold labels, patients or splits."""
+    return digest_file(path).hex() if path.suffix.lower() in _TABLES else None
+
+
 @lru_cache
 def digest_folder(root: Path) -> str:
-    """Return a digest of the names and the sizes of a folder's files.
+    """Return a digest of a folder's names, of its tables, and of the sizes of the rest.
 
     What is hidden, as desktops leave it behind, does not count.
     """
     named = ((path.relative_to(root), path) for path in root.rglob("*"))
     files = sorted(
-        (name.as_posix(), path.stat().st_size)
+        (name.as_posix(), _digest_table(path) or path.stat().st_size)
         for name, path in named
         if path.is_file() and not any(part.startswith(".") for part in name.parts)
     )

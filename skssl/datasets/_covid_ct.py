@@ -83,8 +83,8 @@ def load_covid_ct(
     FileNotFoundError
         If ``root`` has neither layout, or a listed image does not exist.
     ValueError
-        If ``subset``, a label or a split is unknown, a table lacks a column, or an
-        image is listed twice.
+        If ``subset``, a label or a split is unknown, a table lacks a column, an image
+        is listed twice, or none is in ``subset``.
     ImportError
         If patients are only in an ``.xlsx`` file that cannot be read here.
 
@@ -116,6 +116,11 @@ def load_covid_ct(
     """
     wanted = wanted_splits(subset)
     images = sorted(image for image in _listed(root) if image.split in wanted)
+    if not images:
+        raise ValueError(
+            f"subset={subset!r} lists no image: root {str(root)!r} has none of these "
+            "parts."
+        )
     groups = patient_groups(
         [image.patient for image in images],
         [f"{image.label}/{image.path.name}" for image in images],

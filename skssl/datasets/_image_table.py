@@ -20,8 +20,6 @@ from skssl.datasets._listing import (
 
 __all__ = ["load_image_table"]
 
-_NO_LABEL = frozenset({"", "-1", "nan", "NaN"})
-
 
 def load_image_table(
     table: str | Path,
@@ -45,10 +43,11 @@ def load_image_table(
     filename : str, default="filename"
         Column of the file names.
     label : str or None, default="label"
-        Column of the class; where it is empty, -1 or nan, the image is unlabelled.
-        None lists all images as unlabelled.
+        Column of the class; where it is empty, -1 (as a number, so also -1.0) or nan
+        in any case, the image is unlabelled. None lists all images as unlabelled.
     group : str or None, default=None
-        Column that says who an image belongs to, most often the patient.
+        Column that says who an image belongs to, most often the patient; empty or
+        nan where that is not known.
     split : str or None, default=None
         Column of the split: train, val (also valid or validation) or test, in any
         case.
@@ -80,12 +79,12 @@ def load_image_table(
         If the table, ``root`` or a listed image does not exist.
     ValueError
         If a column or ``subset`` is unknown, an image is listed twice, a split cannot
-        be read, or no image is left.
+        be read, a number is written in two ways (1 and 1.0), or no image is left.
 
     Warns
     -----
     MissingPatientWarning
-        If the group of some images is empty; each is a group of its own.
+        If the group of some images is not known; each is a group of its own.
 
     Examples
     --------
@@ -126,7 +125,8 @@ def load_image_table(
     paths = [base / row[filename] for row in rows]
     _refuse_copies(paths, rows, file)
     splits = _splits(rows, split, file) if split else None
-    names = _in_order({row[label] for row in rows} - _NO_LABEL) if label else []
+    labels = [_label(row[label]) if label else "" for row in rows]
+    names = _classes(labels, rows, file)
     index = {name: place for place, name in enumerate(names)}
     kept = [k for k in range(len(rows)) if splits is None or splits[k] in wanted]
     if not kept:
@@ -135,13 +135,13 @@ def load_image_table(
     groups = None
     if group is not None:
         groups = patient_groups(
-            [rows[k][group] for k in kept],
+            [_known(rows[k][group]) for k in kept],
             [rows[k][filename] for k in kept],
             f"Fill the column {group} of {file}.",
         )
     return file_bunch(
         [paths[k] for k in kept],
-        [index.get(rows[k][label], -1) if label else -1 for k in kept],
+        [index.get(labels[k], -1) for k in kept],
         target_names=names,
         groups=groups,
         split=None if splits is None else [splits[k] for k in kept],
@@ -179,9 +179,40 @@ def _splits(rows: Sequence[TableRow], column: str, table: Path) -> list[str]:
     return splits
 
 
-def _in_order(labels: set[str]) -> list[str]:
-    """Sort by value if all are numbers, else as text."""
+def _known(text: str) -> str:
+    """Return what a cell says; nothing if that is "nan", as pandas may write it."""
+    text = text.strip()
+    return "" if text.lower() == "nan" else text
+
+
+def _number(text: str) -> float | None:
     try:
-        return sorted(labels, key=lambda text: (float(text), text))
+        return float(text)
     except ValueError:
-        return sorted(labels)
+        return None
+
+
+def _label(text: str) -> str:
+    """Return the class that a cell names, or nothing."""
+    text = _known(text)
+    return "" if _number(text) == -1 else text
+
+
+def _classes(labels: Sequence[str], rows: Sequence[TableRow], table: Path) -> list[str]:
+    """Sort the classes by value if all are numbers, else as text."""
+    lines: dict[str, int] = {}
+    for label, row in zip(labels, rows, strict=True):
+        if label:
+            lines.setdefault(label, row.line)
+    values = {label: _number(label) for label in lines}
+    if None in values.values():
+        return sorted(lines)
+    spelled: dict[float | None, str] = {}
+    for label, value in values.items():
+        other = spelled.setdefault(value, label)
+        if other != label:
+            raise ValueError(
+                f"{table}: one label is {other!r} in line {lines[other]} and {label!r} "
+                f"in line {lines[label]}. Write it in one way."
+            )
+    return sorted(lines, key=float)

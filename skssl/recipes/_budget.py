@@ -29,8 +29,8 @@ class Budget:
     epochs : float, default=1.0
         Factor on the epochs of each stage, above 0; one epoch remains.
     image_size : int, optional
-        Pixels of the short and the long side, at most. Default: the paper's. A network
-        that needs more gets what it needs.
+        Pixels of the short and the long side, at most. Default: the paper's.
+        InceptionV3, which takes 75 px at least, gets these; others say what they need.
 
     Examples
     --------
@@ -47,10 +47,14 @@ class Budget:
     image_size: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.epochs, Real) or not self.epochs > 0:
-            raise ValueError(f"epochs must be a number above 0, got {self.epochs!r}.")
+        if not isinstance(self.epochs, Real) or not 0 < self.epochs < float("inf"):
+            raise ValueError(
+                f"epochs must be a finite number above 0, got {self.epochs!r}."
+            )
         size = self.image_size
-        if size is not None and (not isinstance(size, Integral) or size < 1):
+        if size is not None and (
+            isinstance(size, bool) or not isinstance(size, Integral) or size < 1
+        ):
             raise ValueError(f"image_size must be an int above 0, got {size!r}.")
 
     def n_epochs(self, published: int) -> int:

@@ -81,7 +81,9 @@ def _check_search(search: GridSearchCV, n_images: int, y: Any, groups: Any) -> N
             "ones."
         )
     if len(np.unique(labels)) < 2:
-        raise ValueError(f"y holds one class, {labels[0]!r}: two at least are needed.")
+        raise ValueError(
+            f"y holds one class, {labels.tolist()[0]!r}: two at least are needed."
+        )
     folds = check_cv(search.cv, y, classifier=True)
     for fold, (train, test) in enumerate(folds.split(np.zeros(n_images), y, groups)):
         for part, of in ((train, "learn from"), (test, "score")):
@@ -89,5 +91,5 @@ def _check_search(search: GridSearchCV, n_images: int, y: Any, groups: Any) -> N
             if len(absent):
                 raise ValueError(
                     f"fold {fold} of the search for C has no image of class "
-                    f"{absent[0]!r} to {of}: take fewer folds, by cv=."
+                    f"{absent.tolist()[0]!r} to {of}: take fewer folds, by cv=."
                 )

@@ -111,7 +111,8 @@ def contrastive_extractor(
     external : fitted pretrainer, FrozenEstimator, str or Path, optional
         What makes the features, as in the paper, which pretrains on CheXpert:
         ``contrastive_pretrainer(...)`` fitted to other images, or a file of its
-        weights. Default: a pretraining on the images of ``fit``.
+        weights, whose ResNet has torchvision's stem (as from 64 px on). Default: a
+        pretraining on the images of ``fit``.
     weights, fraction
         Of that pretraining, as in `contrastive_pretrainer`.
     Cs : sequence of float, default=(0.01, 0.05, 0.1, 0.2, 0.5, 1.0)

@@ -125,8 +125,9 @@ def self_trans(
         ============== ==============================================================
     external : fitted pretrainer, FrozenEstimator, str or Path, optional
         The pretraining on other images, which "self_trans" and 3 need:
-        ``self_trans_pretrainer(...)`` fitted to them, or a file of its weights. The
-        paper's images are slices of LUNA.
+        ``self_trans_pretrainer(...)`` fitted to them, or a file of its weights,
+        whose ResNet has torchvision's stem: below 64 px, where random weights have
+        another, give the fitted one. The paper's images are slices of LUNA.
     weights : default="imagenet"
         As in `SelfSupervisedPretrainer`, of methods 2, 4 and "transfer". "imagenet" is
         torchvision's IMAGENET1K_V1, which is of the paper's time.

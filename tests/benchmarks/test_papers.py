@@ -283,6 +283,47 @@ class TestResults:
         digest_folder.cache_clear()
         assert of_sets.inputs("crnet", ("cell",)) != before
 
+    def test_labels_that_change_places_are_noticed(self, tmp_path):
+        table = tmp_path / "metadata.csv"
+        table.write_text("a.png,COVID\nb.png,other\n")
+        before = digest_folder(tmp_path)
+        table.write_text("a.png,other\nb.png,COVID\n")
+        digest_folder.cache_clear()
+        assert digest_folder(tmp_path) != before
+
+    def test_a_reason_goes_when_the_data_come(self, paper, setup, tmp_path):
+        made, _ = paper
+        absent = dataclasses.replace(made, find=lambda setup, need: "no such folder")
+        results = Results.start(tmp_path / "made.json", made, setup)
+        rows = choose_rows(made, [], [])[:1]
+        assert run_rows(absent, setup, results, rows, [0]) == []
+        assert "| no such folder |" in markdown(made, results)
+        run_rows(made, setup, results, rows, [])
+        assert "no such folder" not in markdown(made, results)
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [("no json", "made.json is not a file of results: Exp"), ("{}", "it lacks m")],
+    )
+    def test_another_file_is_not_taken_for_results(self, tmp_path, text, said):
+        (tmp_path / "made.json").write_text(text)
+        with pytest.raises(ValueError, match=said):
+            Results.read(tmp_path / "made.json")
+
+    def test_a_network_that_tells_one_class_has_no_interval(self):
+        y = np.tile([0, 1], 20)
+        run = {"figures": binary_figures(y, np.ones(40)), "scores": np.ones(40)}
+        test = {"y": y.tolist(), "groups": None}
+        assert str(summarize([run], test, "specificity")) == "0.000"
+        assert str(summarize([run] * 2, test, "auc")) == "0.500 ± 0.000"
+
+    def test_a_bar_in_a_cell_does_not_part_it(self, paper, setup, tmp_path):
+        made, _ = paper
+        absent = dataclasses.replace(made, find=lambda setup, need: "a|b is absent")
+        results = Results.start(tmp_path / "made.json", made, setup)
+        run_rows(absent, setup, results, choose_rows(made, [], []), [0])
+        assert r"a\|b is absent" in markdown(made, results)
+
     def test_a_file_of_another_budget_is_refused(self, paper, setup, tmp_path):
         made, _ = paper
         path = tmp_path / "made.json"
@@ -307,6 +348,8 @@ class TestResults:
         assert "| c | 0.800 | 0.900 | no weights to start from (--init none) |" in page
         (claim,) = claim_grid(made, results).rows
         assert claim[-1] == "holds"
+        # Both rows tell all test images with the epoch that these pick.
+        assert claim[4] == "+0.000 [+0.000, +0.000]"
         (a, _, both) = picked_grid(made, results).rows
         honest = np.mean([r["figures"]["accuracy"] for r in results.of("backbone=a")])
         assert a[2:4] == (f"{honest:.3f}", "1.000")

@@ -58,6 +58,7 @@ def test_the_file_serves_as_weights(archive, tmp_path, rng):
         (["--out", "source.json"], r"--out must be a \.pth file"),
         (["--out", "c.pth", "--per-class", "0"], r"source\.zip: 0 images of each"),
         (["--out", "c.pth", "--data", "empty"], "no train/<class>/"),
+        (["--out", "c.pth", "--data", "absent.zip"], r"--data absent\.zip: .*No such"),
     ],
 )
 def test_what_would_fail_after_the_training(archive, tmp_path, options, said):

@@ -66,6 +66,8 @@ def test_root_may_lie_elsewhere(write_images, tmp_path):
         (["10", "9", "9", "0"], ["0", "9", "10"], [2, 1, 1, 0]),
         (["1.0", "0.0", "", "1.0"], ["0.0", "1.0"], [1, 0, -1, 1]),
         (["1", "-1", "0", "nan"], ["0", "1"], [1, -1, 0, -1]),
+        (["1.0", "-1.0", "0.0", "NAN"], ["0.0", "1.0"], [1, -1, 0, -1]),
+        (["ill ", "well", " ill", "-1"], ["ill", "well"], [0, 1, 0, -1]),
         (["10", "9", "b", "0"], ["0", "10", "9", "b"], [1, 2, 3, 0]),
     ],
 )
@@ -77,8 +79,17 @@ def test_classes_are_sorted(table, labels, names, target):
     assert scans.target.tolist() == target
 
 
-def test_an_image_without_a_group_stands_alone(table):
-    table.write_text(ROWS.replace("p2", ""))
+def test_a_number_in_two_spellings_is_refused(table):
+    table.write_text("filename,label\na.png,1\nb.png,0\nsub/c.png,1.0\n")
+    with pytest.raises(
+        ValueError, match=r"label is '1' in line 2 and '1\.0' in line 4"
+    ):
+        load_image_table(table)
+
+
+@pytest.mark.parametrize("unknown", ["", "nan", " NaN"])
+def test_an_image_without_a_group_stands_alone(table, unknown):
+    table.write_text(ROWS.replace("p2", unknown))
     with pytest.warns(
         MissingPatientWarning, match="patients of 1 of 4 .*column patient"
     ):

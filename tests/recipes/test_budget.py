@@ -89,6 +89,8 @@ def test_unknown_budgets(budget, error, message):
     [
         ({"epochs": 0}, "epochs must be"),
         ({"epochs": "0.1"}, "epochs must be"),
+        ({"epochs": float("inf")}, "epochs must be"),
+        ({"image_size": True}, "image_size must be"),
         ({"image_size": 0}, "image_size must be"),
         ({"image_size": 32.5}, "image_size must be"),
     ],

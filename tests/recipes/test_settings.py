@@ -1,6 +1,7 @@
 """The recipes' parameters against the papers, line by line."""
 
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import StratifiedGroupKFold
@@ -47,6 +48,7 @@ class TestEwen2020:
         assert top.batch_size == 32  # of the notebook
         assert_params(slow, train="all", optimizer="sgd", lr=1e-5, epochs=30)
         assert_params(slower, train="all", lr=1e-6, epochs=30)
+        assert slower.optimizer is torch.optim.SGD  # of the notebook: no momentum
         assert slow.batch_size == slower.batch_size == 4
         assert {phase.schedule for phase in (top, slow, slower)} == {"constant"}
 
@@ -189,6 +191,8 @@ class TestLi2021:
             pretrainer__batch_size=256,
             pretrainer__image_size=112,
             pretrainer__max_epochs=40,
+            pretrainer__schedule="constant",  # choice
+            pretrainer__warmup_epochs=0,  # choice
             image_size=224,
         )
 
@@ -258,7 +262,11 @@ class TestGazda2021:
             pretext__augmentation="contrastive_xray",
             optimizer="adam",
             lr=5e-4,
+            weight_decay=0.0,
+            schedule="constant",
+            warmup_epochs=0,
             batch_size=128,
+            image_size=224,
             max_epochs=100,
         )
 
