@@ -136,11 +136,10 @@ def scratch_tables(results: Path) -> str:
             for mine in tested
         ]
         header = ("Procedure", "Test AUC [95 %], each seed", "Test AUC", "Accuracy")
-        tables += [
-            f".. rubric:: Chosen on train and val\n\n{chosen}",
-            f".. rubric:: Tested\n\n{list_table(header, lines)}",
-            circumstances(measured),
-        ]
+        tables.append(f".. rubric:: Chosen on train and val\n\n{chosen}")
+        if lines:
+            tables.append(f".. rubric:: Tested\n\n{list_table(header, lines)}")
+        tables.append(circumstances(measured))
     return "\n\n".join(tables) or NOT_MEASURED
 
 

@@ -163,6 +163,8 @@ def test_procedures_are_ranked_and_the_tested_have_each_seed(measured, tmp_path,
         ],
         ["mean of: long; short", "0.820 [0.700, 0.900]", "0.820", "0.750"],
     ]
+    (tmp_path / "scratch_toy.json").write_text(json.dumps(found | {"test": []}))
+    assert "Tested" not in measured.scratch_tables(tmp_path)
     (tmp_path / "scratch_toy.json").unlink()
     assert measured.scratch_tables(tmp_path) == measured.NOT_MEASURED
 
