@@ -36,6 +36,7 @@ def test_a_printed_command_is_read(command, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     script, *arguments = shlex.split(command.removeprefix("-m "))
     monkeypatch.setattr(sys, "argv", [script, *arguments])
+    monkeypatch.delitem(sys.modules, f"{script}.__main__", raising=False)
     of_module = command.startswith("-m ")
     run = runpy.run_module if of_module else runpy.run_path
     with pytest.raises(ParsedError):
