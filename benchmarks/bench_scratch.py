@@ -64,11 +64,9 @@ def after_simclr(**changes: Any) -> Callable[[int, Any], FineTuneClassifier]:
 
 def _settings(changes: dict[str, Any]) -> dict[str, Any]:
     settings = {"backbone": "resnet18", "image_size": 112, "head": "mlp", **changes}
-    training = {"epochs": 30, "schedule": "cosine", "warmup": 0.05}
-    for name in ("epochs", "weight_decay"):
-        if name in settings:
-            training[name] = settings.pop(name)
-    return {**settings, "phases": [Phase("all", **training)]}
+    epochs = settings.pop("epochs", 30)
+    phase = Phase("all", epochs=epochs, schedule="cosine", warmup=0.05)
+    return {**settings, "phases": [phase]}
 
 
 PROCEDURES: dict[str, Callable[[int, Any], FineTuneClassifier]] = {
@@ -84,19 +82,12 @@ PROCEDURES: dict[str, Callable[[int, Any], FineTuneClassifier]] = {
     "120 epochs, stronger views, smoothed labels": supervised(
         epochs=120, label_smoothing=0.1, augmentation=STRONG
     ),
-    "60 epochs, stronger views, weight decay 0.05": supervised(
-        epochs=60, weight_decay=0.05, augmentation=STRONG
-    ),
     "160 px, stronger views": supervised(image_size=160, augmentation=STRONG),
     "60 epochs at 160 px, stronger views": supervised(
         epochs=60, image_size=160, augmentation=STRONG
     ),
     "densenet121, stronger views": supervised(
         backbone="densenet121", augmentation=STRONG
-    ),
-    "crnet, stronger views": supervised(backbone="crnet", augmentation=STRONG),
-    "60 epochs, stronger views, rotation at the same time": supervised(
-        epochs=60, auxiliary="rotation", augmentation=STRONG
     ),
     "SimCLR on LUNA and train": after_simclr(augmentation=STRONG),
 }

@@ -219,8 +219,8 @@ def markdown(paper: Paper, results: Results, picture: str | None = None) -> str:
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    rows = ([cell.replace("|", r"\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    escaped = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
 def _start(content: dict[str, Any]) -> str:
