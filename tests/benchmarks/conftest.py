@@ -11,6 +11,11 @@ from skssl.datasets import make_scan_phantoms
 from skssl.recipes import Budget
 
 
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch):
+    monkeypatch.setattr("benchmarks.papers.figures.N_RESAMPLES", 50)
+
+
 def write_table(path: Path, header: list[str], rows: list[list[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
