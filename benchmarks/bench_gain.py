@@ -63,8 +63,8 @@ def summarize(rows: list[dict]) -> None:
         cv, test = (np.array([row[key] for row in mine]) for key in ("cv", "test"))
         gain = test - base
         print(
-            f"{name:18} {cv.mean():.3f} ± {cv.std():.3f}   {test.mean():.3f} ± "
-            f"{test.std():.3f}   {gain.mean():+.3f} ± {gain.std():.3f}"
+            f"{name:18} {cv.mean():.3f} ± {cv.std(ddof=1):.3f}   {test.mean():.3f} ± "
+            f"{test.std(ddof=1):.3f}   {gain.mean():+.3f} ± {gain.std(ddof=1):.3f}"
         )
 
 

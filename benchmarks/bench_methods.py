@@ -165,7 +165,7 @@ def summarize(rows: list[dict]) -> None:
         )
         print(
             f"{name:20} {np.mean(test):6.3f} "
-            f"{np.mean(gain):+6.3f} ± {np.std(gain):.3f} "
+            f"{np.mean(gain):+6.3f} ± {np.std(gain, ddof=1):.3f} "
             f"{np.mean(rank):6.1f} {np.mean(speed):6.0f}"
         )
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean, stdev
 from typing import Any
 
 from list_tables import list_table
@@ -252,7 +252,7 @@ def _mean(rows: list[dict[str, Any]], figure: str, form: str) -> str:
 def _mean_and_spread(values: list[float], sign: str = "") -> str:
     """Return mean ± standard deviation, or the one value there is."""
     mean = f"{fmean(values):{sign}.3f}"
-    return f"{mean} ± {pstdev(values):.3f}" if len(values) > 1 else mean
+    return f"{mean} ± {stdev(values):.3f}" if len(values) > 1 else mean
 
 
 def circumstances(measured: dict[str, Any]) -> str:

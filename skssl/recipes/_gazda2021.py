@@ -151,9 +151,11 @@ def contrastive_extractor(
     ``pipe.named_steps["ssl"].set_fit_request(groups=True)``, and give
     ``fit(X, y, groups=patients)``.
 
-    Differences: C is chosen in five folds of the training images, not on one part of
-    them; up to 5,000 iterations of the solver, where scikit-learn's default of 100 does
-    not converge on 2,048 features.
+    **Choices**: the paper names stratified folds and a validation part both; here C is
+    chosen in five folds of the training images.
+
+    Differences: up to 5,000 iterations of the solver, where scikit-learn's default of
+    100 does not converge on 2,048 features.
 
     References
     ----------

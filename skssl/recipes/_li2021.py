@@ -104,8 +104,9 @@ def cross_transfer(
     epochs; labels for 30 epochs, of which the last 10 count.
 
     **Choices**, where the paper is silent: schedules are constant, without warm-up; the
-    other pretexts have the same optimizer, epochs and views, and else the heads and
-    temperatures of their own papers (SimCLR τ = 0.5; PIRL its own views); labels are
+    other pretexts have the same optimizer and epochs, the same views but for PIRL (the
+    default views of skssl, and its tiles or turns), and else the heads and temperatures
+    of their own papers (SimCLR τ = 0.5); labels are
     learned by the same optimizer and batches, at 224 px, which is the size of the
     paper's images, and without augmentation. The predictor ends at 128; see
     `skssl.pretext.Cross`. Where a set is smaller than a batch, the batch is the set.
