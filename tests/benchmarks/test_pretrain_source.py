@@ -34,12 +34,17 @@ def archive(tmp_path, rng):
 
 def test_the_file_serves_as_weights(archive, tmp_path, rng):
     out = tmp_path / "source" / "crnet.pth"
-    options = ["--backbone", "crnet", "--size", "24", "--epochs", "1"]
+    options = ["--backbone", "crnet", "--size", "24", "--epochs", "1", "--lr", "0.01"]
     command = [sys.executable, str(SCRIPT), "--data", str(archive), *options]
-    subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
+    done = subprocess.run(
+        [*command, "--out", str(out)], check=True, capture_output=True, text=True
+    )
     told = json.loads(out.with_suffix(".json").read_text())
     assert (told["n_images"], told["image_size"], told["epochs"]) == (16, 24, 1)
+    assert told["lr"] == 0.01
+    # Half of the test images are of one class.
     assert 0 <= told["test_accuracy"] <= 1
+    assert ("try a lower --lr" in done.stdout) == (told["test_accuracy"] <= 0.75)
     clf = FineTuneClassifier(
         backbone="crnet",
         weights=out,
