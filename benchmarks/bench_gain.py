@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from _report import save
 from _scoring import describe, make_probe, raw_pixels, score_test
+from _spread import mean_and_spread
 from _studies import STUDIES, Study
 
 from skssl import SelfSupervisedPretrainer
@@ -55,7 +56,7 @@ def run_seed(study: Study, methods: list[str], seed: int) -> list[dict]:
 
 def summarize(rows: list[dict]) -> None:
     """Print mean and spread over seeds."""
-    print(f"\n{'features':18} {'cv':>15} {'test':>15}   gain over untrained")
+    print(f"\n{'features':18} {'cv':15} {'test':15} gain over untrained")
     names = list(dict.fromkeys(row["features"] for row in rows))
     base = np.array([row["test"] for row in rows if row["features"] == "untrained"])
     for name in names:
@@ -63,8 +64,8 @@ def summarize(rows: list[dict]) -> None:
         cv, test = (np.array([row[key] for row in mine]) for key in ("cv", "test"))
         gain = test - base
         print(
-            f"{name:18} {cv.mean():.3f} ± {cv.std(ddof=1):.3f}   {test.mean():.3f} ± "
-            f"{test.std(ddof=1):.3f}   {gain.mean():+.3f} ± {gain.std(ddof=1):.3f}"
+            f"{name:18} {mean_and_spread(cv):15} {mean_and_spread(test):15} "
+            f"{mean_and_spread(gain, sign='+')}"
         )
 
 

@@ -34,6 +34,7 @@ from _scoring import (
     score_folds,
     score_test,
 )
+from _spread import mean_and_spread
 from _studies import STUDIES, Study
 from joblib import cpu_count
 from sklearn.pipeline import Pipeline
@@ -159,13 +160,14 @@ def summarize(rows: list[dict]) -> None:
     print(f"\n{'features':20} {'test':>6} {'gain':>14} {'rank':>6} {'img/s':>6}")
     for name in dict.fromkeys(row["features"] for row in rows):
         mine = [row for row in rows if row["features"] == name]
-        test, gain, rank, speed = (
+        test, rank, speed = (
             [row.get(key, float("nan")) for row in mine]
-            for key in ("test", "gain", "rankme", "images_per_second")
+            for key in ("test", "rankme", "images_per_second")
         )
+        gains = [row["gain"] for row in mine if "gain" in row]
+        gain = mean_and_spread(gains, sign="+") if gains else ""
         print(
-            f"{name:20} {np.mean(test):6.3f} "
-            f"{np.mean(gain):+6.3f} ± {np.std(gain, ddof=1):.3f} "
+            f"{name:20} {np.mean(test):6.3f} {gain:>14} "
             f"{np.mean(rank):6.1f} {np.mean(speed):6.0f}"
         )
 

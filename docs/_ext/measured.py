@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from list_tables import list_table
+
+from benchmarks._spread import mean_and_spread
 
 NOT_MEASURED = "Not measured yet.\n"
 
@@ -86,7 +88,7 @@ def _transfer_table(rows: list[dict[str, Any]]) -> str:
             f"{row['accuracy']:.3f} ± {row['accuracy_half_width']:.3f}" for row in mine
         )
         means = (
-            _mean_and_spread([row[figure] for row in mine])
+            mean_and_spread([row[figure] for row in mine])
             for figure in ("accuracy", "balanced_accuracy", "auc", "f1")
         )
         told = _mean(mine, "flip_accuracy", ".3f")
@@ -128,10 +130,7 @@ def scratch_tables(results: Path) -> str:
             (
                 mine[0]["procedure"],
                 _each_seed(mine, "auc"),
-                *(
-                    _mean_and_spread([r[of] for r in mine])
-                    for of in ("auc", "accuracy")
-                ),
+                *(mean_and_spread([r[of] for r in mine]) for of in ("auc", "accuracy")),
             )
             for mine in tested
         ]
@@ -175,10 +174,10 @@ def _gain_table(rows: list[dict[str, Any]]) -> str:
             (
                 name,
                 training[0] if training else "",
-                _mean_and_spread([row["cv"] for row in mine]),
+                mean_and_spread([row["cv"] for row in mine]),
                 _each_seed(mine),
-                _mean_and_spread([row["test"] for row in mine]),
-                _mean_and_spread(gains, sign="+") if gains else "",
+                mean_and_spread([row["test"] for row in mine]),
+                mean_and_spread(gains, sign="+") if gains else "",
                 _mean(mine, "pretraining_seconds", ".0f"),
             )
         )
@@ -203,9 +202,9 @@ def _comparison_table(rows: list[dict[str, Any]]) -> str:
             (
                 name,
                 _each_seed(mine),
-                _mean_and_spread([row["test"] for row in mine]),
+                mean_and_spread([row["test"] for row in mine]),
                 _each_seed(gained, "gain", sign="+"),
-                _mean_and_spread([r["gain"] for r in gained], "+") if gained else "",
+                mean_and_spread([r["gain"] for r in gained], "+") if gained else "",
                 f"{n_clear} of {len(gained)}" if gained else "",
                 _mean(mine, "rankme", ".1f"),
                 _mean(mine, "images_per_second", ".0f"),
@@ -247,12 +246,6 @@ def _mean(rows: list[dict[str, Any]], figure: str, form: str) -> str:
     """Return the mean of a figure that some rows have; empty if none has."""
     values = [row[figure] for row in rows if figure in row]
     return format(fmean(values), form) if values else ""
-
-
-def _mean_and_spread(values: list[float], sign: str = "") -> str:
-    """Return mean ± standard deviation, or the one value there is."""
-    mean = f"{fmean(values):{sign}.3f}"
-    return f"{mean} ± {stdev(values):.3f}" if len(values) > 1 else mean
 
 
 def circumstances(measured: dict[str, Any]) -> str:
