@@ -17,6 +17,8 @@ LAYERS = {
     "_names": 0,
     "_version": 0,
     "_warn": 0,
+    "_labels": 0,
+    "_params": 0.5,
     "data": 1,
     "augment": 1,
     "nn": 1,

@@ -5,8 +5,6 @@ from skssl._base.disk_cache import DiskCache
 from skssl._base.features import NETWORK_CONSTRAINTS, BackboneFeaturesMixin
 from skssl._base.images import choose_image_size, choose_store_size, draw_rows
 from skssl._base.inner_split import inner_split
-from skssl._base.labels import check_groups, check_labels, labelled_rows, labels_of
-from skssl._base.named import NamedObjectsMixin
 from skssl._base.phased_training import PhasedTrainingMixin
 
 __all__ = [
@@ -15,14 +13,9 @@ __all__ = [
     "BackboneFeaturesMixin",
     "CachedMixin",
     "DiskCache",
-    "NamedObjectsMixin",
     "PhasedTrainingMixin",
-    "check_groups",
-    "check_labels",
     "choose_image_size",
     "choose_store_size",
     "draw_rows",
     "inner_split",
-    "labelled_rows",
-    "labels_of",
 ]

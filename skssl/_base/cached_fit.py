@@ -1,7 +1,6 @@
 """Pretrainings and features that are computed once."""
 
 import os
-import warnings
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from sklearn.frozen import FrozenEstimator
 from skssl._base.disk_cache import DiskCache, device_lock
 from skssl._base.features import BackboneFeaturesMixin
 from skssl._base.fingerprint import code_version, fingerprint, hardware
-from skssl._base.labels import check_groups
-from skssl._warn import heard
+from skssl._labels import check_groups
+from skssl._warn import record_warnings, warn
 from skssl.data import digest_file, image_digests
 from skssl.engine import EpochReport, resolve_device, resolve_precision
 
@@ -47,7 +46,10 @@ class CachedMixin(BackboneFeaturesMixin):
             with cache.lock(name):
                 kept = cache.recall_fit(name)  # another process may have been faster
                 if kept is None:
-                    with device_lock(resolve_device(self.device)), heard() as told:
+                    with (
+                        device_lock(resolve_device(self.device)),
+                        record_warnings() as told,
+                    ):
                         self._fit(X, y, groups, **options)
                     cache.keep_fit(name, {"learned": self._learned(), "told": told})
                     return
@@ -58,7 +60,7 @@ class CachedMixin(BackboneFeaturesMixin):
             if isinstance(callback, EpochReport):
                 callback.tell_all(self.history_)
         for message in kept["told"]:
-            warnings.warn(message, stacklevel=5)
+            warn(message)
 
     def _name_of_fit(self, X: Any, y: Any, groups: Any) -> str:
         """Return what stands for the training, from all that it depends on."""

@@ -5,7 +5,6 @@ import shutil
 import tempfile
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from skssl._warn import warn
 from skssl.exceptions import CacheWarning
 
 _WRITTEN_WITHIN = 3600  # s; what is unfinished then is of a process that was killed
@@ -108,10 +108,10 @@ class DiskCache:
         except FileNotFoundError:
             return None
         except Exception as error:  # pickles have errors of any kind
-            warnings.warn(
-                f"{path} cannot be read, so the training is done again: {error!r}",
-                CacheWarning,
-                stacklevel=2,
+            warn(
+                CacheWarning(
+                    f"{path} cannot be read, so the training is done again: {error!r}"
+                )
             )
             return None
         _touch(path)
@@ -124,11 +124,7 @@ class DiskCache:
             with _written_at_once(path) as temporary:
                 torch.save(learned, temporary)
         except Exception as error:  # the training itself must not be lost
-            warnings.warn(
-                f"the training could not be kept in {path}: {error!r}",
-                CacheWarning,
-                stacklevel=2,
-            )
+            warn(CacheWarning(f"the training could not be kept in {path}: {error!r}"))
         self._make_room(path)
 
     def recall_features(self, encoder: str) -> dict[bytes, np.ndarray]:
@@ -141,11 +137,11 @@ class DiskCache:
             except FileNotFoundError:  # another process made room
                 continue
             except Exception as error:  # zip files have errors of many kinds
-                warnings.warn(
-                    f"{path} cannot be read, so its features are computed again: "
-                    f"{error!r}",
-                    CacheWarning,
-                    stacklevel=2,
+                warn(
+                    CacheWarning(
+                        f"{path} cannot be read, so its features are computed again: "
+                        f"{error!r}"
+                    )
                 )
                 continue
             found.update(zip(digests.tolist(), rows, strict=True))
@@ -168,11 +164,7 @@ class DiskCache:
                     rows=np.stack(list(features.values())),
                 )
         except OSError as error:
-            warnings.warn(
-                f"features could not be kept in {path}: {error!r}",
-                CacheWarning,
-                stacklevel=2,
-            )
+            warn(CacheWarning(f"features could not be kept in {path}: {error!r}"))
             return
         if len(chunks) >= _MOST_CHUNKS:
             for chunk in chunks:
@@ -188,11 +180,11 @@ class DiskCache:
             room.mkdir(parents=True, exist_ok=True)
             held.acquire()
         except OSError as error:
-            warnings.warn(
-                f"{room} cannot be used, so that other processes may do the same work: "
-                f"{error!r}",
-                CacheWarning,
-                stacklevel=4,
+            warn(
+                CacheWarning(
+                    f"{room} cannot be used, so that other processes may do the same work: "
+                    f"{error!r}"
+                )
             )
         try:
             yield

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch.nn.functional import pad
 
 from skssl._base.images import ImageInputMixin
+from skssl._params import set_params
 from skssl._sklearn import Interval, StrOptions
 from skssl.data import ImageSource, iter_batches
 from skssl.engine import deterministic_kernels, resolve_device
@@ -43,6 +44,7 @@ class ImageNetworkMixin(ImageInputMixin):
     """
 
     _modules: ClassVar[tuple[str, ...]] = ("backbone_", "pretext_module_")
+    _makers: ClassVar[dict[str, Callable]] = {}
     backbone: Any
     weights: Any
     device: str | torch.device
@@ -110,6 +112,13 @@ class ImageNetworkMixin(ImageInputMixin):
                 self.__dict__ = earlier
             raise
         return self
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; nested ones of a name make the object of that name.
+
+        Where one is refused, the estimator stays as it was.
+        """
+        return set_params(self, params, super().set_params, self._makers)  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, self._modules[0])

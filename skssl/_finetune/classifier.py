@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
-from skssl._base import NETWORK_CONSTRAINTS, NamedObjectsMixin
+from skssl._base import NETWORK_CONSTRAINTS
 from skssl._finetune.predictions import PredictionsMixin
 from skssl._finetune.training import FineTuningMixin, auxiliary_task
 from skssl._pretrain import PretrainingMixin
@@ -22,9 +22,7 @@ from skssl.engine import Phase
 from skssl.pretext import WhichViewTask
 
 
-class FineTuneClassifier(
-    NamedObjectsMixin, PredictionsMixin, FineTuningMixin, BaseEstimator
-):
+class FineTuneClassifier(PredictionsMixin, FineTuningMixin, BaseEstimator):
     """Classify images with a network that is trained further, or from the start.
 
     Parameters

@@ -8,7 +8,7 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from skssl._base import check_labels, labels_of
+from skssl._labels import check_labels, labels_of
 from skssl._sklearn import check_sample_weight
 
 

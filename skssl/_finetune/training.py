@@ -7,11 +7,7 @@ import torch
 from sklearn.base import clone
 from sklearn.utils.class_weight import compute_sample_weight
 
-from skssl._base import (
-    check_groups,
-    choose_image_size,
-    inner_split,
-)
+from skssl._base import choose_image_size, inner_split
 from skssl._finetune.labelled import (
     Labelled,
     check_class_weight,
@@ -19,6 +15,7 @@ from skssl._finetune.labelled import (
     relative,
 )
 from skssl._finetune.starting_point import StartingPointMixin
+from skssl._labels import check_groups
 from skssl._random import isolated_rng, spawn_seeds
 from skssl._sklearn import safe_indexing
 from skssl.augment import resolve_augmentation

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from skssl._base import CACHE_CONSTRAINT, NETWORK_CONSTRAINTS, NamedObjectsMixin
+from skssl._base import CACHE_CONSTRAINT, NETWORK_CONSTRAINTS
 from skssl._pretrain.probe import Probe
 from skssl._pretrain.training import PretrainingMixin
 from skssl._random import RandomState
@@ -17,7 +17,7 @@ from skssl.data import Color, Resize
 from skssl.pretext import PretextTask, get_pretext
 
 
-class SelfSupervisedPretrainer(NamedObjectsMixin, PretrainingMixin, BaseEstimator):
+class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
     """Pretrain a backbone on images without labels; transform images to features.
 
     Parameters

@@ -1,7 +1,7 @@
 """A supervised look at frozen features during pretraining, by grouped folds."""
 
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
@@ -13,6 +13,7 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 
+from skssl._params import set_params
 from skssl._sklearn import HasMethods, Interval
 
 Splits = list[tuple[np.ndarray, np.ndarray]]
@@ -76,6 +77,10 @@ class Probe(BaseEstimator):
         self.every = every
         self.cv = cv
         self.scoring = scoring
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; where one is refused, all stay as they were."""
+        return set_params(self, params, super().set_params)
 
     def draw_folds(self, y: np.ndarray, groups: np.ndarray | None, seed: int) -> Splits:
         """Draw the folds.

@@ -6,13 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from skssl._base import (
-    CachedMixin,
-    check_groups,
-    check_labels,
-    draw_rows,
-    labelled_rows,
-)
+from skssl._base import CachedMixin, draw_rows
+from skssl._labels import check_groups, check_labels, labelled_rows
 from skssl._pretrain.defaults import (
     default_batch_size,
     default_max_epochs,
@@ -219,7 +214,6 @@ class PretrainingMixin(CachedMixin):
                     f"select={self.select!r} gave no epoch a score, so the last "
                     "weights are kept."
                 ),
-                stacklevel=5,
             )
         if net.probe is not None:
             self.initial_probe_score_ = net.probe.initial_score_

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skssl._base import CACHE_CONSTRAINT, NETWORK_CONSTRAINTS, NamedObjectsMixin
+from skssl._base import CACHE_CONSTRAINT, NETWORK_CONSTRAINTS
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skssl._targeted.training import TargetedTrainingMixin
@@ -25,7 +25,7 @@ from skssl.engine import (
 from skssl.pretext import WhichViewTask, targeted_task
 
 
-class TargetedPretrainer(NamedObjectsMixin, TargetedTrainingMixin, BaseEstimator):
+class TargetedPretrainer(TargetedTrainingMixin, BaseEstimator):
     """Pretrain backbone and head on a pretext with the classes of the later task.
 
     Parameters

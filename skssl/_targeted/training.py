@@ -8,11 +8,9 @@ from sklearn.base import clone
 from skssl._base import (
     CachedMixin,
     PhasedTrainingMixin,
-    check_groups,
-    check_labels,
     inner_split,
-    labels_of,
 )
+from skssl._labels import check_groups, check_labels, labels_of
 from skssl._random import isolated_rng, spawn_seeds
 from skssl._warn import warn
 from skssl.engine import (
@@ -145,5 +143,4 @@ class TargetedTrainingMixin(CachedMixin, PhasedTrainingMixin):
                     f"{lowest:.3f}, where guessing has {chance:.3f}. Random weights "
                     "want phases='scratch', and a task wants images that it changes."
                 ),
-                stacklevel=7,
             )

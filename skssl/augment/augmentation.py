@@ -1,9 +1,12 @@
 """All augmentations in one fixed order, as a scikit-learn parameter object."""
 
+from typing import Any, Self
+
 import torch
 from sklearn.base import BaseEstimator, clone
 
 from skssl._names import unknown_name
+from skssl._params import set_params
 from skssl.augment._draw import draw_mask
 from skssl.augment._settings import OFF, check_settings
 from skssl.augment.color import random_grayscale, random_hue, random_saturation
@@ -118,6 +121,10 @@ class Augmentation(BaseEstimator):
         self.blur_sigma = blur_sigma
         self.p_noise = p_noise
         self.noise_std = noise_std
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; where one is refused, all stay as they were."""
+        return set_params(self, params, super().set_params)
 
     def __call__(
         self,

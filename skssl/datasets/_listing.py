@@ -2,7 +2,6 @@
 
 import csv
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
+
+from skssl._warn import warn
 
 __all__ = [
     "IMAGE_ENDINGS",
@@ -241,17 +242,16 @@ def patient_groups(
     """Name the patients; an image whose patient is not known stands alone.
 
     ``patients`` is empty where the patient is not known, and ``alone`` is then the
-    name of the group. To be called by a public loader itself, so that the warning
-    points at the line that called that.
+    name of the group.
     """
     n_unknown = sum(not patient for patient in patients)
     if n_unknown:
-        warnings.warn(
-            f"The patients of {n_unknown} of {len(patients)} images are not known; "
-            "each is a group of its own, so that a split by groups may divide a "
-            f"patient. {advice}",
-            MissingPatientWarning,
-            stacklevel=3,
+        warn(
+            MissingPatientWarning(
+                f"The patients of {n_unknown} of {len(patients)} images are not known; "
+                "each is a group of its own, so that a split by groups may divide a "
+                f"patient. {advice}"
+            )
         )
     return [patient or name for patient, name in zip(patients, alone, strict=True)]
 

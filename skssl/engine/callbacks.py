@@ -245,7 +245,6 @@ class CollapseMonitor(Callback):
                     "means that all images look the same to the backbone). Try a "
                     "lower lr, another pretext, or stronger augmentation."
                 ),
-                stacklevel=2,
             )
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from sklearn.base import BaseEstimator, clone
 
 from skssl._names import unknown_name
+from skssl._params import set_params
 from skssl._sklearn import Interval, StrOptions
 from skssl.engine.optimizers import OptimizerLike, find_optimizer
 from skssl.nn import cosine_restarts, get_schedule
@@ -82,6 +83,10 @@ class Phase(BaseEstimator):
         self.schedule = schedule
         self.warmup = warmup
         self.layer_decay = layer_decay
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; where one is refused, all stay as they were."""
+        return set_params(self, params, super().set_params)
 
     def validate(self) -> None:
         """Raise ValueError, naming the parameter, if one is out of its range."""

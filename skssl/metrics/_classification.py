@@ -1,6 +1,5 @@
 """Figures of a test for a disease, of decisions and of scores."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array
 
 from skssl._sklearn import check_sample_weight
+from skssl._warn import warn
 from skssl.metrics._inputs import check_columns, check_scores, is_class, undefined
 
 
@@ -273,11 +273,11 @@ def _share(
     if total > 0:
         return float(weight[of & told].sum() / total)
     if zero_division == "warn":
-        warnings.warn(
-            f"{name} is not defined, since there are no such rows: it is set to 0. "
-            "Use zero_division to control this.",
-            UndefinedMetricWarning,
-            stacklevel=3,
+        warn(
+            UndefinedMetricWarning(
+                f"{name} is not defined, since there are no such rows: it is set to 0. "
+                "Use zero_division to control this."
+            )
         )
         return 0.0
     return float(zero_division)

@@ -1,13 +1,13 @@
 """What all metrics read: labels against a class, scores, patients."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from skssl._base import check_groups
+from skssl._labels import check_groups
+from skssl._warn import warn
 
 
 def is_class(pos_label: Any, *labels: Any) -> list[np.ndarray]:
@@ -97,5 +97,5 @@ def check_level(confidence_level: float) -> None:
 
 def undefined(message: str) -> float:
     """Warn that a figure is not defined, and return NaN."""
-    warnings.warn(message, UndefinedMetricWarning, stacklevel=3)
+    warn(UndefinedMetricWarning(message))
     return np.nan

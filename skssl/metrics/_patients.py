@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
-from skssl._base import check_groups
+from skssl._labels import check_groups
 
 
 class PatientScores(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.parallel import Parallel, delayed
 
-from skssl._base import check_groups, check_labels
+from skssl._labels import check_groups, check_labels
 from skssl._random import RandomState
 from skssl.metrics import Interval
 from skssl.metrics._bootstrap import Resamples

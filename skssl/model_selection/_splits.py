@@ -11,7 +11,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 
-from skssl._base import check_groups, check_labels, labels_of
+from skssl._labels import check_groups, check_labels, labels_of
 from skssl._sklearn import GroupsConsumerMixin
 from skssl.model_selection._folds import check_patients_apart, n_rows
 

@@ -8,6 +8,7 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor, nn
 
+from skssl._params import set_params
 from skssl.augment import Augmentation, get_recipe, resolve_augmentation
 from skssl.nn import Backbone
 
@@ -250,17 +251,12 @@ class PretextTask(BaseEstimator, ABC):
         return image_size
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; ``augmentation__*`` on a recipe's name makes that recipe."""
-        recipe = params.get("augmentation", self.augmentation)
-        nested = any(name.startswith("augmentation__") for name in params)
-        if nested and isinstance(recipe, str):
-            if recipe == "auto":
-                raise ValueError(
-                    "augmentation='auto' has no parameters to set: name a recipe "
-                    "first, such as augmentation='medical_gray'."
-                )
-            params["augmentation"] = get_recipe(recipe)
-        return super().set_params(**params)
+        """Set parameters; ``augmentation__*`` on a recipe's name makes that recipe.
+
+        Where one is refused, the task stays as it was.
+        """
+        makers = {"augmentation": get_recipe}
+        return set_params(self, params, super().set_params, makers)
 
     @abstractmethod
     def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:

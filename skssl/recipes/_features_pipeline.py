@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 
-from skssl._base import check_groups, check_labels, labels_of
+from skssl._labels import check_groups, check_labels, labels_of
 from skssl.model_selection._folds import n_rows
 
 __all__ = ["FeaturesPipeline", "PatientFolds"]

@@ -8,7 +8,7 @@ from PIL import Image
 from sklearn.linear_model import Ridge
 from skorch.callbacks import LRScheduler
 
-from skssl._base import check_groups
+from skssl._labels import check_groups
 from skssl.exceptions import NonFiniteLossError
 from skssl.pretext import SimCLR
 

@@ -255,7 +255,7 @@ def test_recipes_are_settable_by_name(make_ssl):
     ssl = make_ssl(SimCLR(augmentation="simclr"))
     ssl.set_params(pretext__augmentation__p_blur=0.1)
     assert ssl.pretext.augmentation.p_blur == 0.1
-    with pytest.raises(ValueError, match="name a recipe"):
+    with pytest.raises(ValueError, match="give a name or an object first"):
         make_ssl().set_params(pretext__augmentation__p_blur=0.1)
 
 

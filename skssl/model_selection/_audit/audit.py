@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from skssl._base import check_groups, check_labels, labels_of
+from skssl._labels import check_groups, check_labels, labels_of
 from skssl._random import RandomState, spawn_seeds
 from skssl.data import (
     ImageSource,

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import GroupKFold
 from sklearn.utils import get_tags, indexable
 
-from skssl._base import check_groups
+from skssl._labels import check_groups
 from skssl._random import RandomState
 from skssl._sklearn import (
     BaseSearchCV,

@@ -1,0 +1,75 @@
+"""The one rule of ``set_params``: names become objects, and it is all or nothing."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sklearn.base import BaseEstimator, clone
+
+from skssl._sklearn import BaseComposition
+
+__all__ = ["set_params"]
+
+Makers = Mapping[str, Callable[[str], Any]]
+
+
+def set_params(
+    owner: Any,
+    params: Mapping[str, Any],
+    apply: Callable[..., Any],
+    makers: Makers | None = None,
+) -> Any:
+    """Set parameters of an object, or raise and leave it as it was.
+
+    Parameters
+    ----------
+    owner : BaseEstimator
+        Its constructor only assigns.
+    params : dict
+        As for scikit-learn's ``set_params``.
+    apply : callable
+        The ``set_params`` of scikit-learn, bound to ``owner``.
+    makers : dict of str to callable, optional
+        For parameters that may be a name: what makes the object of a name, so that
+        nested parameters such as ``pretext__temperature`` can be set on it.
+
+    Returns
+    -------
+    owner
+
+    Raises
+    ------
+    ValueError
+        If a parameter does not exist, or a nested one is set on "auto".
+    """
+    params = _with_objects(owner, dict(params), makers or {})
+    trial = _copy_parameters(owner)
+    BaseEstimator.set_params(
+        trial, **{name: _copy_parameters(value) for name, value in params.items()}
+    )
+    return apply(**params)
+
+
+def _with_objects(owner: Any, params: dict[str, Any], makers: Makers) -> dict[str, Any]:
+    """Replace each name that gets nested parameters with the object of that name."""
+    for name, make in makers.items():
+        value = params.get(name, getattr(owner, name))
+        is_nested = any(given.startswith(f"{name}__") for given in params)
+        if not (is_nested and isinstance(value, str)):
+            continue
+        if value == "auto":
+            raise ValueError(
+                f"{name}='auto' has no parameters to set: give a name or an object "
+                "first."
+            )
+        params[name] = make(value)
+    return params
+
+
+def _copy_parameters(value: Any) -> Any:
+    """Copy an estimator and those within it, but no array, network or fitted state."""
+    if not isinstance(value, BaseEstimator):
+        return value
+    if isinstance(value, BaseComposition):  # a Pipeline holds its steps in a list
+        return clone(value)
+    inner = value.get_params(deep=False)
+    return type(value)(**{name: _copy_parameters(held) for name, held in inner.items()})
