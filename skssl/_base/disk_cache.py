@@ -182,8 +182,8 @@ class DiskCache:
         except OSError as error:
             warn(
                 CacheWarning(
-                    f"{room} cannot be used, so that other processes may do the same work: "
-                    f"{error!r}"
+                    f"{room} cannot be used, so that other processes may do the same "
+                    f"work: {error!r}"
                 )
             )
         try:
