@@ -1,5 +1,6 @@
 """Seeds and generators that leave numpy's and torch's global states alone."""
 
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def spawn_seeds(random_state: RandomState, n_seeds: int) -> list[int]:
     elif isinstance(random_state, np.random.Generator):
         entropy = random_state.integers(0, 2**31, size=4).tolist()
     elif random_state is None:
-        entropy = None
+        entropy = _fresh_entropy()
     elif isinstance(random_state, (int, np.integer)) and random_state >= 0:
         entropy = int(random_state)
     else:
@@ -55,6 +56,11 @@ def spawn_seeds(random_state: RandomState, n_seeds: int) -> list[int]:
         )
     words = np.random.SeedSequence(entropy).generate_state(n_seeds, np.uint64)
     return [int(word >> np.uint64(1)) for word in words]
+
+
+def _fresh_entropy() -> int:
+    """Return entropy of the operating system; tests replace this by fixed numbers."""
+    return secrets.randbits(128)
 
 
 def make_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:

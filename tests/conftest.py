@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from skssl import _random
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,6 +19,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "gpu" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def fixed_entropy(monkeypatch) -> None:
+    """Seed the global generators, and what ``random_state=None`` draws."""
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    numbers = count(1)
+    monkeypatch.setattr(_random, "_fresh_entropy", lambda: next(numbers))
 
 
 @pytest.fixture

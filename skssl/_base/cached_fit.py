@@ -115,9 +115,7 @@ class CachedMixin(BackboneFeaturesMixin):
                 first = {d: row for row, d in enumerate(digests) if d not in known}
                 rows = np.array(list(first.values()), dtype=np.intp)
                 with device_lock(device):
-                    h = self._apply(
-                        source, self._features, self._n_features_out, rows, fill_up=True
-                    )
+                    h = self._apply(source, self._features, self._n_features_out, rows)
                 new = dict(zip(first, h, strict=True))
                 cache.keep_features(encoder, new)
                 known |= new

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -17,6 +18,7 @@ from skssl._sklearn import Interval, StrOptions
 from skssl.data import ImageSource, iter_batches
 from skssl.engine import deterministic_kernels, resolve_device
 from skssl.nn import Backbone
+from skssl.nn.independence import apply_independently
 
 #: Constraints of the parameters that all estimators with a network have.
 NETWORK_CONSTRAINTS: dict[str, list] = {
@@ -53,18 +55,19 @@ class ImageNetworkMixin(ImageInputMixin):
     def _apply(
         self,
         source: ImageSource,
-        network: Callable[[torch.Tensor], torch.Tensor],
+        function: Callable[[torch.Tensor], torch.Tensor],
         width: int,
         rows: np.ndarray | None = None,
-        *,
-        fill_up: bool = False,
     ) -> np.ndarray:
         """Return what a network makes of all images or of ``rows``, (n, width) float32.
 
-        ``fill_up`` makes all batches of one size. Kernels go by that, so that the
-        result of an image is then the same to the last bit whatever it comes with.
+        All batches are filled up to one size, since kernels are chosen by that.
         """
         device = torch.device(self.device_)
+        run = function
+        if device.type == "cpu":
+            networks = getattr(self, self._modules[0])
+            run = partial(apply_independently, networks, function=function)
         n = len(source) if rows is None else len(rows)
         out = np.empty((n, width), dtype=np.float32)
         batch_size = _BATCH[device.type]
@@ -80,11 +83,10 @@ class ImageNetworkMixin(ImageInputMixin):
         with torch.inference_mode(), deterministic_kernels(device):
             for batch in batches:
                 images = batch.to(device).float().div_(255)  # (b, C, H, W)
-                if fill_up:
-                    lacking = batch_size - len(batch)
-                    images = pad(images, (0, 0, 0, 0, 0, 0, 0, lacking))
+                lacking = batch_size - len(batch)
+                images = pad(images, (0, 0, 0, 0, 0, 0, 0, lacking))
                 images = images.contiguous(memory_format=torch.channels_last)
-                result = network(images)[: len(batch)]  # (b, width)
+                result = run(images)[: len(batch)]  # (b, width)
                 out[start : start + len(batch)] = result.cpu().numpy()  # sync
                 start += len(batch)
         return out
@@ -186,9 +188,9 @@ class BackboneFeaturesMixin(
         Returns
         -------
         ndarray of shape (n, n_features), float32
-            Computed in float32, in eval mode, and in batches of 16 (on CUDA 64) which
-            are filled up with black images, so that the features of an image do not
-            depend on the others, to the last bit.
+            Computed in float32 and in eval mode. On CPUs the features of an image are
+            the same to the last bit whatever images it comes with; on CUDA they agree
+            to the rounding of float32.
 
         Raises
         ------
@@ -203,7 +205,7 @@ class BackboneFeaturesMixin(
 
     def _encode(self, X: Any) -> np.ndarray:
         source = self._image_source(X, reset=False)
-        return self._apply(source, self._features, self._n_features_out, fill_up=True)
+        return self._apply(source, self._features, self._n_features_out)
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
         return self.backbone_(images)  # (b, n_features)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -63,10 +63,13 @@ class PredictionsMixin(ClassifierMixin, PhasedTrainingMixin):
         """Return the logarithm of the mean probability, (n, n_classes) float64."""
         check_is_fitted(self)
 
-        def sum_of_p(images: torch.Tensor) -> torch.Tensor:
-            kept = [network(images).log_softmax(1) for network in self.networks_]
-            return torch.stack(kept).logsumexp(0)  # (b, n_classes)
+        def all_logits(images: torch.Tensor) -> torch.Tensor:
+            logits = [network(images) for network in self.networks_]
+            return torch.cat(logits, dim=1)  # (b, n_networks * n_classes)
 
         source = self._image_source(X, reset=False)
-        log_p = self._apply(source, sum_of_p, len(self.classes_)).astype(np.float64)
-        return log_p - logsumexp(log_p, axis=1, keepdims=True)
+        shape = (len(source), len(self.networks_), len(self.classes_))
+        logits = self._apply(source, all_logits, shape[1] * shape[2])
+        # In float64, so that no probability depends on the image's place in the batch.
+        log_p = log_softmax(logits.reshape(shape).astype(np.float64), axis=2)
+        return logsumexp(log_p, axis=1) - np.log(shape[1])

@@ -1,0 +1,93 @@
+"""The output of an image has the same bits whatever images it comes with."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from skssl.nn import Classifier, ClassifierHead, build_backbone
+from skssl.nn.independence import apply_independently
+from skssl.testing import tiny_cnn, tiny_vit
+
+# In a process of its own: MKL reads the variable once. With "AVX2" its products of 16
+# rows differ from row to row on every Intel CPU, as they do with AMX by default.
+REPEATED = """
+import sys
+import torch
+from torch import nn
+from skssl.nn import Classifier, ClassifierHead, build_backbone
+from skssl.nn.independence import apply_independently
+from skssl.testing import tiny_cnn, tiny_vit
+
+torch.set_num_threads(int(sys.argv[1]))
+n_wrong = 0
+for seed in range(30):
+    torch.manual_seed(seed)
+    backbones = [
+        build_backbone(network, in_channels=1, image_size=(24, 24))
+        for network in (tiny_cnn, tiny_vit, "crnet")
+    ]
+    heads = [ClassifierHead(b.n_features, 16, kind="mlp") for b in backbones]
+    networks = [Classifier(*parts).eval() for parts in zip(backbones, heads)]
+    images = torch.rand(16, 1, 24, 24)
+    cases = [(network, images) for network in networks]
+    cases += [(nn.Linear(d, 16), torch.randn(16, d)) for d in (24, 500, 512)]
+    for network, inputs in cases:
+        order = torch.randperm(16)
+        with torch.inference_mode():
+            first = apply_independently(network, inputs)
+            second = apply_independently(network, inputs[order])
+        n_wrong += not torch.equal(first[order], second)
+print("wrong:", n_wrong)
+"""
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("instructions", ["", "AVX2"])
+def test_bits_do_not_depend_on_the_place_in_thirty_repeats(n_threads, instructions):
+    environment = {**os.environ, "OMP_NUM_THREADS": str(n_threads)}
+    if instructions:
+        environment["MKL_ENABLE_INSTRUCTIONS"] = instructions
+    done = subprocess.run(
+        [sys.executable, "-c", REPEATED, str(n_threads)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "wrong: 0", done.stderr
+
+
+@pytest.mark.parametrize("make", [tiny_cnn, tiny_vit])
+def test_the_output_is_that_of_the_network(make):
+    torch.manual_seed(0)
+    backbone = build_backbone(make, in_channels=1, image_size=(24, 24))
+    classifier = Classifier(backbone, ClassifierHead(backbone.n_features, 3)).eval()
+    images = torch.rand(5, 1, 24, 24)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            apply_independently(classifier, images), classifier(images)
+        )
+        torch.testing.assert_close(
+            apply_independently(classifier, images, classifier.penultimate),
+            classifier.penultimate(images),
+        )
+
+
+def test_a_network_that_owns_other_weights_gets_one_image_at_a_time():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(4))
+            self.batches = []
+
+        def forward(self, x):
+            self.batches.append(len(x))
+            return x * self.scale
+
+    network = Scaled()
+    apply_independently(network, torch.rand(3, 4))
+    assert network.batches == [1, 1, 1]
