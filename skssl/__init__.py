@@ -1,6 +1,6 @@
 """Self-supervised pretraining of small medical image sets for scikit-learn."""
 
-from skssl._base import DiskCache
+from skssl._cache import DiskCache
 from skssl._finetune import FineTuneClassifier
 from skssl._pretrain import Probe, SelfSupervisedPretrainer
 from skssl._targeted import TargetedFlipPretrainer, TargetedPretrainer

@@ -1,5 +1,7 @@
 """Errors and warnings of skssl's own."""
 
+from typing import Any
+
 __all__ = [
     "CacheWarning",
     "CollapseWarning",
@@ -8,6 +10,7 @@ __all__ = [
     "NonFiniteLossError",
     "NothingLearnedWarning",
     "SelectionWarning",
+    "TrainingInterrupted",
 ]
 
 
@@ -21,6 +24,14 @@ class ImageNotFoundError(ImageReadError, FileNotFoundError):
 
 class NonFiniteLossError(FloatingPointError):
     """The training loss became NaN or infinite; the message names the epoch."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a training; ``result`` is what was learned until then."""
+
+    def __init__(self, result: Any):
+        super().__init__()
+        self.result = result
 
 
 class CacheWarning(UserWarning):

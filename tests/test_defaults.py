@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from skssl._base import choose_image_size, choose_store_size, draw_rows
 from skssl._pretrain.defaults import (
     default_batch_size,
     default_max_epochs,
     default_warmup_epochs,
 )
+from skssl._rows import draw_rows
+from skssl.data import choose_image_size, choose_store_size
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

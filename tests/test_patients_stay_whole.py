@@ -15,7 +15,7 @@ from skssl import (
     SelfSupervisedPretrainer,
     TargetedPretrainer,
 )
-from skssl._base import draw_rows, inner_split
+from skssl._rows import draw_rows, inner_split
 from skssl.model_selection import KeepUnlabeledInTrain
 from skssl.testing import tiny_cnn
 

@@ -4,15 +4,20 @@ from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from scipy.special import log_softmax, logsumexp
+from sklearn.base import ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
-from skssl._base import NETWORK_CONSTRAINTS
-from skssl._finetune.predictions import PredictionsMixin
-from skssl._finetune.training import FineTuningMixin, auxiliary_task
-from skssl._pretrain import PretrainingMixin
+from skssl._estimator import IMAGE_PARAMETERS, ImageEstimator, read_training_images
+from skssl._finetune.choices import auxiliary_task
+from skssl._finetune.fine_tune import FineTuned, fine_tune
+from skssl._finetune.labelled import read_labelled
+from skssl._finetune.start import find_pretrainer, row_shape
+from skssl._labels import check_groups
+from skssl._pretrain import SelfSupervisedPretrainer
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skssl._targeted import TargetedPretrainer
@@ -22,7 +27,7 @@ from skssl.engine import Phase
 from skssl.pretext import WhichViewTask
 
 
-class FineTuneClassifier(PredictionsMixin, FineTuningMixin, BaseEstimator):
+class FineTuneClassifier(ClassifierMixin, ImageEstimator):
     """Classify images with a network that is trained further, or from the start.
 
     Parameters
@@ -166,7 +171,12 @@ class FineTuneClassifier(PredictionsMixin, FineTuningMixin, BaseEstimator):
         "auxiliary": auxiliary_task,
     }
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        "pretrainer": [PretrainingMixin, TargetedPretrainer, FrozenEstimator, None],
+        "pretrainer": [
+            SelfSupervisedPretrainer,
+            TargetedPretrainer,
+            FrozenEstimator,
+            None,
+        ],
         "backbone": [str, nn.Module, callable, None],
         "head": [StrOptions({"auto", "linear", "mlp"})],
         "hidden_size": [Interval(Integral, 1, None, closed="left")],
@@ -184,7 +194,7 @@ class FineTuneClassifier(PredictionsMixin, FineTuningMixin, BaseEstimator):
         ],
         "selection": [StrOptions({"last", "best", "average_last_k"})],
         "n_average": [Interval(Integral, 1, None, closed="left")],
-        **NETWORK_CONSTRAINTS,
+        **IMAGE_PARAMETERS,
     }
 
     def __init__(
@@ -285,4 +295,70 @@ class FineTuneClassifier(PredictionsMixin, FineTuningMixin, BaseEstimator):
             On Ctrl-C, after the weights so far have been kept, those of the pretraining
             included.
         """
-        return self._fit_or_restore(X, y, groups, sample_weight=sample_weight)
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        pretrainer = find_pretrainer(self)
+        source, table = read_training_images(self, X, row_shape(self, pretrainer))
+        groups = check_groups(groups, len(source))
+        labelled = read_labelled(y, sample_weight, len(source))
+
+        def train() -> FineTuned:
+            return fine_tune(
+                self, pretrainer, X, source, labelled=labelled, groups=groups
+            )
+
+        return self._put(train, table)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : paths, arrays, images or rows, n of them
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), float32
+            In the order of ``classes_``; rows sum to 1.
+        """
+        return np.exp(self._log_proba(X)).astype(np.float32)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the odds of two classes, or of each probability.
+
+        Parameters
+        ----------
+        X : paths, arrays, images or rows, n of them
+
+        Returns
+        -------
+        ndarray of shape (n,) for two classes, else (n, n_classes), float64
+            For two, above 0 where ``classes_[1]`` is the more likely.
+        """
+        log_p = self._log_proba(X)
+        return log_p[:, 1] - log_p[:, 0] if log_p.shape[1] == 2 else log_p
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most likely class of each image.
+
+        Parameters
+        ----------
+        X : paths, arrays, images or rows, n of them
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        likeliest = self._log_proba(X).argmax(axis=1)
+        return self.classes_[likeliest]
+
+    def _log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithm of the mean probability, (n, n_classes) float64."""
+        source = self._open(X)
+        logits = self.encoder_.logits_of(source, n_jobs=self.n_jobs)
+        # In float64, so that no probability depends on the image's place in the batch.
+        log_p = log_softmax(logits.astype(np.float64), axis=2)
+        return logsumexp(log_p, axis=1) - np.log(logits.shape[1])

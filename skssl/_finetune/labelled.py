@@ -13,16 +13,17 @@ from skssl._sklearn import check_sample_weight
 
 
 class Labelled(NamedTuple):
-    """The labelled images: their rows in X, and what is known of each image of X."""
+    """The classes, the rows of labelled images, and label and weight of each image."""
 
+    classes: np.ndarray  # (n_classes,), sorted
     rows: np.ndarray  # (m,), int
     target: np.ndarray  # (n,), int64, 0 where there is no label
     weight: np.ndarray  # (n,), float64
     y: np.ndarray  # (n,), as it was given, and -1 where a label weighs nothing
 
 
-def read_labelled(y: Any, sample_weight: Any, n: int) -> tuple[np.ndarray, Labelled]:
-    """Return the classes and what is labelled; rows that weigh nothing are not.
+def read_labelled(y: Any, sample_weight: Any, n: int) -> Labelled:
+    """Return the labelled images; those of weight 0 count as unlabelled.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def read_labelled(y: Any, sample_weight: Any, n: int) -> tuple[np.ndarray, Label
         )
     target = np.zeros(n, dtype=np.int64)
     target[rows] = np.searchsorted(classes, labels)
-    return classes, Labelled(rows, target, weight, y)
+    return Labelled(classes, rows, target, weight, y)
 
 
 def check_class_weight(class_weight: Any, classes: np.ndarray) -> None:
@@ -74,8 +75,8 @@ def check_class_weight(class_weight: Any, classes: np.ndarray) -> None:
             )
 
 
-def relative(weight: np.ndarray) -> torch.Tensor | None:
-    """Return weights of mean 1, or None where all are equal."""
+def to_mean_one(weight: np.ndarray) -> torch.Tensor | None:
+    """Return weights scaled to a mean of 1, or None where all are equal."""
     if np.all(weight == weight[0]):
         return None
     return torch.from_numpy(weight / weight.mean()).float()

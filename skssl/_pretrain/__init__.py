@@ -2,6 +2,5 @@
 
 from skssl._pretrain.pretrainer import SelfSupervisedPretrainer
 from skssl._pretrain.probe import Probe
-from skssl._pretrain.training import PretrainingMixin
 
-__all__ = ["PretrainingMixin", "Probe", "SelfSupervisedPretrainer"]
+__all__ = ["Probe", "SelfSupervisedPretrainer"]

@@ -1,9 +1,48 @@
 """Training settings that follow from the size of the set, when they are not given."""
 
+from typing import Any, NamedTuple
+
 import torch
 
 _CPU_PIXELS = 32 * 112 * 112  # a batch: SimCLR on ResNet-18 then needs some 0.4 GB
 _N_STEPS = 1000
+
+
+class Lengths(NamedTuple):
+    """How long a training is."""
+
+    batch_size: int
+    max_epochs: int
+    warmup_epochs: int
+
+
+def choose_lengths(
+    settings: Any, n_images: int, image_size: tuple[int, int], device: torch.device
+) -> Lengths:
+    """Return batch size and epochs, derived from the set where they are not given.
+
+    Raises
+    ------
+    ValueError
+        If ``fraction`` leaves fewer images than a given batch size.
+    """
+    batch_size = settings.batch_size
+    if batch_size is None:
+        batch_size = default_batch_size(n_images, image_size, device)
+    elif batch_size > n_images:
+        if settings.fraction < 1:
+            raise ValueError(
+                f"fraction={settings.fraction} leaves {n_images} images, fewer than "
+                f"one batch of batch_size={batch_size}."
+            )
+        batch_size = n_images
+    max_epochs = settings.max_epochs
+    if max_epochs is None:
+        max_epochs = default_max_epochs(n_images, batch_size)
+    warmup_epochs = settings.warmup_epochs
+    if warmup_epochs is None:
+        warmup_epochs = default_warmup_epochs(max_epochs)
+    return Lengths(batch_size, max_epochs, warmup_epochs)
 
 
 def default_batch_size(

@@ -5,19 +5,20 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import torch
-from sklearn.base import BaseEstimator
 from torch import nn
 
-from skssl._base import CACHE_CONSTRAINT, NETWORK_CONSTRAINTS
+from skssl._cache import CACHE_CONSTRAINT, remember
+from skssl._estimator import IMAGE_PARAMETERS, ImageEstimator, read_training_images
+from skssl._labels import check_groups, check_labels
+from skssl._pretrain.pretrain import Pretrained, pretrain
 from skssl._pretrain.probe import Probe
-from skssl._pretrain.training import PretrainingMixin
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skssl.data import Color, Resize
 from skssl.pretext import PretextTask, get_pretext
 
 
-class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
+class SelfSupervisedPretrainer(ImageEstimator):
     """Pretrain a backbone on images without labels; transform images to features.
 
     Parameters
@@ -168,7 +169,7 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "pretext": [str, PretextTask],
         "backbone": [str, nn.Module, callable],
-        **NETWORK_CONSTRAINTS,
+        **IMAGE_PARAMETERS,
         "fraction": [Interval(Real, 0, 1, closed="right")],
         "max_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "batch_size": [Interval(Integral, 2, None, closed="left"), None],
@@ -275,4 +276,11 @@ class SelfSupervisedPretrainer(PretrainingMixin, BaseEstimator):
         KeyboardInterrupt
             On Ctrl-C, after the weights so far have been kept.
         """
-        return self._fit_or_restore(X, y, groups)
+        source, table = read_training_images(self, X, self.image_shape)
+        groups = check_groups(groups, len(source))
+        y = None if self.probe is None else check_labels(y, len(source))
+
+        def train() -> Pretrained:
+            return pretrain(self, source, y, groups)
+
+        return self._put(lambda: remember(self, source, y, groups, train), table)

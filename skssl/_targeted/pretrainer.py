@@ -8,24 +8,23 @@ from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skssl._base import CACHE_CONSTRAINT, NETWORK_CONSTRAINTS
+from skssl._cache import CACHE_CONSTRAINT, remember
+from skssl._estimator import IMAGE_PARAMETERS, ImageEstimator, read_training_images
+from skssl._labels import check_groups, check_labels, labels_of
 from skssl._random import RandomState
 from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
-from skssl._targeted.training import TargetedTrainingMixin
+from skssl._targeted.train import Targeted, train_targeted
 from skssl.augment import Augmentation, get_recipe
 from skssl.data import Color, Resize
-from skssl.engine import (
-    Phase,
-)
+from skssl.engine import Phase
 from skssl.pretext import WhichViewTask, targeted_task
 
 
-class TargetedPretrainer(TargetedTrainingMixin, BaseEstimator):
+class TargetedPretrainer(ImageEstimator):
     """Pretrain backbone and head on a pretext with the classes of the later task.
 
     Parameters
@@ -143,7 +142,7 @@ class TargetedPretrainer(TargetedTrainingMixin, BaseEstimator):
             HasMethods("split"),
         ],
         "cache": CACHE_CONSTRAINT,
-        **NETWORK_CONSTRAINTS,
+        **IMAGE_PARAMETERS,
     }
 
     def __init__(
@@ -227,10 +226,26 @@ class TargetedPretrainer(TargetedTrainingMixin, BaseEstimator):
         KeyboardInterrupt
             On Ctrl-C, after the weights so far have been kept.
         """
-        return self._fit_or_restore(X, y, groups)
+        source, table = read_training_images(self, X, self.image_shape)
+        groups = check_groups(groups, len(source))
+        n_classes = self._count_classes(y, len(source))
+
+        def train() -> Targeted:
+            return train_targeted(self, source, n_classes, groups)
+
+        return self._put(
+            lambda: remember(self, source, n_classes, groups, train), table
+        )
+
+    def _count_classes(self, y: Any, n_images: int) -> int | None:
+        """Return the classes of the later task, or None where they are not known."""
+        if self.n_classes is not None or self.task != "auto":
+            return self.n_classes
+        labels = check_labels(y, n_images)
+        return None if labels is None else len(np.unique(labels_of(labels)[1]))
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
-        """Return the accuracy of telling the versions of images apart.
+        """Return the accuracy at recognising the versions of images.
 
         Parameters
         ----------
@@ -241,13 +256,15 @@ class TargetedPretrainer(TargetedTrainingMixin, BaseEstimator):
         -------
         float in [0, 1]
         """
-        check_is_fitted(self)
-        versions = self.task_.versions
+        source = self._open(X)
+        versions, classifier = self.task_.versions, self.networks_[-1]
 
-        def right(images: torch.Tensor) -> torch.Tensor:
-            told = [self._network(version).argmax(1) for version in versions(images)]
-            label = torch.arange(len(told), device=images.device)
-            return (torch.stack(told, 1) == label).float()  # (b, n_versions)
+        def is_right(images: torch.Tensor) -> torch.Tensor:
+            shown = [classifier(version).argmax(1) for version in versions(images)]
+            label = torch.arange(len(shown), device=images.device)
+            return (torch.stack(shown, 1) == label).float()  # (b, n_versions)
 
-        source = self._image_source(X, reset=False)
-        return float(self._apply(source, right, self.task_.n_versions).mean())
+        right = self.encoder_.apply(
+            is_right, source, self.task_.n_versions, n_jobs=self.n_jobs
+        )
+        return float(right.mean())

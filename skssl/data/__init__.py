@@ -4,6 +4,11 @@ from skssl.data.decode import digest_file, read_header, read_image
 from skssl.data.digests import image_digests
 from skssl.data.formats import ImageFormat, Resize
 from skssl.data.loader import Batch, DeviceLoader
+from skssl.data.reader import (
+    ImageReader,
+    check_image_parameters,
+)
+from skssl.data.sizes import ImageSize, choose_image_size, choose_store_size
 from skssl.data.sources import (
     ImageSource,
     fold_rows,
@@ -19,10 +24,15 @@ __all__ = [
     "Color",
     "DeviceLoader",
     "ImageFormat",
+    "ImageReader",
+    "ImageSize",
     "ImageSource",
     "ImageStore",
     "ImageSurvey",
     "Resize",
+    "check_image_parameters",
+    "choose_image_size",
+    "choose_store_size",
     "digest_file",
     "fold_rows",
     "image_digests",

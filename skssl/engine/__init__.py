@@ -11,6 +11,7 @@ from skssl.engine.net import PretextNet
 from skssl.engine.phase import PHASES, Phase, get_phases
 from skssl.engine.phase_callbacks import EpochKeeper
 from skssl.engine.phase_net import PhaseRecord, train_phases
+from skssl.engine.phased import TrainedClassifiers, train_classifier, untrained
 from skssl.engine.precision import (
     autocast,
     deterministic_kernels,
@@ -21,6 +22,7 @@ from skssl.engine.reports import EpochReport
 from skssl.engine.supervised import (
     LabelledViews,
     LabelModule,
+    Score,
     VersionModule,
     score_labels,
     score_versions,
@@ -36,6 +38,8 @@ __all__ = [
     "PhaseRecord",
     "PretextNet",
     "ProbeLog",
+    "Score",
+    "TrainedClassifiers",
     "VersionModule",
     "alignment",
     "autocast",
@@ -47,6 +51,8 @@ __all__ = [
     "resolve_precision",
     "score_labels",
     "score_versions",
+    "train_classifier",
     "train_phases",
     "uniformity",
+    "untrained",
 ]

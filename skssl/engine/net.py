@@ -41,6 +41,7 @@ class PretextNet(StoreNet):
     """
 
     module_: PretextModule
+    task: PretextTask
 
     def __init__(
         self,

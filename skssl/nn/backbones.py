@@ -64,16 +64,28 @@ class Backbone(nn.Module):
     std: torch.Tensor
 
     def __init__(
-        self, network: nn.Module, *, n_channels: int, n_features: int, name: str
+        self,
+        network: nn.Module,
+        *,
+        n_channels: int,
+        n_features: int,
+        name: str,
+        weights_origin: str | None = "given",
     ) -> None:
         super().__init__()
         self.network = network
         self.n_channels = n_channels
         self.n_features = n_features
         self.name = name
+        self.weights_origin = weights_origin
         shape = (1, n_channels, 1, 1)
         self.register_buffer("mean", torch.full(shape, _DEFAULT_MEAN))
         self.register_buffer("std", torch.full(shape, _DEFAULT_STD))
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the weights have been trained."""
+        return self.weights_origin is not None
 
     @property
     def stem(self) -> str | None:
@@ -222,9 +234,17 @@ def build_backbone(
         n_channels=in_channels,
         n_features=_count_features(network, name, in_channels, (height, width)),
         name=name,
+        weights_origin=_origin(backbone, weights),
     )
     _inherit_normalization(built, backbone, loaded)
     return built
+
+
+def _origin(backbone: object, weights: object) -> str | None:
+    if weights is not None:
+        fitted = getattr(getattr(weights, "estimator", None), "backbone_", None)
+        return getattr(fitted, "weights_origin", str(weights))
+    return backbone.weights_origin if isinstance(backbone, Backbone) else None
 
 
 def _make_or_copy(

@@ -19,7 +19,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from skssl import Phase
-from skssl._base.fingerprint import code_version, fingerprint, hardware
+from skssl._cache.fingerprint import code_version, fingerprint, hardware
 from skssl.augment import get_recipe
 from skssl.pretext import MoCo
 from skssl.testing import tiny_cnn
@@ -222,7 +222,7 @@ def test_what_has_no_content_is_refused():
 def test_names_are_the_same_in_another_process():
     script = (
         "import numpy as np, torch\n"
-        "from skssl._base.fingerprint import code_version, fingerprint\n"
+        "from skssl._cache.fingerprint import code_version, fingerprint\n"
         "from skssl.pretext import MoCo\n"
         "print(fingerprint({'a', 'b', 'c'}, MoCo(), np.arange(3), max), "
         "code_version())"

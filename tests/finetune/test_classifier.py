@@ -19,6 +19,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skssl import FineTuneClassifier, Phase, TargetedPretrainer
+from skssl._finetune.choices import make_views
 from skssl.pretext import TrainingInfo
 from skssl.testing import tiny_cnn
 
@@ -274,10 +275,10 @@ def test_stages_of_classifiers(make_clf, make_flip, scans):
     second.fit(scans.data, scans.groups % 3)
     assert second.head_.n_classes == 3
     assert second.head_.kind == "linear"
-    views = second._views(TrainingInfo(2, 1, (32, 32), 2))
+    views = make_views(second, second.pretrainer_, TrainingInfo(2, 1, (32, 32), 2))
     assert "horizontal_flip" not in views.augmentation.active()
     fresh = make_clf().fit(scans.data, scans.target)
-    views = fresh._views(TrainingInfo(2, 1, (32, 32), 2))
+    views = make_views(fresh, None, TrainingInfo(2, 1, (32, 32), 2))
     assert "horizontal_flip" in views.augmentation.active()
 
 

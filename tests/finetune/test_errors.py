@@ -16,7 +16,7 @@ from skssl import (
     TargetedFlipPretrainer,
     TargetedPretrainer,
 )
-from skssl._pretrain import PretrainingMixin
+from skssl._pretrain import pretrainer
 from skssl.exceptions import NonFiniteLossError
 from skssl.pretext import Flip
 from skssl.testing import tiny_cnn
@@ -69,7 +69,7 @@ class Nothing(nn.Module):
         ({"label_smoothing": 1.0}, "'label_smoothing' parameter of FineTune"),
         ({"class_weight": {5: 1.0}}, "not in class_weight"),
         ({"backbone": Nothing, "phases": [Phase("backbone")]}, "phase 1 trains nothin"),
-        ({"head": "auto", "pretrainer": "rotation"}, "tells 4 classes, but y has 2"),
+        ({"head": "auto", "pretrainer": "rotation"}, "has 4 classes, but y has 2"),
     ],
 )
 def test_parameters(make_clf, make_ssl, scans, options, message):
@@ -155,7 +155,7 @@ def test_weights(make_clf, scans, weight, message):
 def test_what_cannot_work_is_told_before_the_pretraining(
     make_clf, make_ssl, scans, monkeypatch, options, message
 ):
-    monkeypatch.setattr(PretrainingMixin, "_fit", lambda *a, **k: pytest.fail("fitted"))
+    monkeypatch.setattr(pretrainer, "pretrain", lambda *a, **k: pytest.fail("fitted"))
     with pytest.raises(ValueError, match=message):
         make_clf(make_ssl(), **options).fit(scans.data, scans.target)
 
@@ -168,7 +168,7 @@ def test_a_flip_for_three_classes_is_told_before_the_pretraining(
             pytest.fail("fitted")
 
     clf = make_clf(make_flip(callbacks=[Late()]))
-    with pytest.raises(ValueError, match="tells 2 classes, but y has 3: use Targeted"):
+    with pytest.raises(ValueError, match="has 2 classes, but y has 3: use Targeted"):
         clf.fit(scans.data, scans.groups % 3)
 
 
@@ -190,7 +190,7 @@ def test_text_beside_numbers(make_clf, scans):
     [
         (KFold(3), "puts patients"),
         (PredefinedSplit(np.full(30, -1)), "makes no split"),
-        ([(np.arange(20), np.arange(10, 30))], "puts rows into both parts"),
+        ([(np.arange(20), np.arange(10, 30))], "puts rows into both splits"),
     ],
 )
 def test_splits_that_leak(make_clf, scans, splitter, message):
@@ -220,7 +220,7 @@ def test_other_values_than_the_pretrainers(make_clf, make_ssl, scans):
 def test_a_class_that_the_inner_split_cannot_share(make_clf, scans):
     rare = scans.target.copy()
     rare[scans.groups == 4] = 2  # one patient
-    with pytest.raises(ValueError, match="part without class 2, of which 3 of the 30"):
+    with pytest.raises(ValueError, match="no image of class 2 in the"):
         make_clf(validation_fraction=0.3).fit(scans.data, rare, scans.groups)
     one = scans.target.copy()
     one[4] = 2

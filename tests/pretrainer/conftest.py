@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from skssl import DiskCache, SelfSupervisedPretrainer
-from skssl._base import features
-from skssl._pretrain.training import PretrainingMixin
-from skssl._targeted.training import TargetedTrainingMixin
+from skssl._pretrain import pretrainer
+from skssl._targeted import pretrainer as targeted
+from skssl.data import reader
 from skssl.datasets import make_scan_phantoms
 from skssl.testing import tiny_cnn
 
@@ -72,23 +72,23 @@ def work(monkeypatch):
     """Count trainings and encoded images."""
     done = {"fits": 0, "images": 0}
 
-    def count(cls):
-        fit = cls._fit
+    def count(module, name):
+        train = getattr(module, name)
 
-        def counting(self, *args, **options):
+        def counting(*args, **options):
             done["fits"] += 1
-            return fit(self, *args, **options)
+            return train(*args, **options)
 
-        monkeypatch.setattr(cls, "_fit", counting)
+        monkeypatch.setattr(module, name, counting)
 
-    count(PretrainingMixin)
-    count(TargetedTrainingMixin)
-    read = features.iter_batches
+    count(pretrainer, "pretrain")
+    count(targeted, "train_targeted")
+    read = reader.iter_batches
 
     def reading(*args, **options):
         for batch in read(*args, **options):
             done["images"] += len(batch)
             yield batch
 
-    monkeypatch.setattr(features, "iter_batches", reading)
+    monkeypatch.setattr(reader, "iter_batches", reading)
     return done

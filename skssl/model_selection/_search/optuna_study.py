@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import clone
 
-from skssl._base.fingerprint import fingerprint
+from skssl._cache.fingerprint import fingerprint
 from skssl._random import RandomState, spawn_seeds
 from skssl.data import image_digests, is_table, make_source
 from skssl.model_selection._search.trials import Task
