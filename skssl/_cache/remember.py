@@ -71,7 +71,7 @@ def remember(
                 return result
     for callback in settings.callbacks or []:
         if isinstance(callback, EpochReport):
-            callback.tell_all(stored["result"].history)
+            callback.report(stored["result"].history)
     for warning in stored["warnings"]:
         warn(warning)
     return stored["result"]

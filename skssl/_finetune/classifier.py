@@ -1,4 +1,4 @@
-"""FineTuneClassifier: a pretrained network becomes a classifier, end to end."""
+"""FineTuneClassifier: fine-tune a pretrained network as a classifier."""
 
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
@@ -28,70 +28,68 @@ from skssl.pretext import WhichViewTask
 
 
 class FineTuneClassifier(ClassifierMixin, ImageEstimator):
-    """Classify images with a network that is trained further, or from the start.
+    """Classify images with a network that is fine-tuned, or trained from scratch.
 
     Parameters
     ----------
     pretrainer : pretrainer or FrozenEstimator, optional
-        A `SelfSupervisedPretrainer` or `TargetedPretrainer`: a copy is fitted to the
-        training images of `fit`, those without a label included, before the labels are
+        A `SelfSupervisedPretrainer` or `TargetedPretrainer`. A copy is fitted to the
+        training images of `fit`, unlabelled ones included, before the labels are
         learned. ``FrozenEstimator(fitted)``, also of another `FineTuneClassifier`, is
-        used as it is, and not fitted again.
+        used as it is.
     backbone : str, Module or callable, optional
-        Without ``pretrainer``: the network, as in `SelfSupervisedPretrainer`. Default:
-        "resnet18".
+        Without ``pretrainer``: as in `SelfSupervisedPretrainer`. Default: "resnet18".
     weights, stem
         Without ``pretrainer``: as in `SelfSupervisedPretrainer`.
     head : {"auto", "linear", "mlp"}, default="auto"
         What maps features to classes: one linear layer, or batch normalisation, a
-        hidden layer with ReLU, dropout and a linear layer. "auto" goes on with the
-        whole head of a `TargetedPretrainer`, and else is "linear".
+        hidden layer with ReLU, dropout and a linear layer. "auto" continues with the
+        head of a `TargetedPretrainer`, and is "linear" otherwise.
     hidden_size : int, default=1024
         Units of the hidden layer of a new "mlp".
     dropout : float, default=0.5
-        Share of them that a step drops, in [0, 1). A pretrained head has its own.
+        Fraction of them that a step drops, in [0, 1). A pretrained head has its own.
     frozen : bool, default=False
         Train the head alone; the backbone keeps its weights and batch statistics.
     phases : str or list of Phase, default="auto"
-        The runs of the training. By name: "frozen", "finetune" (the head, then all
-        layers), "scratch", "ewen2020" and "self_trans", the two papers'. "auto" is
-        "frozen" with ``frozen``, else "scratch" for random weights, as those of a
-        pretrainer that trained for no epoch and of any ``backbone`` but a
-        ``skssl.nn.Backbone``, and "finetune" for others.
+        The phases of the training. By name: "frozen", "finetune" (the head, then all
+        layers), "scratch", and "ewen2020" and "self_trans" of the two papers. "auto" is
+        "frozen" with ``frozen``, else "scratch" for random weights and "finetune" for
+        trained ones (``backbone_.is_trained``).
     augmentation : str or Augmentation, default="auto"
-        Recipe of the training images. "auto" is "self_trans_finetune" (crops of half
-        the area or more, left-right flips, brightness and contrast) without what would
-        undo the pretext of ``pretrainer`` or ``auxiliary``. None other may undo
-        ``auxiliary``. Where the label depends on the side, leave the flips out:
-        ``get_recipe("self_trans_finetune", p_horizontal_flip=0.0)``.
+        Recipe of the training images. "auto" is "self_trans_finetune" (crops of at
+        least half the area, left-right flips, brightness and contrast) without the
+        augmentations that would undo the pretext of ``pretrainer`` or ``auxiliary``. No
+        other recipe may undo ``auxiliary``. If the label depends on the side, switch
+        the flips off: ``get_recipe("self_trans_finetune", p_horizontal_flip=0.0)``.
     auxiliary : {"flip", "rotation"} or task, optional
-        A pretext that is learned at the same time, by a linear head on the same
-        features: each training image is shown in one version, drawn at random, and both
-        losses are added (Method 4 of He, Yang et al.). New images are not changed.
-        Labels are then learned from all versions: "flip" is not for labels that depend
-        on the side.
+        A pretext that is learned at the same time, by its own linear head on the same
+        features. Each training image is shown in one version, chosen at random, and
+        both losses are added (Method 4 of He, Yang et al.). New images are not changed.
+        Labels are then learned from all versions: do not use "flip" for labels that
+        depend on the side.
     auxiliary_weight : float, default=1.0
         Factor on its loss, at least 0.
     class_weight : dict, "balanced" or None, default=None
         As in scikit-learn.
     label_smoothing : float, default=0.0
-        Share of the target that all classes have in common, in [0, 1).
+        Fraction of the target that is spread evenly over all classes, in [0, 1).
     validation_fraction : float or splitter, default=0.0
-        Share of the labelled images, in [0, 0.5], that is kept from training and scored
-        after each epoch: stratified, and whole patients if ``groups`` is given (then
-        it is the nearest of 1/2, 1/3, 1/4 and so on). Or a scikit-learn splitter, of
-        which the first split of the labelled images is taken.
+        Fraction of the labelled images, in [0, 0.5], that is held out and scored after
+        each epoch: stratified, and whole patients if ``groups`` is given (then it
+        becomes the nearest of 1/2, 1/3, 1/4 and so on). A scikit-learn splitter
+        provides its first split of the labelled images.
     selection : {"last", "best", "average_last_k"}, default="last"
-        What is kept: the last weights; those of the epoch with the highest accuracy
-        on the validation part, over all phases (of several that with the lowest loss
-        there); or those of the last ``n_average`` epochs, as an ensemble: their
-        probabilities are averaged. (Li et al. [3]_ average the scores of their last 10
-        epochs instead; for that, score each of ``networks_``.)
+        Which weights are kept: the last; those of the epoch with the highest validation
+        accuracy over all phases (of several, the lowest validation loss); or those of
+        the last ``n_average`` epochs, as an ensemble whose probabilities are averaged.
+        (Li et al. [3]_ average the metrics of their last 10 epochs instead; to do that,
+        evaluate each of ``networks_``.)
     n_average : int, default=10
         Counted back from the last epoch, over all phases; at most as many as there are.
     image_size, image_shape, value_range, out_of_range, color, resize
-        As in `SelfSupervisedPretrainer`. With a pretrainer all but ``image_size`` are
-        its own, and so is ``image_size`` where it is None.
+        As in `SelfSupervisedPretrainer`. With a pretrainer, all but ``image_size`` are
+        the pretrainer's, as is ``image_size`` if it is None.
     precision, device, callbacks, n_jobs, verbose
         As in `SelfSupervisedPretrainer`.
     random_state : int, RandomState, Generator or None, default=None
@@ -100,21 +98,23 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
+    encoder_ : Encoder
+        How images are read, and the classifiers.
     pretrainer_ : pretrainer
         The fitted one.
     backbone_ : Backbone
-        Of the weights that are kept, or of the last of them; in eval mode.
+        Of the classifier that is kept, or of the last one; in eval mode.
     head_ : ClassifierHead
     networks_ : ModuleList of Classifier
         One, or up to ``n_average``.
     phases_ : list of Phase
     n_trainable_ : list of int
-        How many weights each phase trained.
+        Number of weights that each phase trained.
     history_ : list of dict
-        Per epoch: ``phase``, ``epoch``, ``loss`` (what is minimised, with weights,
-        smoothing and the auxiliary loss), ``accuracy`` (of the training views),
-        ``lr``, ``images_per_second``, ``seconds``; with a validation part ``val_loss``
-        (the plain cross-entropy) and ``val_accuracy``, whose time is in ``seconds``.
+        Per epoch: ``phase``, ``epoch``, ``loss`` (the minimised one, with weights,
+        smoothing and the auxiliary loss), ``accuracy`` (of the training views), ``lr``,
+        ``images_per_second``, ``seconds``; with a validation split ``val_loss`` (the
+        plain cross-entropy) and ``val_accuracy``, whose time is part of ``seconds``.
     selected_epochs_ : list of int
         The epochs whose weights were kept; with "last" the last one of each phase.
     n_iter_ : int
@@ -126,19 +126,19 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
 
     Notes
     -----
-    Rows with y = -1 have no label, as in ``sklearn.semi_supervised``: the pretrainer
-    gets them, and nothing else. It never gets a validation patient, nor does the value
-    range or the normalisation of the pixels, so that with ``selection="last"`` what is
-    held out does not touch the weights. With "best" it chooses the epoch only. (The
-    stratified split itself looks at all labels; a splitter may not.)
+    Rows with y = -1 are unlabelled, as in ``sklearn.semi_supervised``: only the
+    pretrainer sees them. It never sees a validation patient, and neither do the value
+    range and the normalisation of the pixels, so with ``selection="last"`` held-out
+    images do not influence the weights. With "best" they only choose the epoch. (The
+    stratified split itself uses all labels; a splitter need not.)
 
-    Each image weighs ``sample_weight`` times its ``class_weight``, scaled to a mean of
-    1; "balanced" looks at the training part alone. The mean over a batch is of the
-    images, not of the weights. Images of ``sample_weight`` 0 count as unlabelled.
+    Each image has the weight ``sample_weight`` times its ``class_weight``, scaled to a
+    mean of 1; "balanced" uses the training split alone. The mean over a batch is over
+    the images, not the weights. Images of ``sample_weight`` 0 count as unlabelled.
 
     Ewen & Khan [1]_ fine-tune without augmentation and keep the most accurate epoch,
-    as their notebook shows on the test folder. Here no row chooses that is scored:
-    their procedure is ``phases="ewen2020", augmentation="identity",
+    according to their notebook on the test folder. Here no evaluated row chooses the
+    epoch: their procedure is ``phases="ewen2020", augmentation="identity",
     selection="best", validation_fraction=0.2``.
 
     With several ``networks_``, `transform` returns the mean of their features.
@@ -264,7 +264,7 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
     def fit(
         self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Pretrain, if asked to, and learn the labels.
+        """Pretrain if there is a pretrainer, and learn the labels.
 
         Parameters
         ----------
@@ -273,12 +273,12 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         y : array-like of shape (n,)
             Classes, numbers or strings; -1 marks an image without a label.
         groups : array-like of shape (n,), optional
-            The patient of each image, whom ``validation_fraction`` keeps in one part;
-            the pretrainer gets them, too. A cross-validation hands them on where they
-            are in its ``params``, or by metadata routing, after
-            ``set_fit_request(groups=True)``; a search by routing.
+            The patient of each image, kept on one side of the validation split and
+            passed to the pretrainer. A cross-validation passes them if they are in its
+            ``params``, or by metadata routing after ``set_fit_request(groups=True)``; a
+            search by routing.
         sample_weight : array-like of shape (n,), optional
-            What each image counts, at least 0.
+            Weight of each image, at least 0.
 
         Returns
         -------
@@ -288,12 +288,12 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         ------
         ValueError
             If an image, a parameter, ``y``, ``groups`` or ``sample_weight`` is not
-            usable; it is named.
+            usable; the message names it.
         NonFiniteLossError
             If a loss becomes NaN or infinite.
         KeyboardInterrupt
-            On Ctrl-C, after the weights so far have been kept, those of the pretraining
-            included.
+            On Ctrl-C. The estimator keeps the weights so far, also those of an
+            interrupted pretraining.
         """
         if y is None:
             raise ValueError(
@@ -327,7 +327,7 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         return np.exp(self._log_proba(X)).astype(np.float32)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the odds of two classes, or of each probability.
+        """Return the log-odds of two classes, or the log-probability of each.
 
         Parameters
         ----------
@@ -336,7 +336,7 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         Returns
         -------
         ndarray of shape (n,) for two classes, else (n, n_classes), float64
-            For two, above 0 where ``classes_[1]`` is the more likely.
+            For two classes, positive where ``classes_[1]`` is more likely.
         """
         log_p = self._log_proba(X)
         return log_p[:, 1] - log_p[:, 0] if log_p.shape[1] == 2 else log_p
@@ -352,8 +352,7 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         -------
         ndarray of shape (n,)
         """
-        likeliest = self._log_proba(X).argmax(axis=1)
-        return self.classes_[likeliest]
+        return self.classes_[self._log_proba(X).argmax(axis=1)]
 
     def _log_proba(self, X: Any) -> np.ndarray:
         """Return the logarithm of the mean probability, (n, n_classes) float64."""

@@ -1,4 +1,4 @@
-"""The labels that a classifier learns, and what each image counts."""
+"""Labels and weights of the images that a classifier learns from."""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ class Labelled(NamedTuple):
     rows: np.ndarray  # (m,), int
     target: np.ndarray  # (n,), int64, 0 where there is no label
     weight: np.ndarray  # (n,), float64
-    y: np.ndarray  # (n,), as it was given, and -1 where a label weighs nothing
+    y: np.ndarray  # (n,), as given, but -1 where a label has weight 0
 
 
 def read_labelled(y: Any, sample_weight: Any, n: int) -> Labelled:
@@ -54,7 +54,7 @@ def read_labelled(y: Any, sample_weight: Any, n: int) -> Labelled:
     if len(classes) < 2:
         found = ", ".join(map(repr, classes.tolist())) or "none"
         raise ValueError(
-            f"y has {len(classes)} class ({found}) that counts, while at "
+            f"y has {len(classes)} class ({found}) with weight, while at "
             "least 2 classes are needed; -1 means no label."
         )
     target = np.zeros(n, dtype=np.int64)
@@ -63,15 +63,15 @@ def read_labelled(y: Any, sample_weight: Any, n: int) -> Labelled:
 
 
 def check_class_weight(class_weight: Any, classes: np.ndarray) -> None:
-    """Refuse weights of unknown classes, and those that leave a class out."""
+    """Refuse weights of unknown classes, and weights that exclude a class."""
     if class_weight is None:
         return
     weight = compute_sample_weight(class_weight, classes)
     for label, value in zip(classes.tolist(), weight, strict=True):
         if not 0 < value < np.inf:
             raise ValueError(
-                f"class_weight is {value:g} for class {label!r}, and must be above "
-                "0: to leave a class out, leave its images out, or label them -1."
+                f"class_weight is {value:g} for class {label!r}, but must be above 0: to "
+                "exclude a class, exclude its images or label them -1."
             )
 
 

@@ -24,50 +24,51 @@ class SelfSupervisedPretrainer(ImageEstimator):
     Parameters
     ----------
     pretext : str or PretextTask, default="simclr"
-        The self-supervised objective: a name of ``skssl.pretext.list_pretexts()``, or
-        a task such as ``MoCo(queue_size=512)``, whose parameters are then searchable
-        as ``pretext__queue_size``. Setting such a parameter on a name makes the task.
+        The self-supervised objective: a name from ``skssl.pretext.list_pretexts()`` or
+        a task such as ``MoCo(queue_size=512)``. Its parameters can be searched as
+        ``pretext__queue_size``; setting one on a name creates the task.
     backbone : str, Module or callable, default="resnet18"
-        A torchvision classification network by name, "crnet", "vit_tiny", "vit_small"
-        (whose patches follow ``image_size``), a module that maps (n, C, H, W) to (n, d)
-        or (n, d, h, w) (it is copied, never trained in place), or a callable that makes
-        one.
+        Name of a torchvision classification network, "crnet", "vit_tiny", "vit_small"
+        (whose patch size follows ``image_size``), a module that maps (n, C, H, W) to
+        (n, d) or (n, d, h, w), or a callable that returns one. A module is copied and
+        never trained in place.
     weights : str, Path, FrozenEstimator or None, default=None
-        Where training starts: None at random, "imagenet" or a torchvision weights
-        name (downloaded by torchvision), a ``.pth`` or ``.safetensors`` state dict, or
+        Initial weights: None is random, "imagenet" or the name of torchvision weights
+        (downloaded by torchvision), a ``.pth`` or ``.safetensors`` state dict, or
         ``FrozenEstimator(fitted)`` of another pretrainer, to chain stages.
     stem : {"auto", "imagenet", "small", "cifar"}, default="auto"
-        First layers of a ResNet: 7 × 7 with stride 2 and max-pooling; "small" has
-        3 × 3 with stride 1 and max-pooling, "cifar" 3 × 3 without pooling. "auto" is
-        "small" for images below 64 px without ``weights``.
+        First layers of a ResNet: "imagenet" is 7 × 7 with stride 2 and max-pooling,
+        "small" 3 × 3 with stride 1 and max-pooling, "cifar" 3 × 3 without pooling.
+        "auto" is "small" for images below 64 px without ``weights``.
     image_size : int or (height, width), optional
-        Pixels that the backbone gets. Default: the images' own size if they all have
-        one, of at most 224 px; else 224.
+        Size of the images that the backbone gets, pixels. Default: the size of the
+        images if they all have the same, of at most 224 px; else 224.
     image_shape : (H, W), (H, W, C), "flat" or None, default=None
         How rows of a 2-D X fold into images: None folds perfect squares, "flat" takes
         rows as 1 × p images. Ignored for other input.
     value_range : (low, high) or "auto", default="auto"
         Values of non-uint8 images that become black and white. "auto" takes the
-        extremes of the training images and clips new ones to them.
+        minimum and maximum of the training images and clips new images to them.
     out_of_range : {"auto", "raise", "clip"}, default="auto"
-        What to do with values outside a given ``value_range``: "clip" uses it as a
-        window, "raise" refuses, "auto" clips integers and DICOM (so that
-        ``(-1000, 400)`` windows Hounsfield units) and refuses float arrays, which
-        outside the range are mostly scaled otherwise than thought.
+        What happens to values outside a given ``value_range``: "clip" treats the range
+        as a window, "raise" refuses them. "auto" clips integers and DICOM, so that
+        ``(-1000, 400)`` is a window in Hounsfield units, and refuses float arrays,
+        since values outside the range usually mean that the array is scaled
+        differently than assumed.
     color : {"auto", "gray", "rgb"}, default="auto"
-        Channels: "auto" keeps those of arrays, and makes files RGB if most of the
-        training files are coloured, else gray; the others convert.
+        Channels. "auto" keeps those of arrays; files become RGB if most of the
+        training files are coloured, else gray. The other two convert.
     resize : {"squash", "crop", "pad"}, default="squash"
-        How other aspect ratios are met.
+        How images of another aspect ratio are resized.
     fraction : float, default=1.0
-        Share of the images to pretrain on, in (0, 1]; of whole patients if ``groups``
-        is given. With one ``random_state``, larger shares contain the smaller.
+        Fraction of the images to pretrain on, in (0, 1]; of the patients if ``groups``
+        is given. With one ``random_state``, larger fractions contain smaller ones.
     max_epochs : int, optional
         Default: as many as make 1,000 steps, but 10 to 200. 0 leaves the network
-        untrained: the control that any pretraining should beat.
+        untrained, as the control that every pretraining should beat.
     batch_size : int, optional
-        Images a step, at least 2. Default: the power of two up to n/16, but 16 to
-        256, and on a CPU no more than have 0.4 million pixels together, or 8.
+        Images per step, at least 2. Default: the power of two up to n/16, but 16 to
+        256; on a CPU at most as many as have 0.4 million pixels together, or 8.
     optimizer : {"auto", "sgd", "adam", "adamw", "rmsprop"} or callable, default="auto"
         "auto" is the pretext's ``default_optimizer``. SGD has momentum 0.9. A callable
         takes (parameter groups, lr=, weight_decay=).
@@ -77,61 +78,62 @@ class SelfSupervisedPretrainer(ImageEstimator):
     weight_decay : float, default=1e-4
         Not applied to biases and normalisation layers.
     schedule : {"cosine", "constant"} or callable, default="cosine"
-        Factor on ``lr`` as a function of (progress, warmup), both shares in [0, 1].
+        Factor on ``lr`` as a function of (progress, warmup), both fractions in [0, 1].
     warmup_epochs : int, optional
         Epochs of linear warm-up. Default: 5 % of the epochs, at most 10.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Number format of the training; "auto" is bfloat16 autocast where the hardware
-        multiplies it: CUDA, and CPUs with AMX or AVX512-BF16, there for height and
-        width of 32 px or more. Features are float32.
+        Number format of the training. "auto" is bfloat16 autocast where the hardware
+        supports it: CUDA, and CPUs with AMX or AVX512-BF16 for images of at least
+        32 px in height and width. Features are float32.
     device : str or torch.device, default="auto"
-        "auto" takes a CUDA device if there is one.
+        "auto" is a CUDA device if there is one, else the CPU.
     select : {"last", "rankme", "probe"} or callable, default="last"
-        Which epoch's weights are kept: the last; the one whose features have the
-        highest effective rank, or the highest score of ``probe``; or the one for which
-        a callable of its row of ``history_`` returns the highest number (None passes it
-        over).
+        Which epoch's weights are kept: the last one, the one whose features have the
+        highest effective rank, or the one with the highest score of ``probe``. A
+        callable maps a row of ``history_`` to a number, and the highest wins; None
+        skips the epoch.
     probe : Probe, estimator or None, default=None
-        Scores frozen features by cross-validation every few epochs, where y is given
-        to `fit`. A bare estimator means ``Probe(estimator)``.
+        Evaluates frozen features by cross-validation every few epochs, if `fit` gets
+        y. A bare estimator means ``Probe(estimator)``.
     callbacks : list of skorch callbacks, optional
-        Called with the net; its history has the keys of ``history_``, so that early
-        stopping is ``EarlyStopping(monitor="loss")``. Learning rates are the
-        business of ``schedule``.
+        Called with the net, whose history has the keys of ``history_``: early stopping
+        is ``EarlyStopping(monitor="loss")``. Learning rates are set by ``schedule``.
     keep_module : bool, default=False
         Keep heads, copies and queue as ``pretext_module_``.
     cache : str, Path, DiskCache or None, default=None
-        A directory in which trainings and features are kept, so that neither is
-        computed twice: not in a search over parameters of later steps, and not in a
-        run that was killed and is started again. The bits are the same. It needs
-        ``random_state`` to be an int. See `DiskCache`.
+        Directory in which trainings and features are stored, so that a search over
+        later steps, or a run that was killed, computes neither twice. The bits are the
+        same. It requires an int as ``random_state``. See `DiskCache`.
     n_jobs : int or None, default=-1
         Threads that decode images.
     random_state : int, RandomState, Generator or None, default=None
-        None takes fresh entropy; numpy's and torch's global generators are not used.
+        None takes fresh entropy. numpy's and torch's global generators are not used.
     verbose : int, default=0
         1 shows a progress bar.
 
     Attributes
     ----------
+    encoder_ : Encoder
+        How images are read, and the pretrained network.
     backbone_ : Backbone
-        The pretrained network, in eval mode; maps (n, C, H, W) float in [0, 1] to
-        (n, n_features). ``backbone_.network.state_dict()`` is torchvision's.
+        The network of ``encoder_``, in eval mode; maps (n, C, H, W) float in [0, 1] to
+        (n, n_features). ``backbone_.network.state_dict()`` has torchvision's layout.
     pretext_ : PretextTask
-        The task with all open choices settled.
+        The task with all open choices resolved.
     pretext_module_ : PretextModule
         With ``keep_module``.
     history_ : list of dict
         Per epoch: ``epoch``, ``loss``, ``lr``, ``images_per_second``, ``seconds``;
         monitors of the features of up to 128 training images: ``feature_std`` (mean
         standard deviation of unit-norm features × √d), ``rankme`` (effective rank),
-        ``alignment`` (with one fixed view of each) and ``uniformity``; where a probe
-        was due, ``probe_score`` and ``probe_std``, mean and spread of its folds.
+        ``alignment`` (with one fixed view of each) and ``uniformity``; and, for epochs
+        with a probe, ``probe_score`` and ``probe_std``, mean and standard deviation
+        over its folds.
     n_iter_, max_epochs_, batch_size_, warmup_epochs_ : int
         Epochs run, and the settings used.
     selected_epoch_ : int
-        The epoch whose weights were kept; with ``select="last"`` the last whole one,
-        also if Ctrl-C kept weights of the next.
+        The epoch whose weights were kept; with ``select="last"`` the last complete one,
+        even if Ctrl-C kept weights of the next.
     initial_probe_score_ : float
         With ``probe``: the score before training.
     image_shape_ : (H, W, C)
@@ -144,16 +146,16 @@ class SelfSupervisedPretrainer(ImageEstimator):
     lr_ : float
         Peak learning rate.
     device_, precision_, optimizer_ : str
-        What was taken; ``optimizer_`` is the callable if one was given.
+        The ones used; ``optimizer_`` is the callable if one was given.
     n_features_in_ : int
-        Only where X is 2-D.
+        Only if X is 2-D.
 
     Notes
     -----
     The same ``random_state`` on the same machine, with the same number of threads,
-    gives the same bits. Of several threads of one process that fit at a time, one
-    trains while the others wait, since torch's global generators are the process's;
-    parallel searches need processes, which are joblib's default.
+    gives the same bits. If several threads of one process fit at the same time, one
+    trains while the others wait, since torch's global generators belong to the process.
+    Parallel searches therefore need processes, joblib's default.
 
     Examples
     --------
@@ -256,11 +258,11 @@ class SelfSupervisedPretrainer(ImageEstimator):
             (n, C, H, W); a sequence of arrays or PIL images of unequal size; or
             flattened rows (n, p).
         y : array-like of shape (n,), optional
-            Labels, which only ``probe`` looks at; -1 marks an unlabelled image (NaN
-            where the probe is no classifier).
+            Labels, used by ``probe`` alone. -1 marks an unlabelled image (NaN if the
+            probe is a regressor).
         groups : array-like of shape (n,), optional
             The patient of each image. ``fraction`` then draws whole patients, the
-            folds of ``probe`` keep them together, and contrastive pretexts heed
+            folds of ``probe`` keep them together, and contrastive pretexts can use
             ``same_group``.
 
         Returns
@@ -270,11 +272,12 @@ class SelfSupervisedPretrainer(ImageEstimator):
         Raises
         ------
         ValueError
-            If an image, a parameter, ``y`` or ``groups`` is not usable; it is named.
+            If an image, a parameter, ``y`` or ``groups`` is not usable; the message
+            names it.
         NonFiniteLossError
             If the loss becomes NaN or infinite.
         KeyboardInterrupt
-            On Ctrl-C, after the weights so far have been kept.
+            On Ctrl-C. The estimator keeps the weights so far.
         """
         source, table = read_training_images(self, X, self.image_shape)
         groups = check_groups(groups, len(source))

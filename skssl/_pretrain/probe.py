@@ -1,4 +1,4 @@
-"""A supervised look at frozen features during pretraining, by grouped folds."""
+"""Supervised evaluation of frozen features during pretraining."""
 
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -20,28 +20,28 @@ Splits = list[tuple[np.ndarray, np.ndarray]]
 
 
 class Probe(BaseEstimator):
-    """How features are scored while they are being learned.
+    """Evaluation of features while they are being learned.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted on the frozen features of the labelled images: a classifier or a
-        regressor, or a pipeline that ends in one.
+        A classifier or regressor, or a pipeline that ends in one. It is fitted to the
+        frozen features of the labelled images.
     every : int, default=5
-        Epochs from one probe to the next; epoch ``max_epochs`` is always probed. A
+        Number of epochs between probes; epoch ``max_epochs`` is always probed. A
         callback that monitors ``probe_score`` needs 1.
     cv : int or splitter, default=5
-        Folds. An int means shuffled ones: stratified for classifiers, and keeping
-        patients together where ``groups`` are given to ``fit``.
+        Folds. An int means shuffled folds, stratified for classifiers, that keep
+        patients together if ``fit`` gets ``groups``.
     scoring : str, callable or None, default=None
-        As in scikit-learn; None is the estimator's own score.
+        As in scikit-learn; None is the estimator's ``score``.
 
     Notes
     -----
     The folds are drawn once, before training, from the rows of X that pretraining
-    uses; no other image is read. Gazda et al. (2021), Figure 2, score every epoch so
-    and find that the pretext loss does not tell the best one. A checkpoint that was
-    chosen by the probe has seen the labels: judge it on other rows, by an outer
+    uses; no other image is read. Gazda et al. (2021), Figure 2, evaluate every epoch in
+    this way and find that the pretext loss does not identify the best one. A checkpoint
+    chosen by the probe depends on the labels: evaluate it on other rows, by an outer
     cross-validation.
 
     References

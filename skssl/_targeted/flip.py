@@ -14,11 +14,11 @@ from skssl.engine import Phase
 
 
 class TargetedFlipPretrainer(TargetedPretrainer):
-    """Pretrain backbone and head on telling images from their mirror images.
+    """Pretrain backbone and head to distinguish images from their mirror images.
 
-    It is `TargetedPretrainer` with ``task="flip"`` and, by default, the three runs of
-    Ewen & Khan 2020, :doi:`10.48550/arXiv.2011.10188`. Their slow rates are for
-    ImageNet weights; with random ones take ``phases="scratch"``.
+    This is `TargetedPretrainer` with ``task="flip"`` and, by default, the three phases
+    of Ewen & Khan 2020, :doi:`10.48550/arXiv.2011.10188`. Their low learning rates are
+    for ImageNet weights; use ``phases="scratch"`` for random ones.
 
     Parameters
     ----------

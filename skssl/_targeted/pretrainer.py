@@ -30,12 +30,12 @@ class TargetedPretrainer(ImageEstimator):
     Parameters
     ----------
     task : {"auto", "flip", "rotation", "dihedral", "quadrants"} or task, default="auto"
-        What the network is asked of each image: whether it is mirrored (2 classes), by
-        which quarter turn it is rotated (4), both (8), or in which order its quadrants
-        stand (2 to 24). "auto" goes by the number of classes, in this order. A task is
-        an object such as ``skssl.pretext.Flip()``.
+        What the network recognises in each image: whether it is mirrored (2 classes),
+        by which quarter turn it is rotated (4), both (8), or the order of its quadrants
+        (2 to 24). "auto" chooses by the number of classes, in this order. A task is an
+        object such as ``skssl.pretext.Flip()``.
     n_classes : int, optional
-        Classes of the later task, which those of ``task`` must match. Default: those
+        Number of classes of the later task; ``task`` must have as many. Default: those
         of ``y`` in `fit` with "auto", else those of ``task``.
     backbone, weights, stem
         As in `SelfSupervisedPretrainer`.
@@ -45,26 +45,25 @@ class TargetedPretrainer(ImageEstimator):
     hidden_size : int, default=1024
         Units of the hidden layer.
     dropout : float, default=0.5
-        Share of them that a step drops, in [0, 1).
+        Fraction of the hidden units that a step drops, in [0, 1).
     phases : str or list of Phase, default="auto"
-        The runs of the training, each of which starts from the weights of the lowest
-        loss of the one before. "ewen2020_pretext" is the paper's: the head by RMSprop
-        at 1e-4, then all layers by SGD at 1e-5 and at 1e-6, 30 epochs each. These are
-        for weights that know something. "auto" is the paper's with ``weights`` or a
-        ``skssl.nn.Backbone``, and else "scratch": one run of 40 epochs by AdamW at
-        1e-3. A batch counts an image as often as it is shown, but has two images at
-        least.
+        The phases of the training. Each starts from the weights with the lowest loss of
+        the previous phase. "ewen2020_pretext" has the paper's: the head by RMSprop at
+        1e-4, then all layers by SGD at 1e-5 and at 1e-6, 30 epochs each. They are for
+        trained weights. "auto" is the paper's for those, and "scratch" for random
+        weights: 40 epochs by AdamW at 1e-3. An image counts once for each version in
+        the batch size, but a batch has at least two images.
     augmentation : str or Augmentation, optional
-        Recipe of the view whose versions are shown, which must not undo the task.
-        Default: that of ``task`` if it is an object, else "identity", as in the paper.
+        Recipe of the view whose versions are shown; it must not undo the task. Default:
+        that of ``task`` if it is an object, else "identity", as in the paper.
     fraction : float, default=1.0
-        Share of the images to pretrain on, in [0, 1]: the first of X, so that larger
-        shares contain the smaller. Shuffle an X that lies sorted by class or hospital
-        before, patients as blocks. 0 leaves the network as it was made.
+        Fraction of the images to pretrain on, in [0, 1]: the first ones of X, so that
+        larger fractions contain smaller ones. If X is sorted by class or hospital,
+        shuffle it first, with each patient as a block. 0 leaves the network untrained.
     validation_fraction : float or splitter, default=0.0
-        Share of these, in [0, 0.5], on which the lowest loss is looked for: whole
-        patients if ``groups`` is given. 0 looks at the training loss. Or a scikit-learn
-        splitter, of which the first split is taken.
+        Fraction of these images, in [0, 0.5], whose loss selects the weights: of whole
+        patients if ``groups`` is given. 0 uses the training loss. A scikit-learn
+        splitter provides its first split.
     image_size, image_shape, value_range, out_of_range, color, resize
         As in `SelfSupervisedPretrainer`.
     precision, device, callbacks, cache, n_jobs, random_state, verbose
@@ -72,38 +71,45 @@ class TargetedPretrainer(ImageEstimator):
 
     Attributes
     ----------
+    encoder_ : Encoder
+        How images are read, and the trained classifier.
     backbone_ : Backbone
         In eval mode.
     head_ : ClassifierHead
+    networks_ : ModuleList
+        The classifier of both.
     task_ : WhichViewTask
-        With all open choices settled.
+        With all open choices resolved.
     phases_ : list of Phase
     n_trainable_ : list of int
-        How many weights each phase trained.
+        Number of weights that each phase trained.
     history_ : list of dict
         Per epoch: ``phase``, ``epoch``, ``loss``, ``accuracy``, ``lr``,
-        ``images_per_second``, ``seconds``, and with a validation part ``val_loss`` and
+        ``images_per_second``, ``seconds``, and with a validation split ``val_loss`` and
         ``val_accuracy``.
     selected_epochs_ : list of int
-        For each phase, the epoch whose weights went on.
+        For each phase, the epoch whose weights were kept.
     n_iter_ : int
         Epochs run.
     sample_indices_, validation_indices_ : ndarray of int
-        Rows of X that were trained on, and those that the lowest loss was looked for.
+        Rows of X in the training split and in the validation split.
     image_shape_, image_size_, value_range_, device_, precision_, n_features_in_
         As in `SelfSupervisedPretrainer`.
 
     Notes
     -----
-    All versions of an image are in one batch, and in one part of the split, so classes
-    are balanced: 2n images for the flip. They are exact: a mirrored image differs from
-    the image by the mirror alone.
+    All versions of an image are in one batch and on the same side of the split, so
+    classes are balanced: 2n images for the flip. The versions are exact: a mirrored
+    image differs from the image by the mirror alone.
 
-    Differences: the paper shuffles the 2n images. It says "lowest loss" and not of
-    what, and the authors' notebook looks at the test folder; here it is that of the
-    training images, or that of ``validation_fraction``. Batch normalisation and dropout
-    in the head are of the notebook, which adds an L2 penalty of 0.01 on the hidden
-    layer that is left out here. Its RMSprop forgets at 0.9, torch's at 0.99.
+    Differences from the paper:
+
+    - It shuffles the 2n images.
+    - It does not say which loss is the lowest, and the authors' notebook uses the test
+      folder. Here it is the loss of the training images, or of the validation split.
+    - Batch normalisation and dropout in the head come from the notebook, which adds an
+      L2 penalty of 0.01 on the hidden layer that is omitted here.
+    - Its RMSprop has a decay of 0.9, torch's of 0.99.
 
     References
     ----------
@@ -209,9 +215,9 @@ class TargetedPretrainer(ImageEstimator):
         X : paths, arrays, images or rows, n of them
             As in `SelfSupervisedPretrainer`.
         y : array-like of shape (n,), optional
-            Only counted: ``task="auto"`` goes by the number of classes, without -1.
+            ``task="auto"`` uses the number of classes, without -1.
         groups : array-like of shape (n,), optional
-            The patient of each image, whom ``validation_fraction`` keeps in one part.
+            The patient of each image, kept on one side of the validation split.
 
         Returns
         -------
@@ -220,11 +226,12 @@ class TargetedPretrainer(ImageEstimator):
         Raises
         ------
         ValueError
-            If an image, a parameter, ``y`` or ``groups`` is not usable; it is named.
+            If an image, a parameter, ``y`` or ``groups`` is not usable; the message
+            names it.
         NonFiniteLossError
             If the loss becomes NaN or infinite.
         KeyboardInterrupt
-            On Ctrl-C, after the weights so far have been kept.
+            On Ctrl-C. The estimator keeps the weights so far.
         """
         source, table = read_training_images(self, X, self.image_shape)
         groups = check_groups(groups, len(source))

@@ -1,4 +1,4 @@
-"""The training engine; the only layer that imports skorch."""
+"""The training engine. No other layer imports skorch."""
 
 from skssl.engine.callbacks import ProbeLog
 from skssl.engine.monitors import (

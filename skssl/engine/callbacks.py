@@ -1,4 +1,4 @@
-"""What happens at the ends of steps and epochs of a pretraining."""
+"""Callbacks of a pretraining: log, probe, weight selection, collapse, progress."""
 
 import copy
 import math
@@ -28,15 +28,15 @@ __all__ = ["CollapseMonitor", "EpochLog", "ProbeLog", "ProgressBar", "WeightSele
 
 # Healthy features of trained networks have 0.2 to 1, collapsed ones less than 0.01.
 _COLLAPSED_BELOW = 0.02
-# Images that the monitors look at: a sixteenth costs 2 % of an epoch of SimCLR.
+# Images that the monitors use: a sixteenth costs 2 % of an epoch of SimCLR.
 _FEWEST, _MOST = 32, 128
 
 
 class EpochLog(Callback):
-    """Write loss, learning rate, speed and monitors of each epoch to the history.
+    """Record loss, learning rate, speed and monitors of each epoch in the history.
 
-    The monitors look at the same few images and views after every epoch. The host
-    waits for the device once an epoch, here.
+    The monitors use the same few images and views after every epoch. The host waits
+    for the device here, once an epoch.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class EpochLog(Callback):
         Draws the images and their views.
     """
 
-    figures = (
+    columns = (
         "loss",
         "lr",
         "images_per_second",
@@ -76,49 +76,49 @@ class EpochLog(Callback):
         device = torch.device(net.device)
         backbone = net.module_.backbone
         with autocast(net.precision, device):
-            h, of_views = (
+            h, h_views = (
                 eval_outputs(backbone, images, net.image_size, device)
                 for images in (self.images_, self.views_)
             )  # (m, d) each
         loss = net.epoch_loss_.expand(h.shape[1])
-        read = torch.cat([h, of_views, loss[None]]).cpu()  # sync: once an epoch
+        read = torch.cat([h, h_views, loss[None]]).cpu()  # sync: once an epoch
         seconds = time.perf_counter() - self.start_
-        figures = _figures(*read.split([len(h), len(of_views), 1]))
-        record_epoch(net, figures, seconds)
-        if not math.isfinite(figures["loss"]):
+        values = _epoch_values(*read.split([len(h), len(h_views), 1]))
+        record_epoch(net, values, seconds)
+        if not math.isfinite(values["loss"]):
             raise NonFiniteLossError(
-                f"the pretext loss became {figures['loss']} in epoch "
+                f"the pretext loss became {values['loss']} in epoch "
                 f"{net.history[-1, 'epoch']} (learning rate {net.step_lr_:.3g}). Try a "
                 "lower lr, a longer warm-up (warmup_epochs), precision='float32', or a "
                 "higher temperature."
             )
 
 
-def record_epoch(net: Any, figures: dict[str, float], seconds: float) -> None:
-    """Write figures of an epoch, its rate and its speed to the history."""
+def record_epoch(net: Any, values: dict[str, float], seconds: float) -> None:
+    """Record the values of an epoch, its learning rate and its speed."""
     for name, value in {
         "lr": net.step_lr_,
         "seconds": seconds,
         "images_per_second": net.epoch_images_ / seconds,
-        **figures,
+        **values,
     }.items():
         net.history.record(name, value)
 
 
-def _figures(h: Tensor, of_views: Tensor, loss: Tensor) -> dict[str, float]:
-    """Return the loss and the monitors, which are NaN for features not finite."""
-    is_finite = torch.cat([h, of_views]).isfinite().all()
-    h, of_views = h.nan_to_num(0, 0, 0), of_views.nan_to_num(0, 0, 0)
+def _epoch_values(h: Tensor, h_views: Tensor, loss: Tensor) -> dict[str, float]:
+    """Return the loss and the monitors; NaN where features are not finite."""
+    is_finite = torch.cat([h, h_views]).isfinite().all()
+    h, h_views = h.nan_to_num(0, 0, 0), h_views.nan_to_num(0, 0, 0)
     monitors = {
         "feature_std": feature_spread(h),
         "rankme": feature_rank(h),
-        "alignment": alignment(h, of_views),
+        "alignment": alignment(h, h_views),
         "uniformity": uniformity(h),
     }
     values = torch.stack(list(monitors.values()))
     values = torch.where(is_finite, values, math.nan)
-    figures = torch.cat([loss[0, :1], values]).tolist()
-    return dict(zip(("loss", *monitors), figures, strict=True))
+    numbers = torch.cat([loss[0, :1], values]).tolist()
+    return dict(zip(("loss", *monitors), numbers, strict=True))
 
 
 class ProbeLog(Callback):
@@ -134,7 +134,7 @@ class ProbeLog(Callback):
         Epochs from one probe to the next.
     """
 
-    figures = ("probe_score", "probe_std")
+    columns = ("probe_score", "probe_std")
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class ProbeLog(Callback):
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         self.images_ = X.images
-        # A probe that cannot work says so now, and not after hours.
+        # A probe that cannot work fails now, and not after hours.
         try:
             scores = self._scores(net)
         except ValueError as error:
@@ -159,7 +159,7 @@ class ProbeLog(Callback):
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"probe: the scores of the folds are {scores}: a fold may hold one "
-                "class only. Take fewer folds, or another scoring."
+                "class only. Use fewer folds, or another scoring."
             )
         self.initial_score_ = float(np.mean(scores))
 
@@ -188,8 +188,8 @@ class WeightSelection(Callback):
     Parameters
     ----------
     score : callable
-        Takes the row, a dictionary of figures, and returns a number, the higher the
-        better; None or NaN passes an epoch over.
+        Takes the row, a dictionary of numbers, and returns a number; higher is better.
+        None or NaN skips the epoch.
 
     Raises
     ------
@@ -211,8 +211,8 @@ class WeightSelection(Callback):
             score = None if score is None else float(score)
         except Exception as error:
             raise ValueError(
-                f"select: the callable has to make a number or None of a row with "
-                f"{', '.join(row)}, but raised {error!r}."
+                f"select: the callable must return a number or None for a row with "
+                f"{', '.join(row)}, but it raised {error!r}."
             ) from error
         if score is not None and score > self.best_:  # never true of NaN
             self.best_ = score
@@ -229,42 +229,42 @@ class WeightSelection(Callback):
 class CollapseMonitor(Callback):
     """Warn after training if all images have nearly the same features.
 
-    It looks at the epoch whose weights are kept, so `WeightSelection` comes before it.
+    It checks the epoch whose weights are kept; `WeightSelection` must come first.
     """
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         if not net.history:
             return
-        # An interrupted epoch has no figures.
+        # An interrupted epoch has no values.
         kept = net.history[(net.selected_epoch_ or 0) - 1]  # -1, the last, if none is
-        figure = kept.get("feature_std", 1.0)
-        if figure < _COLLAPSED_BELOW:
+        std = kept.get("feature_std", 1.0)
+        if std < _COLLAPSED_BELOW:
             warn(
                 CollapseWarning(
-                    f"the features have collapsed: their spread is {figure:.2g} (0 "
-                    "means that all images look the same to the backbone). Try a "
-                    "lower lr, another pretext, or stronger augmentation."
+                    "the features have collapsed: their standard deviation is "
+                    f"{std:.2g} (0 means that all images have the same features). Try "
+                    "a lower lr, another pretext, or stronger augmentation."
                 ),
             )
 
 
 class ProgressBar(Callback):
-    """Show steps done and, after each epoch, figures of its history.
+    """Show the steps done and, after each epoch, values of its history row.
 
     Parameters
     ----------
     title : str
-    figures : tuple of str
-        Those that are shown where the epoch has them.
+    columns : tuple of str
+        Keys of the row; missing ones are skipped.
     """
 
     def __init__(
         self,
         title: str = "pretraining",
-        figures: tuple[str, ...] = ("loss", "images_per_second", "rankme"),
+        columns: tuple[str, ...] = ("loss", "images_per_second", "rankme"),
     ):
         self.title = title
-        self.figures = figures
+        self.columns = columns
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         self.bar_ = tqdm(total=net.n_steps_, unit="step", desc=self.title)
@@ -274,7 +274,7 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         row = net.history[-1]
-        keys = (*self.figures, "probe_score", "val_accuracy")
+        keys = (*self.columns, "probe_score", "val_accuracy")
         shown = {key: f"{row[key]:.4g}" for key in keys if key in row}
         self.bar_.set_postfix({"epoch": row["epoch"], **shown})
 

@@ -25,7 +25,7 @@ class _CallbackStop(Exception):  # noqa: N818
 
 
 def _is_raised_by_skorch(error: BaseException) -> bool:
-    """Tell a callback's wish to stop from Ctrl-C: who raised it last of all?"""
+    """Return whether a callback asked for the stop, and not Ctrl-C."""
     innermost = None
     for innermost, _ in traceback.walk_tb(error.__traceback__):  # noqa: B007
         pass
@@ -34,7 +34,7 @@ def _is_raised_by_skorch(error: BaseException) -> bool:
 
 
 class ViewsOf(Protocol):
-    """What makes the views of a batch, as `PretextTask.views` does."""
+    """An object that makes the views of a batch, as `PretextTask.views` does."""
 
     def views(
         self, images: Tensor, generator: torch.Generator, **options: Any
@@ -53,15 +53,15 @@ class StoreNet(NeuralNet):
     Parameters
     ----------
     module : Module
-        Trained in place. Takes (views, index), the numbers of the images in the store,
-        and returns the loss. May have ``after_step(progress)``.
+        Trained in place. Maps (views, index) to the loss, where ``index`` holds the
+        numbers of the images in the store. It has ``after_step(progress)``.
     task : ViewsOf
     image_size : (height, width)
         Size of the views, pixels.
     schedule : callable
         Factor on the learning rate at (progress, warmup), both in [0, 1].
     warmup : float
-        Share of the steps.
+        Fraction of the steps.
     precision : {"float32", "bfloat16"}
     seeds : sequence of int
         Seeds of the order of the images and of the views.
@@ -72,9 +72,9 @@ class StoreNet(NeuralNet):
         ``max_epochs``, ``batch_size``, ``device``, ``callbacks`` as in skorch.
     """
 
-    #: The parameter that says which weights are kept.
+    #: Name of the parameter that chooses which weights are kept.
     choice_is_made_by = "select"
-    #: Patients of the images (n_images,), int64, where batches are to have partners.
+    #: Patients of the images (n_images,), int64, where batches need partners.
     partner_groups: Tensor | None = None
 
     def __init__(
@@ -115,11 +115,11 @@ class StoreNet(NeuralNet):
         return self.module_
 
     def initialize_callbacks(self) -> "StoreNet":
-        """Refuse what is no callback, of which skorch would say an AttributeError."""
+        """Refuse objects that are no callbacks; skorch would raise AttributeError."""
         for item in self.callbacks or []:
             callback = item[-1] if isinstance(item, tuple) else item
             if not hasattr(callback, "on_epoch_end"):
-                raise TypeError(f"callbacks: {item!r} is no callback of skorch.")
+                raise TypeError(f"callbacks: {item!r} is not a skorch callback.")
         return super().initialize_callbacks()
 
     def initialize_criterion(self) -> "StoreNet":
@@ -158,7 +158,7 @@ class StoreNet(NeuralNet):
         )
 
     def fit_loop(self, X: ImageStore, y: Any = None, **params: Any) -> "StoreNet":
-        """Run the epochs; a callback that stops them ends the training in order."""
+        """Run the epochs; a callback that stops them ends the training normally."""
         with suppress(_CallbackStop):
             super().fit_loop(X, y, **params)
         return self
@@ -174,13 +174,13 @@ class StoreNet(NeuralNet):
         for name, callback in self.callbacks_:
             if isinstance(callback, LRScheduler):
                 raise ValueError(
-                    f"callbacks: {name} would be overruled by the schedule: set "
+                    f"callbacks: {name} would be overridden by the schedule: set "
                     "schedule to a name or a callable instead."
                 )
             if getattr(callback, "load_best", False):
                 raise ValueError(
                     f"callbacks: {name} has load_best=True, but which epoch's weights "
-                    f"are kept is the business of {self.choice_is_made_by}."
+                    f"are kept is decided by {self.choice_is_made_by}."
                 )
         self.notify("on_train_begin", X=X, y=y)
         try:
@@ -191,7 +191,7 @@ class StoreNet(NeuralNet):
         return self
 
     def _check_weights(self) -> None:
-        """Raise if the last steps, whose loss nobody computes, ruined the weights."""
+        """Raise if the last steps made the weights NaN or infinite."""
         finite = [
             weight.isfinite().all()
             for weight in self.kept_module_.state_dict().values()
@@ -204,7 +204,7 @@ class StoreNet(NeuralNet):
             )
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Tell the callbacks; skorch's EarlyStopping stops by a KeyboardInterrupt."""
+        """Call the callbacks; EarlyStopping raises KeyboardInterrupt to stop."""
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
@@ -244,7 +244,7 @@ class StoreNet(NeuralNet):
             group["lr"] = base_lr * factor
         self.step_lr_ = self.optimizer_.param_groups[0]["lr"]
         with torch.no_grad():
-            # Only tasks that asked for partners get them.
+            # Only tasks that need partners get them.
             partners = {} if batch.partners is None else {"partners": batch.partners}
             views = self.task.views(
                 batch.images, self.view_generator_, size=self.image_size, **partners

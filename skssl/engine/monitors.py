@@ -1,4 +1,4 @@
-"""Figures of features that tell without labels how a pretraining goes."""
+"""Measures of features that follow a pretraining without labels."""
 
 from collections.abc import Iterator
 
@@ -30,8 +30,8 @@ def feature_spread(features: Tensor) -> Tensor:
     Returns
     -------
     Tensor, scalar
-        0 if all rows point the same way; 1 if directions are uniform on the sphere
-        (Chen & He 2021, :doi:`10.1109/CVPR46437.2021.01549`, section 4.1).
+        0 if all rows have the same direction; 1 if directions are uniform on the
+        sphere (Chen & He 2021, :doi:`10.1109/CVPR46437.2021.01549`, section 4.1).
 
     Examples
     --------
@@ -62,9 +62,9 @@ def feature_rank(features: Tensor) -> Tensor:
 
     Notes
     -----
-    Garrido et al. 2023, :doi:`10.48550/arXiv.2210.02885`. They take 25,600 images; few
-    images bound the rank by their number, so compare it within a training, not between
-    sets. Their constant of 1e-7 stands inside the logarithm only.
+    Garrido et al. 2023, :doi:`10.48550/arXiv.2210.02885`. They use 25,600 images. The
+    number of images bounds the rank, so with few images compare it within a training
+    only. Their constant of 1e-7 stands inside the logarithm only.
 
     Examples
     --------
@@ -72,17 +72,17 @@ def feature_rank(features: Tensor) -> Tensor:
     tensor(3.)
     """
     values = torch.linalg.svdvals(features)  # (min(n, d),)
-    share = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
-    return torch.exp(-(share * (share + _TINY).log()).sum()) * (values.sum() > 0)
+    p = values / values.sum().clamp_min(torch.finfo(values.dtype).tiny)
+    return torch.exp(-(p * (p + _TINY).log()).sum()) * (values.sum() > 0)
 
 
-def alignment(features: Tensor, of_views: Tensor) -> Tensor:
+def alignment(features: Tensor, view_features: Tensor) -> Tensor:
     """Return the mean squared distance of unit-norm features of pairs, in [0, 4].
 
     Parameters
     ----------
-    features, of_views : Tensor of shape (n, d)
-        Features of images, and of one view of each.
+    features, view_features : Tensor of shape (n, d)
+        Features of the images, and of one view of each.
 
     Notes
     -----
@@ -93,7 +93,7 @@ def alignment(features: Tensor, of_views: Tensor) -> Tensor:
     >>> alignment(torch.eye(2), torch.eye(2))
     tensor(0.)
     """
-    first, second = (functional.normalize(h, dim=1) for h in (features, of_views))
+    first, second = (functional.normalize(h, dim=1) for h in (features, view_features))
     return (first - second).square().sum(1).mean()
 
 
@@ -108,7 +108,7 @@ def uniformity(features: Tensor) -> Tensor:
     Returns
     -------
     Tensor, scalar
-        0 if all directions are equal; the lower, the more evenly they are spread.
+        0 if all directions are equal; lower values mean a more even spread.
 
     Notes
     -----
@@ -133,30 +133,30 @@ def eval_outputs(
     *,
     rows: Tensor | None = None,
 ) -> Tensor:
-    """Return what a network makes of images in eval mode, in float32.
+    """Return the outputs of a network in eval mode, in float32.
 
     Parameters
     ----------
     network : Module
-        A backbone or a classifier; its mode is put back.
+        A backbone or a classifier; its mode is restored.
     images : Tensor of shape (n, C, H, W), uint8, or float in [0, 1]
         On any device.
     size : (height, width)
-        What the images are resized to, pixels.
+        Size that the images are resized to, pixels.
     device : torch.device
         The network's.
     rows : Tensor of shape (m,), int64, optional
-        Which of the images; by default all.
+        Default: all images.
 
     Returns
     -------
     Tensor of shape (m, d), float32
         On ``device``.
     """
-    parts = []
+    outputs = []
     with in_eval_mode(network):
-        for part in _parts(images, rows):
-            pixels = part.to(device)
+        for batch in _batches(images, rows):
+            pixels = batch.to(device)
             if not pixels.is_floating_point():
                 pixels = pixels.float().div_(255)
             if pixels.shape[2:] != size:
@@ -164,14 +164,14 @@ def eval_outputs(
                     pixels, size, mode="bilinear", antialias=True
                 )
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-            parts.append(network(pixels).float())  # (b, d)
-    return torch.cat(parts)
+            outputs.append(network(pixels).float())  # (b, d)
+    return torch.cat(outputs)
 
 
-def _parts(images: Tensor, rows: Tensor | None) -> Iterator[Tensor]:
-    """Yield the images in parts; a store larger than memory is never copied whole."""
+def _batches(images: Tensor, rows: Tensor | None) -> Iterator[Tensor]:
+    """Yield batches of images, so that a store larger than memory is never copied."""
     if rows is None:
         yield from images.split(_BATCH)
         return
-    for part in rows.to(images.device).split(_BATCH):
-        yield images.index_select(0, part)
+    for chosen in rows.to(images.device).split(_BATCH):
+        yield images.index_select(0, chosen)

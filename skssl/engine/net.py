@@ -30,11 +30,11 @@ class PretextNet(StoreNet):
     seeds : (int, int, int)
         Seeds of the order of the images, of the views and of the monitors.
     partner_groups : Tensor of shape (n_images,), int64, optional
-        Patients of the images: second views are then made of another image of the
+        Patients of the images. Second views are then made from another image of the
         same patient.
     probe : ProbeLog, optional
     select : callable, optional
-        See `WeightSelection`. Default: the last weights stay.
+        See `WeightSelection`. Default: keep the last weights.
     show_progress : bool
     **options
         As for `StoreNet`.
@@ -63,7 +63,7 @@ class PretextNet(StoreNet):
 
     @property
     def kept_module_(self) -> nn.Module:
-        """The backbone; heads, copies and queues go."""
+        """The backbone, without heads, copies and queues."""
         return self.module_.backbone
 
     @property
@@ -79,8 +79,8 @@ class PretextNet(StoreNet):
         return callbacks
 
     def rows(self) -> list[dict[str, float]]:
-        """Return the history as one dictionary of figures for each finished epoch."""
-        keys = ("epoch", *EpochLog.figures, *ProbeLog.figures)
+        """Return the history as one dictionary for each finished epoch."""
+        keys = ("epoch", *EpochLog.columns, *ProbeLog.columns)
         return [
             {key: row[key] for key in keys if key in row}
             for row in self.history

@@ -1,4 +1,4 @@
-"""The phases of a training: which part, by which optimizer, for how long."""
+"""The phases of a training: trained part, optimizer, length."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,12 +18,12 @@ __all__ = ["PHASES", "Phase", "get_phases"]
 
 
 class Phase(BaseEstimator):
-    """One run of a training: some layers, one optimizer, some epochs.
+    """One phase of a training: trained layers, optimizer and number of epochs.
 
     Parameters
     ----------
     train : {"all", "head", "backbone"}, default="all"
-        What learns. The rest keeps its weights and its batch statistics.
+        The part that is trained. The rest keeps its weights and batch statistics.
     optimizer : {"sgd", "adam", "adamw", "rmsprop"} or callable, default="adamw"
         SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
     lr : float, optional
@@ -37,10 +37,10 @@ class Phase(BaseEstimator):
     schedule : {"constant", "cosine"} or callable, default="constant"
         Factor on ``lr`` as a function of (progress of the phase, warmup).
     warmup : float, default=0.0
-        Share of the phase that the linear rise of ``lr`` takes, in [0, 1].
+        Fraction of the phase in which ``lr`` rises linearly, in [0, 1].
     layer_decay : float, default=1.0
-        Each block of the backbone learns at this factor of the rate of the block
-        after it, and the last one of the head's rate; in (0, 1].
+        Factor between the learning rates of a block of the backbone and the next one,
+        and between those of the last block and the head; in (0, 1].
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Phase(BaseEstimator):
         return set_params(self, params, super().set_params)
 
     def validate(self) -> None:
-        """Raise ValueError, naming the parameter, if one is out of its range."""
+        """Raise ValueError, naming the parameter, if one is out of range."""
         self._validate_params()
         find_optimizer(self.optimizer)
         get_schedule(self.schedule)
@@ -130,7 +130,7 @@ PHASES: dict[str, list[Phase]] = {
 
 
 def get_phases(phases: str | list[Phase]) -> list[Phase]:
-    """Return copies of the phases that a parameter stands for.
+    """Return copies of the phases that a parameter specifies.
 
     Parameters
     ----------
@@ -145,9 +145,9 @@ def get_phases(phases: str | list[Phase]) -> list[Phase]:
     Raises
     ------
     ValueError
-        If the name is unknown, the list is empty, or a parameter out of its range.
+        If the name is unknown, the list is empty, or a parameter is out of range.
     TypeError
-        If something else is in the list.
+        If the list holds something else.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def get_phases(phases: str | list[Phase]) -> list[Phase]:
             raise unknown_name("phases", phases, ["auto", *PHASES])
         phases = PHASES[phases]
     if len(phases) == 0:
-        raise ValueError("phases is empty: a training needs one Phase at least.")
+        raise ValueError("phases is empty: a training needs at least one Phase.")
     for phase in phases:
         if not isinstance(phase, Phase):
             raise TypeError(f"phases must hold Phase objects, got {phase!r}.")

@@ -1,4 +1,4 @@
-"""What happens at the ends of epochs of a training in phases."""
+"""Callbacks of a training in phases: log, and weights to keep."""
 
 import copy
 import math
@@ -16,9 +16,9 @@ __all__ = ["EpochKeeper", "PhaseLog"]
 
 
 class PhaseLog(Callback):
-    """Write the figures of each epoch to the history, with one sync."""
+    """Record the values of each epoch in the history, with one sync."""
 
-    figures = (
+    columns = (
         "loss",
         "accuracy",
         "val_loss",
@@ -33,18 +33,18 @@ class PhaseLog(Callback):
         net.module_.n_right.zero_()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        right = net.module_.n_right / (net.epoch_images_ * net.n_versions)
-        read = [torch.stack([net.epoch_loss_, right])]
+        accuracy = net.module_.n_right / (net.epoch_images_ * net.n_versions)
+        read = [torch.stack([net.epoch_loss_, accuracy])]
         names = ["loss", "accuracy"]
         if net.score is not None:
             read.append(net.score(net.module_.classifier))
             names += ["val_loss", "val_accuracy"]
-        figures = dict(zip(names, torch.cat(read).tolist(), strict=True))  # sync
+        values = dict(zip(names, torch.cat(read).tolist(), strict=True))  # sync
         seconds = time.perf_counter() - self.start_
-        record_epoch(net, figures, seconds)
-        if not math.isfinite(figures["loss"]):
+        record_epoch(net, values, seconds)
+        if not math.isfinite(values["loss"]):
             raise NonFiniteLossError(
-                f"the loss became {figures['loss']} in epoch {net.history[-1, 'epoch']}"
+                f"the loss became {values['loss']} in epoch {net.history[-1, 'epoch']}"
                 f" of phase {net.number} (learning rate {net.step_lr_:.3g}). Try a "
                 "lower lr in phases, or precision='float32'."
             )
@@ -56,13 +56,13 @@ class EpochKeeper(Callback):
     Parameters
     ----------
     n_last : int or None
-        How many epochs; None keeps the one with the highest ``val_accuracy``, and of
-        several the one with the lowest ``val_loss``.
+        Number of epochs. None keeps the one with the highest ``val_accuracy``; of
+        several, the one with the lowest ``val_loss``.
 
     Attributes
     ----------
     states : deque of state dicts
-        Of the classifier.
+        State dicts of the classifier.
     epochs : deque of int
         Their numbers, counted over all phases, from 1.
     """

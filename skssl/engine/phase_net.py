@@ -30,11 +30,11 @@ class PhaseNet(StoreNet):
         Trained in place.
     phase : Phase
     number : int
-        Of the phase, from 1, for the history.
+        Number of the phase, from 1, for the history.
     score : Score, optional
-        Judges the classifier after each epoch.
+        Evaluates the classifier after each epoch.
     n_versions : int
-        How often each image passes the network in a step.
+        Versions of each image that a step shows.
     select : callable, optional
         See `WeightSelection`.
     show_progress : bool
@@ -71,14 +71,14 @@ class PhaseNet(StoreNet):
             lr=phase.lr,
             weight_decay=phase.weight_decay,
             max_epochs=phase.epochs,
-            # An image counts as often as it is seen.
+            # An image counts once for each version.
             batch_size=max(2, phase.batch_size // n_versions),
             **options,
         )
 
     @property
     def kept_module_(self) -> nn.Module:
-        """The classifier; an auxiliary head goes."""
+        """The classifier, without an auxiliary head."""
         return self.module_.classifier
 
     @property
@@ -105,11 +105,11 @@ class PhaseNet(StoreNet):
         return self
 
     def rows(self) -> list[Row]:
-        """Return the history as one dictionary of figures for each finished epoch."""
+        """Return the history as one dictionary for each finished epoch."""
         return [
             {
                 "phase": self.number,
-                **{k: row[k] for k in ("epoch", *PhaseLog.figures) if k in row},
+                **{k: row[k] for k in ("epoch", *PhaseLog.columns) if k in row},
             }
             for row in self.history
             if "lr" in row
@@ -118,16 +118,16 @@ class PhaseNet(StoreNet):
 
 @dataclass
 class PhaseRecord:
-    """What is known of a training in phases, also of an interrupted one.
+    """The record of a training in phases, also of an interrupted one.
 
     Parameters
     ----------
     history : list of dict
-        A row of figures for each finished epoch.
+        A row of values for each finished epoch.
     n_trainable : list of int
         The number of weights that each phase trained.
     last_epochs : list of int
-        For each phase, the epoch whose weights it left.
+        For each phase, the epoch whose weights it ended with.
     """
 
     history: list[Row] = field(default_factory=list)
@@ -146,7 +146,7 @@ def train_phases(
     task: ViewsOf,
     **options: Any,
 ) -> None:
-    """Train a classifier in phases, each starting from what the one before left.
+    """Train a classifier in phases, each starting from the result of the previous one.
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ def train_phases(
     phases : list of Phase
     store : ImageStore
     record : PhaseRecord
-        Written while the training goes.
+        Updated during the training.
     seed : int
-        Makes the order of the images and the views of all phases.
+        Determines the order of the images and the views of all phases.
     callbacks : list of skorch callbacks
     task : ViewsOf
     **options
@@ -202,7 +202,7 @@ def train_phases(
 
 
 def layer_factors(network: nn.Module, decay: float) -> dict[nn.Parameter, float]:
-    """Return the factor on the rate of each parameter that has another than 1.
+    """Return the factor on the learning rate of each parameter where it is not 1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which device and which number format a training runs in."""
+"""The device and the number format of a training."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -15,7 +15,7 @@ _SMALLEST_CPU_BFLOAT16 = 32  # px; see resolve_precision
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the torch device that ``device`` means on this machine.
+    """Return the torch device that ``device`` stands for on this machine.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ def resolve_device(device: str | torch.device) -> torch.device:
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device={device!r} is no torch device: {error}") from error
+        raise ValueError(f"device={device!r} is not a torch device: {error}") from error
     if resolved.type == "cpu":
         return resolved
     if resolved.type != "cuda":
         raise ValueError(f"device={str(device)!r}: only 'cpu' and 'cuda' can be used.")
     if not torch.cuda.is_available():
         raise ValueError(
-            f"device={str(device)!r} was asked for, but torch finds no CUDA device "
+            f"device={str(device)!r} was requested, but torch finds no CUDA device "
             "here: use device='auto' or 'cpu'."
         )
     index = torch.cuda.current_device() if resolved.index is None else resolved.index
@@ -62,10 +62,10 @@ def resolve_precision(
     Raises
     ------
     ValueError
-        If bfloat16 is asked for on a CPU for smaller images. torch's CPU kernels leave
-        part of the weight gradient unwritten when a convolution of stride 2 gets maps
-        one pixel wide (seen with torch 2.15). torchvision's networks come to that with
-        images of up to 16 px; 32 leaves a margin for others.
+        If bfloat16 is requested on a CPU for smaller images. torch's CPU kernels leave
+        part of the weight gradient unwritten where a convolution of stride 2 gets maps
+        one pixel wide (observed with torch 2.15). torchvision's networks have such maps
+        for images of up to 16 px; 32 leaves a margin for others.
     """
     tiny = device.type == "cpu" and min(image_size) < _SMALLEST_CPU_BFLOAT16
     if precision == "bfloat16" and tiny:
@@ -78,7 +78,7 @@ def resolve_precision(
         return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(False) else "float32"
-    # torch has no public test for these two yet; where it loses them, float32 is safe.
+    # torch has no public test for these two yet; without them, float32 is safe.
     flags = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     fast = any(getattr(torch.cpu, flag, bool)() for flag in flags)
     return "bfloat16" if fast and device.type == "cpu" and not tiny else "float32"

@@ -1,23 +1,25 @@
-"""Epochs told to who listens."""
+"""A callback that reports epochs to a listener."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from skorch.callbacks import Callback
 
+__all__ = ["EpochReport"]
+
 
 class EpochReport(Callback):
-    """Tell a figure of each epoch that has it to a function.
+    """Report one value of each epoch to a function.
 
-    It changes nothing in the training, so that trainings with and without it are one to
-    a `skssl.DiskCache`; where a training is recalled, its epochs are told then.
+    It does not change the training: to a `skssl.DiskCache`, trainings with and without
+    it are the same. If a training is recalled, its epochs are reported then.
 
     Parameters
     ----------
     figure : str
-        A key of ``history_``, such as "probe_score".
+        A key of ``history_``, such as "probe_score". Epochs without it are skipped.
     tell : callable
-        Called with epoch (from 1) and figure. What it raises ends the training.
+        Called with the epoch, from 1, and the value. What it raises ends the training.
     """
 
     def __init__(self, figure: str, tell: Callable[[int, float], None]):
@@ -25,10 +27,10 @@ class EpochReport(Callback):
         self.tell = tell
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        self.tell_all([net.history[-1]])
+        self.report([net.history[-1]])
 
-    def tell_all(self, history: Iterable[dict[str, Any]]) -> None:
-        """Tell epochs that have been."""
+    def report(self, history: Iterable[dict[str, Any]]) -> None:
+        """Report the epochs of a history."""
         for row in history:
             if self.figure in row:
                 self.tell(row["epoch"], row[self.figure])

@@ -1,4 +1,4 @@
-"""Classifiers in training: their views, their losses, and how well they tell."""
+"""Classifiers in training: their views, losses and scores."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -34,8 +34,8 @@ class ClassifierModule(nn.Module):
     Attributes
     ----------
     n_right : Tensor, int64
-        How many images were told right since it was last set to zero; it stays on the
-        device.
+        Number of images that were classified correctly since it was last set to zero.
+        It stays on the device.
     """
 
     n_right: Tensor
@@ -48,17 +48,17 @@ class ClassifierModule(nn.Module):
 
     @torch.no_grad()
     def count(self, logits: Tensor, target: Tensor) -> None:
-        """Add the images of a batch whose largest logit is that of their class."""
+        """Count the images of a batch whose largest logit is that of their class."""
         self.n_right += (logits.argmax(1) == target).sum()
 
     def only_train(self, part: str) -> Self:
-        """Hold still what is not of a part; see `Classifier.only_train`."""
+        """Freeze all but one part; see `Classifier.only_train`."""
         self.classifier.only_train(part)
         return self
 
     @property
     def n_trainable(self) -> int:
-        """Number of weights that a training changes."""
+        """Number of trainable weights."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def after_step(self, progress: float) -> None:
@@ -66,7 +66,7 @@ class ClassifierModule(nn.Module):
 
 
 class LabelModule(ClassifierModule):
-    r"""Learn labels, and by the way an auxiliary pretext.
+    r"""Learn labels and, at the same time, an auxiliary pretext.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ class LabelModule(ClassifierModule):
     target : Tensor of shape (n,), int64
         The class of each image of the store.
     weight : Tensor of shape (n,), float32, optional
-        What each image counts; their mean should be 1.
+        Weight of each image; their mean should be 1.
     label_smoothing : float, default=0.0
-        Share of the target that all classes have in common, in [0, 1).
+        Fraction of the target that is spread evenly over all classes, in [0, 1).
     n_versions : int, optional
-        Classes of the auxiliary pretext, which has a linear head of its own on the
-        same features.
+        Classes of the auxiliary pretext, which has its own linear head on the same
+        features.
     auxiliary_weight : float, default=1.0
 
     Notes
@@ -92,7 +92,7 @@ class LabelModule(ClassifierModule):
 
     where f and g are the two heads on one backbone, v is the version in which the image
     is shown, and :math:`\ell` the cross-entropy. The mean is over the batch, not over
-    the weights, so that a batch of light images moves the network less.
+    the weights, so that a batch of small weights changes the network less.
     """
 
     weight: Tensor | None
@@ -120,7 +120,7 @@ class LabelModule(ClassifierModule):
         self.register_buffer("weight", weight, persistent=False)
 
     def only_train(self, part: str) -> Self:
-        """Hold still what is not of a part; the auxiliary head goes with the head."""
+        """Freeze all but one part; the auxiliary head belongs to the head."""
         if self.auxiliary_head is not None:
             self.auxiliary_head.requires_grad_(part != "backbone")
         return super().only_train(part)
@@ -144,17 +144,17 @@ class LabelModule(ClassifierModule):
         loss = losses.mean()
         if self.auxiliary_head is None:
             return loss
-        told = self.auxiliary_head(h)  # (b, n_versions)
-        with torch.autocast(told.device.type, enabled=False):
-            auxiliary = functional.cross_entropy(told.float(), version[0])
+        logits = self.auxiliary_head(h)  # (b, n_versions)
+        with torch.autocast(logits.device.type, enabled=False):
+            auxiliary = functional.cross_entropy(logits.float(), version[0])
         return loss + self.auxiliary_weight * auxiliary
 
 
 class VersionModule(ClassifierModule):
-    """Tell in which version an image is shown; see `WhichViewTask`."""
+    """Recognise the version in which an image is shown; see `WhichViewTask`."""
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
-        """Return the loss of all versions of a batch, which pass as one batch."""
+        """Return the loss of all versions of a batch, in one forward pass."""
         logits = self.classifier(torch.cat(views))  # (n_versions * b, n_versions)
         self.count(logits, which_view(logits, len(views)))
         return which_view_loss(logits, len(views))
@@ -162,13 +162,13 @@ class VersionModule(ClassifierModule):
 
 @dataclass(frozen=True)
 class LabelledViews:
-    """Make the views that a classifier learns labels from.
+    """Make the views from which a classifier learns labels.
 
     Parameters
     ----------
     augmentation : Augmentation
     auxiliary : WhichViewTask, optional
-        Each view is then shown in one of its versions, drawn at random.
+        Each view is then shown in one of its versions, chosen at random.
     """
 
     augmentation: Augmentation
@@ -195,7 +195,7 @@ class LabelledViews:
 
 
 class Score(Protocol):
-    """Judge a classifier on held-out images."""
+    """Evaluate a classifier on held-out images."""
 
     def __call__(self, classifier: Classifier) -> Tensor:
         """Return the mean cross-entropy and the accuracy, (2,), on its device."""

@@ -139,7 +139,7 @@ def test_collapse_warns(store):
     net = make_net(max_epochs=1)
     forward = net.module.backbone.forward
     net.module.backbone.forward = lambda images: forward(images) * 0 + 1
-    with pytest.warns(CollapseWarning, match="collapsed: their spread is 0"):
+    with pytest.warns(CollapseWarning, match="their standard deviation is 0"):
         net.fit(store)
 
 

@@ -30,7 +30,7 @@ def test_cuda_device_of_a_wrong_number():
 
 
 def test_no_device_at_all():
-    with pytest.raises(ValueError, match="device='gpu' is no torch device"):
+    with pytest.raises(ValueError, match="device='gpu' is not a torch device"):
         resolve_device("gpu")
 
 

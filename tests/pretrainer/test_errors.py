@@ -76,7 +76,7 @@ def test_fit_names_what_is_wrong(make_ssl, X, options, message):
     ("options", "message"),
     [
         ({"schedule": lambda progress: 1.0}, "schedule must take"),
-        ({"callbacks": ["early"]}, "callbacks: 'early' is no callback"),
+        ({"callbacks": ["early"]}, "callbacks: 'early' is not a skorch callback"),
     ],
 )
 def test_callables_and_callbacks_of_a_wrong_kind(make_ssl, options, message):
