@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from scipy.special import log_softmax, logsumexp
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -146,6 +147,15 @@ class Encoder:
         shape = (len(self.networks), self.head.n_classes)
         logits = self.apply(self._logits, source, shape[0] * shape[1], n_jobs=n_jobs)
         return logits.reshape(len(source), *shape)
+
+    def log_probabilities_of(
+        self, source: ImageSource, *, n_jobs: int | None = -1
+    ) -> np.ndarray:
+        """Return the logarithm of the mean probability, (n, n_classes) float64."""
+        logits = self.logits_of(source, n_jobs=n_jobs)
+        # In float64, so that no probability depends on the image's place in the batch.
+        log_p = log_softmax(logits.astype(np.float64), axis=2)
+        return logsumexp(log_p, axis=1) - np.log(logits.shape[1])
 
     def apply(
         self,

@@ -1,18 +1,73 @@
-"""What a fine-tuning's parameters mean together, checked before anything is trained."""
+"""The parameters of a fine-tuning, and what they mean together."""
 
+from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from torch import nn
 
+from skssl._estimator import IMAGE_PARAMETERS
 from skssl._finetune.start import check_pretrained_head, check_start, last_pretext
-from skssl.augment import resolve_augmentation
+from skssl._pretrain import SelfSupervisedPretrainer
+from skssl._sklearn import HasMethods, Interval, StrOptions
+from skssl._targeted import TargetedPretrainer
+from skssl.augment import Augmentation, get_recipe, resolve_augmentation
 from skssl.data import choose_image_size
 from skssl.engine import LabelledViews, Phase, get_phases
 from skssl.pretext import TARGETED_TASKS, TrainingInfo, WhichViewTask
 
-__all__ = ["auxiliary_task", "check_choices", "choose_phases", "make_views"]
+__all__ = [
+    "MAKERS",
+    "PARAMETERS",
+    "check_choices",
+    "choose_phases",
+    "make_views",
+]
+
+#: Constraints of the parameters of `FineTuneClassifier`.
+PARAMETERS: dict[str, list] = {
+    "pretrainer": [
+        SelfSupervisedPretrainer,
+        TargetedPretrainer,
+        FrozenEstimator,
+        None,
+    ],
+    "backbone": [str, nn.Module, callable, None],
+    "head": [StrOptions({"auto", "linear", "mlp"})],
+    "hidden_size": [Interval(Integral, 1, None, closed="left")],
+    "dropout": [Interval(Real, 0, 1, closed="left")],
+    "frozen": ["boolean"],
+    "phases": [str, list, tuple],
+    "augmentation": [str, Augmentation],
+    "auxiliary": [str, WhichViewTask, None],
+    "auxiliary_weight": [Interval(Real, 0, None, closed="left")],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    "validation_fraction": [
+        Interval(Real, 0, 0.5, closed="both"),
+        HasMethods("split"),
+    ],
+    "selection": [StrOptions({"last", "best", "average_last_k"})],
+    "n_average": [Interval(Integral, 1, None, closed="left")],
+    **IMAGE_PARAMETERS,
+}
 
 _UNKNOWN_SIZE = (8, 8)  # stands for the size of images that were not surveyed yet
+
+
+def auxiliary_task(name: str) -> WhichViewTask:
+    """Return the auxiliary pretext of a name."""
+    if name not in ("flip", "rotation"):
+        raise ValueError(
+            f"auxiliary must be 'flip', 'rotation' or a task, got {name!r}."
+        )
+    return TARGETED_TASKS[name]()
+
+
+#: For the parameters that may be a name: what makes the object of a name.
+MAKERS: dict[str, Callable] = {"augmentation": get_recipe, "auxiliary": auxiliary_task}
 
 
 def check_choices(settings: Any, pretrainer: Any, n_classes: int) -> None:
@@ -104,12 +159,3 @@ def make_views(settings: Any, pretrainer: Any, info: TrainingInfo) -> LabelledVi
         auxiliary = clone(auxiliary).set_params(augmentation=augmentation)
         auxiliary = auxiliary.resolve(info)
     return LabelledViews(augmentation, auxiliary)
-
-
-def auxiliary_task(name: str) -> WhichViewTask:
-    """Return the auxiliary pretext of a name."""
-    if name not in ("flip", "rotation"):
-        raise ValueError(
-            f"auxiliary must be 'flip', 'rotation' or a task, got {name!r}."
-        )
-    return TARGETED_TASKS[name]()

@@ -1,27 +1,23 @@
 """FineTuneClassifier: fine-tune a pretrained network as a classifier."""
 
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from scipy.special import log_softmax, logsumexp
 from sklearn.base import ClassifierMixin
-from sklearn.frozen import FrozenEstimator
 from torch import nn
 
-from skssl._estimator import IMAGE_PARAMETERS, ImageEstimator, read_training_images
-from skssl._finetune.choices import auxiliary_task
-from skssl._finetune.fine_tune import FineTuned, fine_tune
+from skssl._estimator import ImageEstimator, read_training_images
+from skssl._finetune.choices import MAKERS, PARAMETERS
+from skssl._finetune.fine_tune import fine_tune
 from skssl._finetune.labelled import read_labelled
 from skssl._finetune.start import find_pretrainer, row_shape
 from skssl._labels import check_groups
-from skssl._pretrain import SelfSupervisedPretrainer
 from skssl._random import RandomState
-from skssl._sklearn import HasMethods, Interval, StrOptions, fit_context
-from skssl._targeted import TargetedPretrainer
-from skssl.augment import Augmentation, get_recipe
+from skssl._sklearn import fit_context
+from skssl.augment import Augmentation
 from skssl.data import Color, Resize
 from skssl.engine import Phase
 from skssl.pretext import WhichViewTask
@@ -40,11 +36,10 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
     backbone : str, Module or callable, optional
         Without ``pretrainer``: as in `SelfSupervisedPretrainer`. Default: "resnet18".
     weights, stem
-        Without ``pretrainer``: as in `SelfSupervisedPretrainer`.
+        As ``backbone``.
     head : {"auto", "linear", "mlp"}, default="auto"
-        What maps features to classes: one linear layer, or batch normalisation, a
-        hidden layer with ReLU, dropout and a linear layer. "auto" continues with the
-        head of a `TargetedPretrainer`, and is "linear" otherwise.
+        One linear layer, or the "mlp" of `TargetedPretrainer`. "auto" continues with
+        the head of a `TargetedPretrainer`, and is "linear" otherwise.
     hidden_size : int, default=1024
         Units of the hidden layer of a new "mlp".
     dropout : float, default=0.5
@@ -64,32 +59,28 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         the flips off: ``get_recipe("self_trans_finetune", p_horizontal_flip=0.0)``.
     auxiliary : {"flip", "rotation"} or task, optional
         A pretext that is learned at the same time, by its own linear head on the same
-        features. Each training image is shown in one version, chosen at random, and
-        both losses are added (Method 4 of He, Yang et al.). New images are not changed.
-        Labels are then learned from all versions: do not use "flip" for labels that
-        depend on the side.
+        features (Method 4 of He, Yang et al. [2]_). Each training image is shown in one
+        version, chosen at random, so labels are learned from all versions: do not use
+        "flip" for labels that depend on the side.
     auxiliary_weight : float, default=1.0
-        Factor on its loss, at least 0.
+        Factor on its loss, which is added; at least 0.
     class_weight : dict, "balanced" or None, default=None
         As in scikit-learn.
     label_smoothing : float, default=0.0
         Fraction of the target that is spread evenly over all classes, in [0, 1).
     validation_fraction : float or splitter, default=0.0
         Fraction of the labelled images, in [0, 0.5], that is held out and scored after
-        each epoch: stratified, and whole patients if ``groups`` is given (then it
-        becomes the nearest of 1/2, 1/3, 1/4 and so on). A scikit-learn splitter
-        provides its first split of the labelled images.
+        each epoch: stratified, and whole patients with ``groups`` (then the nearest of
+        1/2, 1/3, 1/4 and so on). A scikit-learn splitter provides its first split.
     selection : {"last", "best", "average_last_k"}, default="last"
         Which weights are kept: the last; those of the epoch with the highest validation
         accuracy over all phases (of several, the lowest validation loss); or those of
         the last ``n_average`` epochs, as an ensemble whose probabilities are averaged.
-        (Li et al. [3]_ average the metrics of their last 10 epochs instead; to do that,
-        evaluate each of ``networks_``.)
     n_average : int, default=10
-        Counted back from the last epoch, over all phases; at most as many as there are.
+        Number of these epochs, counted over all phases.
     image_size, image_shape, value_range, out_of_range, color, resize
-        As in `SelfSupervisedPretrainer`. With a pretrainer, all but ``image_size`` are
-        the pretrainer's, as is ``image_size`` if it is None.
+        As in `SelfSupervisedPretrainer`. With a pretrainer, all are the pretrainer's,
+        except an ``image_size`` that is given.
     precision, device, callbacks, n_jobs, verbose
         As in `SelfSupervisedPretrainer`.
     random_state : int, RandomState, Generator or None, default=None
@@ -99,17 +90,13 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
     ----------
     classes_ : ndarray of shape (n_classes,)
     encoder_ : Encoder
-        How images are read, and the classifiers.
-    pretrainer_ : pretrainer
-        The fitted one.
-    backbone_ : Backbone
-        Of the classifier that is kept, or of the last one; in eval mode.
-    head_ : ClassifierHead
+        How images are read, and the classifiers, whose features are averaged.
+    pretrainer_ : fitted pretrainer
     networks_ : ModuleList of Classifier
-        One, or up to ``n_average``.
+        The classifiers of ``encoder_``, in eval mode: one, or up to ``n_average``.
+    backbone_, head_ : Backbone, ClassifierHead
+        Of the last classifier.
     phases_ : list of Phase
-    n_trainable_ : list of int
-        Number of weights that each phase trained.
     history_ : list of dict
         Per epoch: ``phase``, ``epoch``, ``loss`` (the minimised one, with weights,
         smoothing and the auxiliary loss), ``accuracy`` (of the training views), ``lr``,
@@ -117,8 +104,8 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         plain cross-entropy) and ``val_accuracy``, whose time is part of ``seconds``.
     selected_epochs_ : list of int
         The epochs whose weights were kept; with "last" the last one of each phase.
-    n_iter_ : int
-        Epochs run.
+    n_iter_, n_trainable_ : int, list of int
+        Epochs run, and the number of weights that each phase trained.
     sample_indices_, validation_indices_ : ndarray of int
         Rows of X whose labels were learned, and those that were held out.
     image_shape_, image_size_, value_range_, device_, precision_, n_features_in_
@@ -129,19 +116,15 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
     Rows with y = -1 are unlabelled, as in ``sklearn.semi_supervised``: only the
     pretrainer sees them. It never sees a validation patient, and neither do the value
     range and the normalisation of the pixels, so with ``selection="last"`` held-out
-    images do not influence the weights. With "best" they only choose the epoch. (The
-    stratified split itself uses all labels; a splitter need not.)
+    images do not influence the weights. With "best" they only choose the epoch.
 
     Each image has the weight ``sample_weight`` times its ``class_weight``, scaled to a
-    mean of 1; "balanced" uses the training split alone. The mean over a batch is over
-    the images, not the weights. Images of ``sample_weight`` 0 count as unlabelled.
+    mean of 1; "balanced" uses the training split alone. Images of ``sample_weight`` 0
+    count as unlabelled.
 
-    Ewen & Khan [1]_ fine-tune without augmentation and keep the most accurate epoch,
-    according to their notebook on the test folder. Here no evaluated row chooses the
-    epoch: their procedure is ``phases="ewen2020", augmentation="identity",
-    selection="best", validation_fraction=0.2``.
-
-    With several ``networks_``, `transform` returns the mean of their features.
+    The procedure of Ewen & Khan [1]_, without selection on evaluated rows, is
+    ``phases="ewen2020", augmentation="identity", selection="best",
+    validation_fraction=0.2``.
 
     References
     ----------
@@ -149,9 +132,6 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
        COVID-19 CT Scan Dataset", 2020. :doi:`10.48550/arXiv.2011.10188`
     .. [2] X. He, X. Yang, et al. "Sample-Efficient Deep Learning for COVID-19
        Diagnosis Based on CT Scans", 2020. :doi:`10.1101/2020.04.13.20063941`
-    .. [3] G. Li, R. Togo, T. Ogawa, M. Haseyama. "COVID-19 Detection Based on
-       Self-Supervised Transfer Learning Using Chest X-Ray Images", 2023.
-       :doi:`10.1007/s11548-022-02813-x`
 
     Examples
     --------
@@ -161,41 +141,13 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
     >>> scans = make_scan_phantoms(6, image_size=32, random_state=0)
     >>> ssl = SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=1)
     >>> clf = FineTuneClassifier(ssl, phases=[Phase(epochs=2)], random_state=0)
-    >>> clf = clf.fit(scans.data, scans.target, groups=scans.groups)
+    >>> _ = clf.fit(scans.data, scans.target, groups=scans.groups)
     >>> clf.predict_proba(scans.data[:3]).shape
     (3, 2)
     """
 
-    _makers: ClassVar[dict[str, Callable]] = {
-        "augmentation": get_recipe,
-        "auxiliary": auxiliary_task,
-    }
-    _parameter_constraints: ClassVar[dict[str, list]] = {
-        "pretrainer": [
-            SelfSupervisedPretrainer,
-            TargetedPretrainer,
-            FrozenEstimator,
-            None,
-        ],
-        "backbone": [str, nn.Module, callable, None],
-        "head": [StrOptions({"auto", "linear", "mlp"})],
-        "hidden_size": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "frozen": ["boolean"],
-        "phases": [str, list, tuple],
-        "augmentation": [str, Augmentation],
-        "auxiliary": [str, WhichViewTask, None],
-        "auxiliary_weight": [Interval(Real, 0, None, closed="left")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "validation_fraction": [
-            Interval(Real, 0, 0.5, closed="both"),
-            HasMethods("split"),
-        ],
-        "selection": [StrOptions({"last", "best", "average_last_k"})],
-        "n_average": [Interval(Integral, 1, None, closed="left")],
-        **IMAGE_PARAMETERS,
-    }
+    _makers: ClassVar[dict[str, Callable]] = MAKERS
+    _parameter_constraints: ClassVar[dict[str, list]] = PARAMETERS
 
     def __init__(
         self,
@@ -273,10 +225,8 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         y : array-like of shape (n,)
             Classes, numbers or strings; -1 marks an image without a label.
         groups : array-like of shape (n,), optional
-            The patient of each image, kept on one side of the validation split and
-            passed to the pretrainer. A cross-validation passes them if they are in its
-            ``params``, or by metadata routing after ``set_fit_request(groups=True)``; a
-            search by routing.
+            The patient of each image. Cross-validation passes them if they are in its
+            ``params``; searches, by metadata routing after ``set_fit_request``.
         sample_weight : array-like of shape (n,), optional
             Weight of each image, at least 0.
 
@@ -287,29 +237,19 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         Raises
         ------
         ValueError
-            If an image, a parameter, ``y``, ``groups`` or ``sample_weight`` is not
-            usable; the message names it.
+            If an image, a parameter or a label is not usable; the message names it.
         NonFiniteLossError
             If a loss becomes NaN or infinite.
         KeyboardInterrupt
-            On Ctrl-C. The estimator keeps the weights so far, also those of an
-            interrupted pretraining.
+            On Ctrl-C. The estimator keeps the weights so far.
         """
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but "
-                "the target y is None."
-            )
         pretrainer = find_pretrainer(self)
         source, table = read_training_images(self, X, row_shape(self, pretrainer))
         groups = check_groups(groups, len(source))
-        labelled = read_labelled(y, sample_weight, len(source))
-
-        def train() -> FineTuned:
-            return fine_tune(
-                self, pretrainer, X, source, labelled=labelled, groups=groups
-            )
-
+        labelled = read_labelled(self, y, sample_weight, len(source))
+        train = partial(
+            fine_tune, self, pretrainer, X, source, labelled=labelled, groups=groups
+        )
         return self._put(train, table)
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -352,12 +292,9 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         -------
         ndarray of shape (n,)
         """
-        return self.classes_[self._log_proba(X).argmax(axis=1)]
+        log_p = self._log_proba(X)  # before classes_: it checks that this is fitted
+        return self.classes_[log_p.argmax(axis=1)]
 
     def _log_proba(self, X: Any) -> np.ndarray:
-        """Return the logarithm of the mean probability, (n, n_classes) float64."""
         source = self._open(X)
-        logits = self.encoder_.logits_of(source, n_jobs=self.n_jobs)
-        # In float64, so that no probability depends on the image's place in the batch.
-        log_p = log_softmax(logits.astype(np.float64), axis=2)
-        return logsumexp(log_p, axis=1) - np.log(logits.shape[1])
+        return self.encoder_.log_probabilities_of(source, n_jobs=self.n_jobs)

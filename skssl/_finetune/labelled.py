@@ -22,7 +22,7 @@ class Labelled(NamedTuple):
     y: np.ndarray  # (n,), as given, but -1 where a label has weight 0
 
 
-def read_labelled(y: Any, sample_weight: Any, n: int) -> Labelled:
+def read_labelled(estimator: Any, y: Any, sample_weight: Any, n: int) -> Labelled:
     """Return the labelled images; those of weight 0 count as unlabelled.
 
     Raises
@@ -30,6 +30,11 @@ def read_labelled(y: Any, sample_weight: Any, n: int) -> Labelled:
     ValueError
         If labels or weights are not usable, or fewer than two classes are left.
     """
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but "
+            "the target y is None."
+        )
     if getattr(y, "ndim", 1) == 2:
         y = column_or_1d(y, warn=True)
     y = check_labels(y, n)
@@ -70,8 +75,8 @@ def check_class_weight(class_weight: Any, classes: np.ndarray) -> None:
     for label, value in zip(classes.tolist(), weight, strict=True):
         if not 0 < value < np.inf:
             raise ValueError(
-                f"class_weight is {value:g} for class {label!r}, but must be above 0: to "
-                "exclude a class, exclude its images or label them -1."
+                f"class_weight is {value:g} for class {label!r}, but must be above 0: "
+                "to exclude a class, exclude its images or label them -1."
             )
 
 

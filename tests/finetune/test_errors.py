@@ -174,7 +174,7 @@ def test_a_flip_for_three_classes_is_told_before_the_pretraining(
 
 def test_a_class_that_weighs_nothing(make_clf, scans):
     weight = np.where(scans.target == 1, 0.0, 1.0)
-    with pytest.raises(ValueError, match=r"y has 1 class \(0\) that counts"):
+    with pytest.raises(ValueError, match=r"y has 1 class \(0\) with weight"):
         make_clf().fit(scans.data, scans.target, sample_weight=weight)
 
 
