@@ -1,9 +1,7 @@
 """DiskCache: trainings and features on disk, shared by processes and by runs."""
 
 import os
-import shutil
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +13,17 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from skssl._cache.folder import CacheFolder, delete, touch, written_at_once
 from skssl._warn import warn
 from skssl.exceptions import CacheWarning
 
-_WRITTEN_WITHIN = 3600  # s; what is unfinished then is of a process that was killed
-_MOST_CHUNKS = 16  # files of one encoder's features, before they become one
+_FOLDER = "skssl-cache"  # within the user's directory; nothing else is ever deleted
+_MAX_CHUNKS = 16  # files of one encoder's features, before they are merged
 
 
 @dataclass(frozen=True)
 class DiskCache:
-    """Where pretrainings and features are kept, to be computed once.
+    """A directory in which pretrainings and features are stored, to be computed once.
 
     It is the ``cache`` of `SelfSupervisedPretrainer`, `TargetedPretrainer` and
     `TargetedFlipPretrainer`; a path stands for ``DiskCache(path)``.
@@ -32,31 +31,33 @@ class DiskCache:
     Parameters
     ----------
     directory : str or Path
-        Made when something is kept. It has pickles, so it must be as trustworthy as
-        the code that is run.
+        A folder ``skssl-cache`` is made in it; nothing else there is read, changed or
+        deleted. The folder holds pickles, so it must be as trustworthy as the code that
+        you run.
     max_bytes : int, default=20_000_000_000
-        When it is full, what was used longest ago is deleted.
+        When the cache is full, the least recently used entries are deleted.
 
     Notes
     -----
-    A **pretraining** is named by the content of its images in their order, the
-    patients, all parameters but ``n_jobs``, ``verbose`` and ``cache``, the labels where
-    they are looked at, the code of skssl, the versions of torch, torchvision, numpy,
-    scipy, scikit-learn, skorch, pillow and pydicom, and what its last bits depend on:
-    the graphics card, or the kind of CPU and the number of threads.
+    The key of a **pretraining** consists of the content of its images in their order,
+    the patients, the labels where they are used, all parameters but ``n_jobs``,
+    ``verbose`` and ``cache``, the code of skssl that a training runs, the versions of
+    torch, torchvision, numpy, scipy, scikit-learn, skorch, pillow and pydicom, and what
+    the last bits depend on: the graphics card, or the kind of CPU and the number of
+    threads.
 
-    The **features** of an image are named by its content, the weights, the format and
-    size in which images are shown, and the same code and hardware. So an image that
-    is in many folds is encoded once for each network.
+    The key of the **features** of an image consists of its content, the network and its
+    weights, the format and size of the images, and the same code and hardware. So an
+    image that is in several folds is encoded once for each network.
 
-    What two processes need at a time is computed by one while the other waits. With
+    If two processes need the same result, one computes it while the other waits. With
     CUDA, one process at a time trains or encodes on a card. A file is complete or not
-    there: a process may be killed at any moment, and what was finished before stays.
+    there: a process may be killed at any moment, and finished results stay.
 
-    Functions and classes of yours that are parameters are named by their compiled code,
-    what they enclose, and the functions, classes, modules and plain values that they
-    name; not by global objects, nor by files that they read. ``callbacks`` do not run
-    where a training is recalled.
+    Your own functions and classes, as parameters, are identified by their compiled
+    code and by the content of the global names that they use, so that a change of a
+    global dictionary is noticed. They are refused if one of these cannot be hashed, or
+    if they read files. ``callbacks`` do not run where a training is recalled.
 
     Examples
     --------
@@ -87,56 +88,57 @@ class DiskCache:
 
     @property
     def n_fits(self) -> int:
-        """Number of pretrainings that are kept."""
-        return len(list(self._room("fits").glob("*.pt")))
+        """Number of pretrainings that are stored."""
+        return sum(path.suffix == ".pt" for path in self._folder.files("fits"))
 
     @property
     def n_bytes(self) -> int:
-        """Bytes that are taken."""
-        return sum(size for _, size, _ in self._entries())
+        """Bytes that the stored results take."""
+        return sum(entry.n_bytes for entry in self._folder.entries())
 
     def clear(self) -> None:
-        """Delete what is kept, and nothing else in the directory."""
-        for room in ("fits", "features"):
-            shutil.rmtree(self._room(room), ignore_errors=True)
+        """Delete what the cache has stored, and nothing else."""
+        for entry in self._folder.entries():
+            delete(entry.files)
 
-    def recall_fit(self, name: str) -> dict[str, Any] | None:
-        """Return what a training learned, on the CPU, or None."""
-        path = self._fit_path(name)
+    def recall_fit(self, key: str) -> Any | None:
+        """Return the result of a training, on the CPU, or None."""
+        path = self._folder.root / "fits" / f"{key}.pt"
         try:
-            learned = torch.load(path, map_location="cpu", weights_only=False)
+            result = torch.load(path, map_location="cpu", weights_only=False)
         except FileNotFoundError:
             return None
-        except Exception as error:  # pickles have errors of any kind
+        except Exception as error:  # pickles raise errors of any kind
             warn(
                 CacheWarning(
-                    f"{path} cannot be read, so the training is done again: {error!r}"
+                    f"{path} cannot be read, so the training is repeated: {error!r}"
                 )
             )
             return None
-        _touch(path)
-        return learned
+        touch(path)
+        return result
 
-    def keep_fit(self, name: str, learned: dict[str, Any]) -> None:
-        """Keep what a training learned; where that fails, warn and go on."""
-        path = self._fit_path(name)
+    def keep_fit(self, key: str, result: Any) -> None:
+        """Store the result of a training; if that fails, warn and continue."""
+        path = self._folder.root / "fits" / f"{key}.pt"
         try:
-            with _written_at_once(path) as temporary:
-                torch.save(learned, temporary)
+            self._folder.make()
+            with written_at_once(path) as temporary:
+                torch.save(result, temporary)
         except Exception as error:  # the training itself must not be lost
-            warn(CacheWarning(f"the training could not be kept in {path}: {error!r}"))
-        self._make_room(path)
+            warn(CacheWarning(f"the training could not be stored in {path}: {error!r}"))
+        self._evict(path)
 
-    def recall_features(self, encoder: str) -> dict[bytes, np.ndarray]:
-        """Return the features that a network has made, by the digest of the image."""
+    def recall_features(self, key: str) -> dict[bytes, np.ndarray]:
+        """Return the stored features of a network, by the digest of the image."""
         found: dict[bytes, np.ndarray] = {}
-        for path in self._chunks(encoder):
+        for path in self._chunks(key):
             try:
                 with path.open("rb") as file, np.load(file) as chunk:
                     digests, rows = chunk["digests"], chunk["rows"]
-            except FileNotFoundError:  # another process made room
+            except FileNotFoundError:  # another process evicted it
                 continue
-            except Exception as error:  # zip files have errors of many kinds
+            except Exception as error:  # zip files raise errors of many kinds
                 warn(
                     CacheWarning(
                         f"{path} cannot be read, so its features are computed again: "
@@ -145,45 +147,53 @@ class DiskCache:
                 )
                 continue
             found.update(zip(digests.tolist(), rows, strict=True))
-        _touch(self._room("features") / encoder)
+            touch(path)
         return found
 
-    def keep_features(self, encoder: str, features: dict[bytes, np.ndarray]) -> None:
+    def keep_features(self, key: str, features: dict[bytes, np.ndarray]) -> None:
         """Add features of a network; the caller holds its lock."""
         if not features:
             return
-        chunks = self._chunks(encoder)
-        if len(chunks) >= _MOST_CHUNKS:
-            features = self.recall_features(encoder) | features
-        path = self._room("features") / encoder / f"{uuid.uuid4().hex}.npz"
+        chunks = self._chunks(key)
+        is_full = len(chunks) >= _MAX_CHUNKS
+        if is_full:
+            features = self.recall_features(key) | features
+        path = self._folder.root / "features" / key / f"{uuid.uuid4().hex}.npz"
         try:
-            with _written_at_once(path) as temporary, temporary.open("wb") as file:
+            self._folder.make()
+            with written_at_once(path) as temporary, temporary.open("wb") as file:
                 np.savez(
                     file,
                     digests=np.frombuffer(b"".join(features), dtype="V16"),
                     rows=np.stack(list(features.values())),
                 )
-        except OSError as error:
-            warn(CacheWarning(f"features could not be kept in {path}: {error!r}"))
+        except (OSError, ValueError) as error:
+            warn(CacheWarning(f"features could not be stored in {path}: {error!r}"))
             return
-        if len(chunks) >= _MOST_CHUNKS:
-            for chunk in chunks:
-                chunk.unlink(missing_ok=True)
-        self._make_room(path.parent)
+        if is_full:
+            delete(chunks)
+        self._evict(path)
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock of a training or a network; without one where none can be."""
-        room = self._room("locks")
-        held = FileLock(room / f"{name}.lock")
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold the lock of a training or a network; without one where none can be.
+
+        Raises
+        ------
+        ValueError
+            If the folder of the cache exists and was not made by skssl.
+        """
+        locks = self._folder.root / "locks"
+        held = FileLock(locks / f"{key}.lock")
         try:
-            room.mkdir(parents=True, exist_ok=True)
+            self._folder.make()
+            locks.mkdir(exist_ok=True)
             held.acquire()
         except OSError as error:
             warn(
                 CacheWarning(
-                    f"{room} cannot be used, so that other processes may do the same "
-                    f"work: {error!r}"
+                    f"{locks} cannot be used, so other processes may do the same work: "
+                    f"{error!r}"
                 )
             )
         try:
@@ -191,48 +201,30 @@ class DiskCache:
         finally:
             held.release()
 
-    def _room(self, name: str) -> Path:
-        return Path(self.directory) / name
+    @property
+    def _folder(self) -> CacheFolder:
+        return CacheFolder(Path(self.directory) / _FOLDER)
 
-    def _fit_path(self, name: str) -> Path:
-        return self._room("fits") / f"{name}.pt"
+    def _chunks(self, key: str) -> list[Path]:
+        """Return the complete files of a network's features."""
+        files = self._folder.files(f"features/{key}")
+        return [path for path in files if path.suffix == ".npz"]
 
-    def _chunks(self, encoder: str) -> list[Path]:
-        return sorted((self._room("features") / encoder).glob("*.npz"))
-
-    def _entries(self) -> list[tuple[float, int, Path]]:
-        """Return when each training and each network's features were last used."""
-        entries = []
-        for path in [*self._room("fits").glob("*"), *self._room("features").glob("*")]:
-            try:
-                files = [path, *path.glob("*")] if path.is_dir() else [path]
-                size = sum(file.stat().st_size for file in files)
-                used = path.stat().st_mtime
-            except FileNotFoundError:  # another process makes room
-                continue
-            if path.suffix != ".part" or time.time() - used > _WRITTEN_WITHIN:
-                entries.append((used, size, path))
-        return sorted(entries)
-
-    def _make_room(self, newest: Path) -> None:
-        """Delete what was used longest ago, but not what was kept just now."""
-        entries = self._entries()
-        total = sum(size for _, size, _ in entries)
-        for _, size, path in entries:
+    def _evict(self, newest: Path) -> None:
+        """Delete the least recently used entries, but not the one just stored."""
+        entries = self._folder.entries()
+        total = sum(entry.n_bytes for entry in entries)
+        for entry in entries:
             if total <= self.max_bytes:
                 return
-            if path == newest:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-            total -= size
+            if newest not in entry.files:
+                delete(entry.files)
+                total -= entry.n_bytes
 
 
 @contextmanager
 def device_lock(device: torch.device) -> Iterator[None]:
-    """Let one process of this user at a time use a card; a CPU is for all."""
+    """Let one process of this user at a time use a card; a CPU is shared."""
     if device.type != "cuda":
         yield
         return
@@ -244,23 +236,3 @@ def device_lock(device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.cuda.empty_cache()
-
-
-@contextmanager
-def _written_at_once(path: Path) -> Iterator[Path]:
-    """Yield a file to write, which takes its place when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _touch(path: Path) -> None:
-    """Note that something was used now."""
-    try:
-        os.utime(path)
-    except OSError:  # deleted meanwhile, or a directory that may only be read
-        return

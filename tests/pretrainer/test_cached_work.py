@@ -119,7 +119,7 @@ def test_a_killed_run_keeps_what_was_finished(tmp_path):
     run.wait()
     run.stdout.close()
     assert cache.n_fits == 2
-    ages = {path: path.stat().st_ino for path in tmp_path.glob("fits/*")}
+    ages = {path: path.stat().st_ino for path in tmp_path.glob("skssl-cache/fits/*")}
     subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), "whole"],
         check=True,
