@@ -128,7 +128,7 @@ def check_views(task: PretextTask) -> None:
     Both depend on the generator alone.
     """
     for n_channels in (1, 3):
-        resolved = task.resolve(_info(n_channels))
+        _, resolved = _module(task, n_channels)
         images = _images(1, n_channels).expand(4, -1, -1, -1).contiguous()
         first, again, other = (
             resolved.views(images, make_generator(seed), size=(20, 20))
