@@ -179,7 +179,7 @@ def _(value: nn.Module, plain: Plain) -> list:
 @_parts.register(dict)
 def _(value: Any, plain: Plain) -> list:
     pairs = [[plain(key), plain(held)] for key, held in value.items()]
-    return pairs if type(value) is OrderedDict else sorted(pairs, key=json.dumps)
+    return pairs if isinstance(value, OrderedDict) else sorted(pairs, key=json.dumps)
 
 
 @_parts.register(set | frozenset)
@@ -233,8 +233,7 @@ def _(value: types.FunctionType, plain: Plain) -> list:
             used[name] = plain(held)
         except TypeError as error:
             raise TypeError(f"{_name(value)} uses {name!r}: {error}") from error
-    defaults = [value.__defaults__, value.__kwdefaults__]
-    return [_name(value), plain(value.__code__), plain(defaults), used]
+    return [_name(value), plain(value.__code__), used]
 
 
 @_parts.register

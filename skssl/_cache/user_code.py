@@ -25,7 +25,7 @@ _READS = frozenset(
 
 
 def used_values(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield what a function uses from outside: enclosed, global and imported values.
+    """Yield what a function uses: global, enclosed, default and imported values.
 
     Raises
     ------
@@ -40,24 +40,32 @@ def used_values(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             "result may depend on a file, which a key cannot hold. Pass the content as "
             "an argument, or weights=path."
         )
-    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-    for name, cell in cells:
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # not bound yet
-            yield name, None
     names = list(_names(code))
     values = {n: function.__globals__[n] for n in names if n in function.__globals__}
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        values[f"enclosed {name}"] = _content(cell)
+    for number, value in enumerate(function.__defaults__ or ()):
+        values[f"default {number}"] = value
+    for name, value in (function.__kwdefaults__ or {}).items():
+        values[f"default {name}"] = value
     for inner in _nested(code):
         for step in dis.get_instructions(inner):
             if step.opname == "IMPORT_NAME":
                 values[step.argval] = importlib.import_module(step.argval)
     for name, value in values.items():
         yield name, value
+        # Of a module of the user's, what the function may look up in it.
         if isinstance(value, types.ModuleType) and not installed_as(value.__name__):
             for attribute in names:
                 if hasattr(value, attribute):
                     yield f"{name}.{attribute}", getattr(value, attribute)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not bound yet
+        return None
 
 
 @cache

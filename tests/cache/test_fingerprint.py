@@ -270,6 +270,29 @@ def test_the_content_of_globals_counts(function, change):
     assert fingerprint(function) == before
 
 
+def test_the_globals_of_a_users_module_count(tmp_path, monkeypatch):
+    (tmp_path / "own_config.py").write_text("CFG = {'w': 1}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("own_config")
+
+    def enclosed():
+        return module.CFG["w"]
+
+    def by_default(own=module):
+        return own.CFG["w"]
+
+    def imported():
+        import own_config
+
+        return own_config.CFG["w"]
+
+    before = [fingerprint(f) for f in (enclosed, by_default, imported)]
+    monkeypatch.setitem(module.CFG, "w", 2)
+    after = [fingerprint(f) for f in (enclosed, by_default, imported)]
+    assert not set(before) & set(after)
+    monkeypatch.delitem(sys.modules, "own_config")
+
+
 def test_what_a_key_cannot_hold_is_refused():
     with pytest.raises(TypeError, match=r"uses_a_lock uses 'LOCK': .* no content that"):
         fingerprint(uses_a_lock)
