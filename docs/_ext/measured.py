@@ -94,7 +94,7 @@ def _transfer_table(rows: list[dict[str, Any]]) -> str:
         flip_accuracy = _mean(runs, "flip_accuracy", ".3f")
         lines.append((name, "; ".join(accuracies), *means, flip_accuracy))
     header = (
-        "Initialization",
+        "Initialisation",
         "Accuracy ± 95 %, each seed",
         "Accuracy",
         "Balanced accuracy",
