@@ -5,15 +5,13 @@ from copy import deepcopy
 from typing import Self
 
 from torch import Tensor, nn
-from torchvision.models.vision_transformer import Encoder
 
 from skssl.nn.backbones import Backbone
-from skssl.nn.vit import TokenEncoder
+from skssl.nn.families import sequence_types
 
 __all__ = ["Classifier", "ClassifierHead"]
 
 _PARTS = ("head", "backbone", "all")
-_SEQUENCES = (nn.Sequential, nn.ModuleList, Encoder, TokenEncoder)
 
 
 class ClassifierHead(nn.Module):
@@ -158,9 +156,18 @@ class Classifier(nn.Module):
 def blocks(network: nn.Module) -> list[list[nn.Parameter]]:
     """Return the parameters of a network's blocks, from the images to the features.
 
-    Sequences of layers, and the encoder of a vision transformer, are taken apart; every
-    other child is a block. Norms belong to the block before them, and parameters of
-    the network's own to the block after them.
+    The children of sequences of layers, and of a vision transformer's encoder, are
+    separate blocks; every other child is one block. Normalization layers belong to the
+    block before them, and parameters of the network itself to the block after them.
+
+    Parameters
+    ----------
+    network : nn.Module
+
+    Returns
+    -------
+    list of list of Parameter
+        Each parameter of the network once.
 
     Examples
     --------
@@ -169,22 +176,28 @@ def blocks(network: nn.Module) -> list[list[nn.Parameter]]:
     [3, 6, 6, 9, 6, 9, 6, 9, 6, 2]
     """
     grouped: list[list[nn.Parameter]] = []
-    for part in _parts(network):
-        if grouped and all(p.ndim == 1 for p in part):
-            grouped[-1] += part
+    for group in _groups(network, sequence_types()):
+        if grouped and all(p.ndim == 1 for p in group):
+            grouped[-1] += group
         else:
-            grouped.append(part)
+            grouped.append(group)
     return grouped
 
 
-def _parts(module: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """Yield the parameters of the modules that are not taken apart."""
+def _groups(
+    module: nn.Module, sequences: tuple[type[nn.Module], ...]
+) -> Iterator[list[nn.Parameter]]:
+    """Yield the parameters of each child, of sequences those of each of their children.
+
+    Sequences inside sequences are treated alike.
+    """
     own = list(module.parameters(recurse=False))
     for child in module.children():
-        inner = _parts(child) if isinstance(child, _SEQUENCES) else [child.parameters()]
-        for part in map(list, inner):
-            if part:
-                yield own + part
+        is_sequence = isinstance(child, sequences)
+        inner = _groups(child, sequences) if is_sequence else [child.parameters()]
+        for group in map(list, inner):
+            if group:
+                yield own + group
                 own = []
     if own:
         yield own

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-__all__ = ["VisionTransformer", "fit_positions"]
+__all__ = ["TokenEncoder", "VisionTransformer", "resize_positions"]
 
 
 class TokenEncoder(nn.Module):
@@ -155,7 +155,7 @@ class VisionTransformer(models.VisionTransformer):
         maps = self.conv_proj(self.whole_patches(images))  # (n, d, height, width)
         patches = maps.flatten(2).transpose(1, 2)  # (n, L, d)
         token = self.class_token.expand(len(patches), -1, -1)
-        positions = _resize_positions(
+        positions = resize_positions(
             self.encoder.pos_embedding, self.grid_size, self.grid_of(*images.shape[-2:])
         )
         return torch.cat([token, patches], dim=1) + positions
@@ -165,7 +165,7 @@ class VisionTransformer(models.VisionTransformer):
         return self.encoder(tokens)
 
 
-def _resize_positions(
+def resize_positions(
     positions: Tensor, old: tuple[int, int], new: tuple[int, int]
 ) -> Tensor:
     """Interpolate (1, 1 + L, d) embeddings from a grid of patches to another, bicubic.
@@ -190,31 +190,3 @@ def _bicubic(n_old: int, n_new: int, like: Tensor) -> Tensor:
         unit, size=(n_new, 1), mode="bicubic", align_corners=True
     )  # (1, n_old, n_new, 1)
     return matrix[0, :, :, 0].T
-
-
-def fit_positions(network: Any, positions: Tensor) -> Tensor:
-    """Interpolate the position embeddings of a file to a vision transformer's grid.
-
-    Parameters
-    ----------
-    network : torchvision.models.VisionTransformer
-        What they are for.
-    positions : Tensor of shape (1, 1 + L, d)
-        Of as many patches as the network has, which are then taken to lie in the same
-        grid, or of a square.
-
-    Returns
-    -------
-    Tensor
-        Unchanged where they fit, or cannot be fitted.
-    """
-    if isinstance(network, VisionTransformer):
-        new = network.grid_size
-    else:
-        side = network.image_size // network.patch_size
-        new = (side, side)
-    length = positions.shape[1] - 1 if positions.ndim == 3 else 0
-    old_side = math.isqrt(max(0, length))
-    if length < 1 or length == new[0] * new[1] or old_side**2 != length:
-        return positions
-    return _resize_positions(positions.float(), (old_side, old_side), new)

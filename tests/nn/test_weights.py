@@ -246,9 +246,14 @@ def test_estimators_that_cannot_serve():
 @pytest.mark.parametrize(
     ("backbone", "weights", "error", "match"),
     [
-        ("crnet", "imagenet", ValueError, "only for torchvision models"),
-        ("vit_tiny", "imagenet", ValueError, "only for torchvision models"),
-        (nn.Conv2d(1, 2, 3), "imagenet", ValueError, "only for torchvision models"),
+        ("crnet", "imagenet", ValueError, "'crnet' has no pretrained weights"),
+        ("vit_tiny", "imagenet", ValueError, "'vit_tiny' has no pretrained weights"),
+        (
+            nn.Conv2d(1, 2, 3),
+            "imagenet",
+            ValueError,
+            "need a backbone given by",
+        ),
         ("resnet18", "IMAGENET", ValueError, r"'IMAGENET1K_V1'.*got 'IMAGENET'"),
         ("resnet18", 3, TypeError, "weights must be None, 'imagenet'.* got int"),
         ("resnet18", SimpleNamespace(), TypeError, "got SimpleNamespace"),
