@@ -73,7 +73,7 @@ def build_backbone(
     gives the features of its RGB replica. Random filters are used as drawn, and
     repeated beyond three channels.
 
-    The normalization is that of the weights: of a ``Backbone``, a fitted estimator, or
+    The normalisation is that of the weights: of a ``Backbone``, a fitted estimator, or
     a file saved from a ``Backbone``; for a network built by name, torchvision's for its
     own weights and for RGB files without statistics. For another channel count it is
     the average over channels. If none is known it is 0.5 and 0.25.

@@ -38,7 +38,7 @@ def load_weights(
     Returns
     -------
     LoadedWeights
-        The state dict, its origin, and its normalization where that is known.
+        The state dict, its origin, and its normalisation where that is known.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class LoadedWeights:
         Where they come from, in short, as `Backbone.weights_origin` records it; None
         if they are random.
     mean, std : Tensor of shape (c,), or None
-        The normalization of the images that they were trained with, where known.
+        The normalisation of the images that they were trained with, where known.
     stem : str or None
         The stem of the ResNet that they were trained in, where known.
     """
@@ -269,7 +269,7 @@ def with_current_version(network: nn.Module, state: State) -> State:
     """Return a state dict whose metadata give a network's own version.
 
     A network that changed its layout reads the version of a file there. The modules
-    inside have none, so that batch normalization accepts files without batch counts.
+    inside have none, so that batch normalisation accepts files without batch counts.
     """
     versioned: Any = OrderedDict(state)
     versioned._metadata = {"": {"version": network._version}}

@@ -30,7 +30,7 @@ def torchvision_names() -> frozenset[str]:
 
 
 class TorchvisionFamily(BackboneFamily):
-    """torchvision's networks, with its weights, heads and normalization.
+    """torchvision's networks, with its weights, heads and normalisation.
 
     Subclasses are families of a few networks that differ from this.
     """

@@ -17,10 +17,10 @@ from skssl.nn.vit import TokenEncoder, VisionTransformer, resize_positions
 
 __all__ = ["SMALL_VITS", "VIT_NAMES", "make_vit"]
 
-#: Those that torchvision does not have.
+#: Networks that torchvision does not have.
 SMALL_VITS = ("vit_tiny", "vit_small")
 _SHAPE = ("num_layers", "num_heads", "hidden_dim", "mlp_dim")
-# Patch in pixels, or None where it follows the image size; shape.
+# Patch size in pixels, None if it follows the image size; shape.
 _NAMED: dict[str, tuple[int | None, tuple[int, int, int, int]]] = {
     "vit_tiny": (None, (12, 3, 192, 768)),
     "vit_small": (None, (12, 6, 384, 1536)),
@@ -43,18 +43,18 @@ def make_vit(
     ----------
     name : str
         "vit_tiny" and "vit_small" have the shapes of DeiT-Ti and DeiT-S [1]_, mean
-        pooling, and patches that follow the image size: the smallest square that fits
-        height and width and makes at most 196 patches. The others are torchvision's.
+        pooling, and a patch size that follows the image size: the smallest that divides
+        height and width and gives at most 196 patches. The others are torchvision's.
     image_size : (height, width)
         Pixels.
     patch_size : int, optional
-        Side of the patches in pixels, in place of the one that follows from the name.
+        Side of the patches in pixels. By default it follows from the name.
 
     Raises
     ------
     ValueError
-        If images of this size cannot be cut into 16 to 196 square patches, for the
-        two networks whose patches follow it.
+        If the patch size follows the image size, and images of this size cannot be cut
+        into 16 to 196 square patches.
 
     References
     ----------
@@ -83,10 +83,10 @@ def make_vit(
 def _patch_for(name: str, image_size: tuple[int, int]) -> int:
     """Return the smallest patch side that cuts an image into 16 to 196 patches.
 
-    Patches of one pixel, in which there is nothing to see, are the last resort.
+    Patches of one pixel, which hold no texture, are tried last.
     """
     height, width = image_size
-    good: dict[tuple[int, int], int] = {}  # size: its distance in pixels
+    good: dict[tuple[int, int], int] = {}  # size: difference in pixels
     for patch_px in (*range(2, min(height, width) + 1), 1):
         rows, columns = round(height / patch_px), round(width / patch_px)
         if _FEWEST_PATCHES <= rows * columns <= _MOST_PATCHES:
@@ -97,13 +97,13 @@ def _patch_for(name: str, image_size: tuple[int, int]) -> int:
     nearest = " or ".join(str(size) for size in sorted(good, key=good.__getitem__)[:2])
     raise ValueError(
         f"image_size={(height, width)} cannot be cut into {_FEWEST_PATCHES} to "
-        f"{_MOST_PATCHES} square patches, as backbone {name!r} needs it"
+        f"{_MOST_PATCHES} square patches, as backbone {name!r} requires"
         + (f"; image_size={nearest} can." if nearest else ".")
     )
 
 
 class VisionTransformers(TorchvisionFamily):
-    """Vision transformers by name, and those of the user."""
+    """Vision transformers, made by name or by the user."""
 
     def names(self) -> frozenset[str]:
         return frozenset(VIT_NAMES)

@@ -130,7 +130,7 @@ def test_sizes_without_good_patches_get_the_nearest_ones():
     assert "(98, 98)" in str(info.value)
     with pytest.raises(ValueError, match=r"\(200, 131\).*image_size=\(\d+, \d+\) or"):
         make_network("vit_small", (200, 131))
-    with pytest.raises(ValueError, match=r"\(3, 3\) .* needs it\.$"):
+    with pytest.raises(ValueError, match=r"\(3, 3\) .* requires\.$"):
         make_network("vit_tiny", (3, 3))
 
 
