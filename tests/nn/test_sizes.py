@@ -44,7 +44,7 @@ def test_the_reason_is_named(network, why):
     assert network.training
 
 
-def test_other_sizes_pass_without_a_trace():
+def test_the_size_check_changes_nothing():
     backbone = make("resnet18", 64).train()
     backbone.network.layer4.eval()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}

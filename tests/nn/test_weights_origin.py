@@ -54,7 +54,7 @@ def test_a_backbone_made_by_hand_counts_as_trained():
     assert not Backbone(network, **shape, weights_origin=None).is_trained
 
 
-def test_a_given_backbone_hands_its_record_on():
+def test_a_given_backbone_passes_its_record_on():
     assert build(trained()).weights_origin == "simclr pretraining"
     assert build(build()).weights_origin is None
 

@@ -59,7 +59,7 @@ def count_by_hand(d, mlp_dim, depth, patch_px, n_patches, n_classes):
     ("name", "d", "published"),
     [("vit_tiny", 192, 5_717_416), ("vit_small", 384, 22_050_664)],
 )
-def test_small_ones_have_the_published_parameters(name, d, published):
+def test_small_vits_have_the_published_parameters(name, d, published):
     with torch.device("meta"):
         network = make_network(name, (224, 224))
     assert network.patch_size == 16
@@ -81,7 +81,7 @@ def test_torchvisions_names_have_torchvisions_weights(name):
     assert ours.pool == "token"
 
 
-def test_no_name_of_torchvision_is_forgotten():
+def test_all_names_of_torchvision_are_included():
     known = {n for n in models.list_models(module=models) if n.startswith("vit_")}
     assert known | {"vit_tiny", "vit_small"} == set(VIT_NAMES)
 
@@ -134,7 +134,7 @@ def test_sizes_without_good_patches_get_the_nearest_ones():
         make_network("vit_tiny", (3, 3))
 
 
-def test_small_ones_lose_their_head_and_take_gray_images():
+def test_small_vits_lose_their_head_and_take_gray_images():
     backbone = build_backbone("vit_tiny", in_channels=1, image_size=(32, 32))
     assert (backbone.n_features, backbone.network.patch_size) == (192, 4)
     assert not any("head" in name for name in backbone.state_dict())
