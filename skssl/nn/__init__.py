@@ -1,8 +1,9 @@
-"""Networks and their parts: backbones, heads, momentum copies, queues, losses."""
+"""Networks: backbones, heads, momentum copies, queues, losses and schedules."""
 
 from skssl.nn._networks import in_eval_mode
-from skssl.nn.backbones import Backbone, build_backbone
+from skssl.nn.backbones import Backbone
 from skssl.nn.bank import MemoryBank
+from skssl.nn.build import build_backbone
 from skssl.nn.classifier import Classifier, ClassifierHead, blocks
 from skssl.nn.crnet import CRNet
 from skssl.nn.ema import EMACopy, rising_momentum

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone
+from skssl.nn.families.vit import SMALL_VITS
 from skssl.nn.vit import VisionTransformer
-from skssl.nn.vits import SMALL_VITS
 from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
 
 _HEAD_WIDTH = 32  # as the paper's decoder has it: 16 heads for 512
