@@ -4,7 +4,7 @@ He, Chen, Xie, Li, Dollár & Girshick 2022.
 """
 
 from numbers import Integral, Real
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone
-from skssl.nn.families.vit import SMALL_VITS
-from skssl.nn.vit import VisionTransformer
 from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
+
+if TYPE_CHECKING:
+    from skssl.nn.vit import VisionTransformer
 
 _HEAD_WIDTH = 32  # as the paper's decoder has it: 16 heads for 512
 _EPSILON = 1e-6
@@ -108,11 +109,13 @@ class _Decoder(nn.Module):
 class _MAEModule(PretextModule):
     def __init__(self, backbone: Backbone, task: "MAE", info: TrainingInfo):
         super().__init__(backbone)
+        from skssl.nn.vit import VisionTransformer  # imports torchvision, which is slow
+
         network = backbone.network
         if not isinstance(network, VisionTransformer):
             raise ValueError(
                 "mae hides patches from a vision transformer of skssl: "
-                f"backbone={SMALL_VITS[0]!r}, {SMALL_VITS[1]!r}, 'vit_b_16' and the "
+                "backbone='vit_tiny', 'vit_small', 'vit_b_16' and the "
                 "like, or a skssl.nn.vit.VisionTransformer; got the backbone "
                 f"{backbone.name!r}."
             )

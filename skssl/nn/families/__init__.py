@@ -1,7 +1,8 @@
 """Backbone families: each knows everything special about its networks.
 
 A new family is one file: a subclass of `BackboneFamily` that ends with a call of
-`register_family`.
+`register_family`. Those of this folder are imported when the first network is made,
+since torchvision takes more than a second to import.
 """
 
 from skssl.nn.families._family import BackboneFamily, LoadedWeights
@@ -12,9 +13,6 @@ from skssl.nn.families._registry import (
     register_family,
     sequence_types,
 )
-
-# Each of these files registers its families.
-from skssl.nn.families import crnet, torchvision, vit  # noqa: F401  # isort: skip
 
 __all__ = [
     "FAMILIES",

@@ -1,5 +1,7 @@
 """Find the family of a name or of a module."""
 
+import importlib
+
 from torch import nn
 
 from skssl._names import unknown_name
@@ -59,6 +61,7 @@ def register_family(family: BackboneFamily) -> None:
     TypeError
         If it is not an instance of a `BackboneFamily`.
     """
+    _import_own()
     if not isinstance(family, BackboneFamily):
         raise TypeError(
             f"family must be an instance of BackboneFamily, got {family!r}."
@@ -80,6 +83,7 @@ def find_family(name: str) -> BackboneFamily:
     >>> sorted(find_family("inception_v3").names())
     ['googlenet', 'inception_v3']
     """
+    _import_own()
     for family in FAMILIES:
         if family.has_name(name):
             return family
@@ -96,6 +100,7 @@ def family_of(network: nn.Module) -> BackboneFamily:
     >>> family_of(resnet18()).remove_head(resnet18())
     ('fc.',)
     """
+    _import_own()
     for family in FAMILIES:
         if family.owns(network):
             return family
@@ -104,5 +109,11 @@ def family_of(network: nn.Module) -> BackboneFamily:
 
 def sequence_types() -> tuple[type[nn.Module], ...]:
     """Return all classes whose children are consecutive blocks, of any family."""
+    _import_own()
     own = [kind for family in FAMILIES for kind in family.sequence_types()]
     return (nn.Sequential, nn.ModuleList, *own)
+
+
+def _import_own() -> None:
+    """Import the files of skssl's families, which register their own."""
+    importlib.import_module("skssl.nn.families._own")
