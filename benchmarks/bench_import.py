@@ -2,8 +2,8 @@
 
     python benchmarks/bench_import.py
 
-Prints the median of several fresh interpreters: ``import torch, sklearn, skssl`` divided by
-``import torch, sklearn``.
+Prints medians over fresh interpreters, and the ratio of the time of ``import torch,
+sklearn, skssl`` to that of ``import torch, sklearn``.
 """
 
 import statistics
