@@ -12,6 +12,7 @@ from skssl import FineTuneClassifier, Phase, SelfSupervisedPretrainer
 from skssl.data import ImageReader
 from skssl.datasets import make_scan_phantoms
 from skssl.encoder import Encoder
+from skssl.exceptions import TrainingInterrupted
 from skssl.nn import Classifier
 from skssl.testing import tiny_cnn
 
@@ -110,6 +111,11 @@ def test_a_pickle_is_on_the_cpu(ssl):
     assert copy.deepcopy(encoder).device.type == "cuda"
     assert pickle.loads(pickle.dumps(encoder)).device.type == "cpu"
     assert encoder.device.type == "cuda"
+
+
+def test_an_interrupt_crosses_processes_without_its_result(ssl):
+    loaded = pickle.loads(pickle.dumps(TrainingInterrupted(ssl)))
+    assert type(loaded) is KeyboardInterrupt
 
 
 def test_its_text_names_network_and_sizes(ssl):
