@@ -18,6 +18,7 @@ ORDER = [
     {"engine"},
     {"encoder"},
     {"_cache"},
+    {"_results"},
     {"_estimator"},
     {"_pretrain"},
     {"_targeted"},

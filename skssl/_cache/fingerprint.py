@@ -30,6 +30,7 @@ TRAINING_LAYERS = frozenset(
         "_params",
         "_pretrain",
         "_random",
+        "_results",
         "_rows",
         "_sklearn",
         "_targeted",
