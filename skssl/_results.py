@@ -27,7 +27,7 @@ class PhasedResult:
     precision: str
 
     @classmethod
-    def of(
+    def from_training(
         cls, trained: TrainedClassifiers, reader: ImageReader, **others: Any
     ) -> Self:
         """Return the result of a training, finished or interrupted."""
