@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.papers.figures import METRICS
+from benchmarks.papers.metrics import METRICS
 
 
 @pytest.fixture
