@@ -1,12 +1,12 @@
-"""Logistic regression on features, its C chosen by patient-grouped folds."""
+"""Logistic regression on features, with C chosen by patient-grouped folds."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from _areas import mean_auc
-from _studies import Study
+from _auc import mean_auc
+from _datasets import Dataset
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
@@ -21,7 +21,7 @@ FOLDS = StratifiedGroupKFold(5, shuffle=True, random_state=0)
 
 
 def make_probe(pca_seed: int | None = None) -> Pipeline:
-    """Return scaled logistic regression, after a PCA if a seed for it is given."""
+    """Return scaling and logistic regression, with a PCA between if it has a seed."""
     steps: list = [StandardScaler()]
     if pca_seed is not None:
         steps.append(PCA(0.95, random_state=pca_seed))
@@ -32,7 +32,7 @@ def make_probe(pca_seed: int | None = None) -> Pipeline:
 def choose(
     probe: Pipeline, h: np.ndarray, y: np.ndarray, groups: np.ndarray, metric: str
 ) -> GridSearchCV:
-    """Choose C by patient-grouped cross-validation, and refit."""
+    """Choose C by patient-grouped cross-validation, and refit on all rows."""
     search = GridSearchCV(
         probe,
         {"logisticregression__C": C_GRID},
@@ -44,9 +44,10 @@ def choose(
 
 
 class Scores(NamedTuple):
-    """What regressions on some features say of images that they did not see."""
+    """Predictions of logistic regressions for held-out images."""
 
-    values: np.ndarray  # (n, n_draws), of each draw of labels; classes for accuracy
+    # (n, n_draws): scores, or classes if the metric is accuracy.
+    values: np.ndarray
     y: np.ndarray
     groups: np.ndarray
     metric: str
@@ -59,60 +60,62 @@ class Scores(NamedTuple):
         return mean_auc(y, values)
 
 
-def score_test(probe: Pipeline, features: list[np.ndarray], study: Study) -> Scores:
-    """Choose C on the labelled images, of each draw of labels, and score the test set.
+def score_test(probe: Pipeline, features: list[np.ndarray], dataset: Dataset) -> Scores:
+    """Choose C on the labelled images of each draw, and predict the test set.
 
-    The details are means over the draws.
+    The details are averaged over the draws.
     """
     h, h_test = features
     searches = [
-        choose(probe, h[rows], study.y[rows], study.groups[rows], study.metric)
-        for rows in study.label_sets or [np.arange(len(study.y))]
+        choose(probe, h[rows], dataset.y[rows], dataset.groups[rows], dataset.metric)
+        for rows in dataset.label_sets or [np.arange(len(dataset.y))]
     ]
-    method = "predict" if study.metric == "accuracy" else "decision_function"
+    method = "predict" if dataset.metric == "accuracy" else "decision_function"
     values = np.stack([getattr(s, method)(h_test) for s in searches], axis=1)
     details = {
         "cv": round(float(np.mean([s.best_score_ for s in searches])), 4),
         "C": np.median([s.best_params_["logisticregression__C"] for s in searches]),
     }
-    return Scores(values, study.y_test, study.groups_test, study.metric, details)
+    return Scores(values, dataset.y_test, dataset.groups_test, dataset.metric, details)
 
 
-def score_folds(probe: Pipeline, features: list[np.ndarray], study: Study) -> Scores:
-    """Score each fold by a regression, C included, that did not see its patients.
+def score_folds(
+    probe: Pipeline, features: list[np.ndarray], dataset: Dataset
+) -> Scores:
+    """Predict each fold after fitting, and choosing C, on the other folds.
 
-    The features of the test set have no influence.
+    No patient is in two folds. The features of the test set are not used.
     """
     h = features[0]
-    values = np.empty((len(study.y), 1))
-    for train, test in FOLDS.split(h, study.y, study.groups):
+    values = np.empty((len(dataset.y), 1))
+    for train, test in FOLDS.split(h, dataset.y, dataset.groups):
         search = choose(
-            probe, h[train], study.y[train], study.groups[train], study.metric
+            probe, h[train], dataset.y[train], dataset.groups[train], dataset.metric
         )
         values[test, 0] = search.decision_function(h[test])
-    return Scores(values, study.y, study.groups, study.metric, {})
+    return Scores(values, dataset.y, dataset.groups, dataset.metric, {})
 
 
 def describe(scores: Scores) -> dict:
-    """Return the details, and the mean over draws with the interval of that mean."""
+    """Return the details, and the mean over the draws with its interval."""
     return scores.details | _interval("test", scores, scores.values, scores.mean)
 
 
-def compare(scores: Scores, rivals: list[Scores]) -> dict:
-    """Return the gain over the strongest rival, its interval by the same patients."""
-    strongest = max(rivals, key=lambda rival: rival.mean(rival.y, rival.values))
+def compare(scores: Scores, controls: list[Scores]) -> dict:
+    """Return the gain over the best control, with an interval paired by patients."""
+    best = max(controls, key=lambda control: control.mean(control.y, control.values))
     n_draws = scores.values.shape[1]
 
     def gain(y: np.ndarray, values: np.ndarray) -> float:
-        mine, its = values[:, :n_draws], values[:, n_draws:]
-        return scores.mean(y, mine) - scores.mean(y, its)
+        ours, theirs = values[:, :n_draws], values[:, n_draws:]
+        return scores.mean(y, ours) - scores.mean(y, theirs)
 
-    both = np.concatenate([scores.values, strongest.values], axis=1)
+    both = np.concatenate([scores.values, best.values], axis=1)
     return _interval("gain", scores, both, gain)
 
 
 def raw_pixels(X: object) -> np.ndarray:
-    """Return images as rows of 32 × 32 pixels, read as the pretrainer reads them."""
+    """Return images as rows of 32 × 32 pixels, read as the pretrainer does."""
     source = make_source(X)
     survey = survey_images(source, range(len(source)))
     images = iter_batches(
@@ -138,9 +141,9 @@ def _interval(
         n_resamples=500,
         random_state=0,
     )
-    figures = {
+    rounded = {
         name: interval.estimate,
         f"{name}_low": interval.low,
         f"{name}_high": interval.high,
     }
-    return {key: round(value, 4) for key, value in figures.items()}
+    return {key: round(value, 4) for key, value in rounded.items()}

@@ -1,8 +1,9 @@
-"""What an audit finds in COVID-CT, and what its shortcut alone scores.
+"""Audit of COVID-CT, and the score of its file metadata alone.
 
-Patients, copies and neighbours across the official split, and forests on what files
-tell without their pictures: cross-validated by patients, and on the official test
-split. Neighbours are those of SimCLR on the same slices.
+The audit lists patients, copies and neighbours that occur in more than one official
+split. Random forests predict the label from file metadata, without the pixels. They are
+scored by patient-grouped cross-validation and on the official test split. Neighbours
+are found in features of SimCLR, which is pretrained on the same slices.
 
     python benchmarks/bench_audit.py --data covid-ct
 """
@@ -13,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from _report import save
+from _results import save
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.utils import Bunch
@@ -23,18 +24,26 @@ from skssl.datasets import load_covid_ct
 from skssl.metrics import Interval, delong_interval
 from skssl.model_selection import SplitAudit, audit_split
 
-FILE = ("format", "suffix", "mode", "bytes", "bytes_per_pixel", "height", "width")
+FILE_COLUMNS = (
+    "format",
+    "suffix",
+    "mode",
+    "bytes",
+    "bytes_per_pixel",
+    "height",
+    "width",
+)
 
 
-def numbers(interval: Interval) -> dict[str, float]:
+def rounded(interval: Interval) -> dict[str, float]:
     """Return estimate and bounds, rounded."""
-    named = {"area": interval.estimate, "low": interval.low, "high": interval.high}
-    return {name: round(value, 4) for name, value in named.items()}
+    values = {"area": interval.estimate, "low": interval.low, "high": interval.high}
+    return {name: round(value, 4) for name, value in values.items()}
 
 
-def on_official_split(audit: SplitAudit, scans: Bunch) -> dict:
-    """Learn from the files of train and val, and score those of test."""
-    columns = [audit.images[name] for name in FILE]
+def score_official_split(audit: SplitAudit, scans: Bunch) -> dict:
+    """Fit a forest to the file metadata of train and val, and score it on test."""
+    columns = [audit.images[name] for name in FILE_COLUMNS]
     table = np.hstack(
         [
             (c[:, None] == np.unique(c)) if c.dtype.kind == "U" else c[:, None]
@@ -47,18 +56,18 @@ def on_official_split(audit: SplitAudit, scans: Bunch) -> dict:
     ).fit(table[~test], scans.target[~test])
     scores = forest.predict_proba(table[test])[:, 1]
     y = scans.target[test]
-    area = delong_interval(y, scores, groups=scans.groups[test])
+    auc = delong_interval(y, scores, groups=scans.groups[test])
     return {
-        "columns": FILE,
+        "columns": FILE_COLUMNS,
         "n_test": int(test.sum()),
-        **numbers(area),
+        **rounded(auc),
         "accuracy": round(accuracy_score(y, scores >= 0.5), 4),
         "f1": round(f1_score(y, scores >= 0.5), 4),
     }
 
 
-def kinds_of_files(audit: SplitAudit, scans: Bunch) -> list[dict]:
-    """Return how many files of each class have each ending, content and mode."""
+def count_files(audit: SplitAudit, scans: Bunch) -> list[dict]:
+    """Return the number of files per class, suffix, content and mode."""
     keys = zip(
         scans.target.tolist(),
         *(audit.images[name].tolist() for name in ("suffix", "format", "mode")),
@@ -77,7 +86,7 @@ def kinds_of_files(audit: SplitAudit, scans: Bunch) -> list[dict]:
 
 
 def findings(audit: SplitAudit, scans: Bunch) -> list[dict]:
-    """Return near copies and neighbours, files by name."""
+    """Return copies, near copies and neighbours, with the names of their files."""
     return [
         {
             "check": check,
@@ -137,17 +146,17 @@ def main() -> None:
         "divided_patients": len(audit.patients or ()),
         "neighbour_ratio": round(audit.neighbour_ratio, 4),
         "findings": findings(audit, scans),
-        "files": kinds_of_files(audit, scans),
+        "files": count_files(audit, scans),
         "probes": [
             {
                 "name": probe.name,
                 "columns": probe.columns,
-                **numbers(probe.area),
+                **rounded(probe.area),
                 "level": round(probe.area.confidence_level, 4),
             }
             for probe in audit.probes
         ],
-        "official_split": on_official_split(audit, scans),
+        "official_split": score_official_split(audit, scans),
         "seconds_without_encoder": round(seconds, 1),
     }
     print(results["official_split"])

@@ -1,9 +1,9 @@
-"""Views per second of skssl's batched recipes, torchvision per image, and kornia.
+"""Views per second of skssl's batched recipes, of torchvision and of kornia.
 
-Run ``python benchmarks/bench_augment.py --channels 1``. All contenders take turns
-batch by batch in one process, so that a busy machine slows all of them alike. Each
-makes the same augmentations from the same stored images, as near as it can:
-torchvision and kornia clamp, round and order some steps differently.
+Run ``python benchmarks/bench_augment.py --channels 1``. The contenders alternate batch
+by batch in one process, so that a busy machine slows all of them equally. Each applies
+the same augmentations to the same stored images. They are not identical: torchvision
+and kornia clamp, round and order some steps differently.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _report import save
+from _results import save
 from torchvision.transforms import v2
 
 from skssl._random import isolated_rng, make_generator
@@ -26,18 +26,18 @@ Contender = Callable[[], object]
 
 
 def blur_arguments(recipe: Augmentation, size: int) -> dict[str, Any]:
-    """Kernel and sigma range in pixels, as torchvision and kornia take them."""
+    """Return kernel size and sigma range in pixels, for torchvision and kornia."""
     low, high = (fraction * size for fraction in recipe.blur_sigma)
     return {"kernel_size": 2 * math.ceil(4 * high) + 1, "sigma": (low, high)}
 
 
 def uniform(low: float, high: float) -> float:
-    """One draw from the global generator, which torchvision's transforms use."""
+    """Draw from the global generator, which the transforms of torchvision use."""
     return torch.empty(()).uniform_(low, high).item()
 
 
 def torchvision_steps(recipe: Augmentation, size: int, channels: int) -> list[Any]:
-    """The recipe as a list of torchvision's transforms, up to the tensor."""
+    """Return the recipe as transforms of torchvision, before conversion to tensors."""
     jitter = {"brightness": recipe.brightness, "contrast": recipe.contrast}
     if channels == 3:
         jitter |= {"saturation": recipe.saturation, "hue": recipe.hue}
@@ -62,12 +62,12 @@ def torchvision_steps(recipe: Augmentation, size: int, channels: int) -> list[An
         "grayscale": v2.RandomGrayscale(recipe.p_grayscale),
         "blur": v2.RandomApply([blur], recipe.p_blur),
     }
-    active = recipe.active(channels) | {"crop"}  # also the resize
+    active = recipe.active(channels) | {"crop"}  # crop also resizes
     return [step for name, step in steps.items() if name in active]
 
 
 def torchvision_noise(recipe: Augmentation) -> v2.RandomApply:
-    """Noise, which torchvision has for float tensors only."""
+    """Return the noise step, which torchvision supports for float tensors only."""
     noise = v2.Lambda(
         lambda image: v2.functional.gaussian_noise(
             image, sigma=uniform(0, recipe.noise_std)
@@ -77,7 +77,7 @@ def torchvision_noise(recipe: Augmentation) -> v2.RandomApply:
 
 
 def kornia_batch(recipe: Augmentation, size: int, channels: int) -> torch.nn.Module:
-    """The recipe as kornia's batched transforms, which draw per image too."""
+    """Return the recipe as batched transforms of kornia, with parameters per image."""
     from kornia import augmentation as kornia
 
     def factors(strength: float) -> tuple[float, float]:
@@ -108,26 +108,26 @@ def kornia_batch(recipe: Augmentation, size: int, channels: int) -> torch.nn.Mod
         ],
         "noise": [kornia.RandomGaussianNoise(std=recipe.noise_std, p=recipe.p_noise)],
     }
-    active = recipe.active(channels) | {"crop"}  # also the resize
+    active = recipe.active(channels) | {"crop"}  # crop also resizes
     return torch.nn.Sequential(
         *(step for name, group in steps.items() if name in active for step in group)
     )
 
 
 def contenders(recipe: Augmentation, args: argparse.Namespace) -> dict[str, Contender]:
-    """Functions that turn the same stored batch into views, by name."""
+    """Return functions that make views of the same stored batch, by name."""
     generator = make_generator(args.seed)
     shape = (args.batch, args.channels, args.store_size, args.store_size)
     stored = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
     on_device = stored.to(args.device)
     views_generator = make_generator(args.seed, args.device)
     steps = torchvision_steps(recipe, args.size, args.channels)
-    end = [torchvision_noise(recipe)] if "noise" in recipe.active() else []
+    noise = [torchvision_noise(recipe)] if "noise" in recipe.active() else []
     to_float = v2.ToDtype(torch.float32, scale=True)
-    on_pil = v2.Compose([*steps, v2.ToImage(), to_float, *end])
-    on_tensor = v2.Compose([to_float, *steps, *end])
+    on_pil = v2.Compose([*steps, v2.ToImage(), to_float, *noise])
+    on_tensor = v2.Compose([to_float, *steps, *noise])
     pil_images = [v2.functional.to_pil_image(image) for image in stored]
-    named: dict[str, Contender] = {
+    functions: dict[str, Contender] = {
         "skssl": lambda: recipe(
             on_device, views_generator, size=(args.size, args.size)
         ),
@@ -136,29 +136,29 @@ def contenders(recipe: Augmentation, args: argparse.Namespace) -> dict[str, Cont
     }
     if importlib.util.find_spec("kornia"):
         batched = kornia_batch(recipe, args.size, args.channels)
-        named["kornia"] = lambda: batched(on_device.float() / 255)
-    return named
+        functions["kornia"] = lambda: batched(on_device.float() / 255)
+    return functions
 
 
 def measure(
-    named: dict[str, Contender], args: argparse.Namespace
+    functions: dict[str, Contender], args: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
-    """Views per second, median and best of the rounds, and the ratio to skssl."""
-    seconds: dict[str, list[float]] = {name: [] for name in named}
+    """Return views per second, median and best, and the speed-up of skssl."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for round_ in range(args.rounds + 1):
-        for name, make_views in named.items():
+        for name, make_views in functions.items():
             start = time.perf_counter()
             make_views()
             if args.device.startswith("cuda"):
                 torch.cuda.synchronize()
             if round_ > 0:  # the first round warms up
                 seconds[name].append(time.perf_counter() - start)
-    middle = {name: statistics.median(times) for name, times in seconds.items()}
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
     return {
         name: {
-            "views_per_s": args.batch / middle[name],
+            "views_per_s": args.batch / medians[name],
             "best_views_per_s": args.batch / min(times),
-            "skssl_is_times_faster": middle[name] / middle["skssl"],
+            "skssl_is_times_faster": medians[name] / medians["skssl"],
         }
         for name, times in seconds.items()
     }
@@ -167,7 +167,7 @@ def measure(
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=112, help="side of a view, px")
+    parser.add_argument("--size", type=int, default=112, help="side of a view, pixels")
     parser.add_argument("--store-size", type=int, help="default: 8/7 of --size")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--channels", type=int, default=1, choices=(1, 3))
@@ -184,7 +184,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, print, and write JSON where asked."""
+    """Measure, print and save the speeds."""
     args = parse_arguments()
     torch.set_num_threads(args.threads)
     with isolated_rng(args.seed, args.device):

@@ -1,17 +1,19 @@
-"""Images per second of fine-tuning, against the bare model step.
+"""Time per epoch of fine-tuning, compared with the bare training step.
 
     python benchmarks/bench_finetune.py --data covid-ct
 
-Without ``--data`` it takes phantoms. Both take turns, round by round, in one process;
-the ratio is of the times of an epoch of the same round.
+Without ``--data`` the images are phantoms. The contenders alternate round by round in
+one process. The ratio is the median over rounds of the ratio of their times.
 
-On Linux set both ``MALLOC_MMAP_THRESHOLD_=33554432`` and
-``MALLOC_TRIM_THRESHOLD_=2000000000`` for steady figures. Else glibc gives memory back
-after a step or keeps it, as its blocks happen to lie, and asking for it anew makes
-either side slower by up to a fifth. The file says what was set.
+On Linux, set both ``MALLOC_MMAP_THRESHOLD_=33554432`` and
+``MALLOC_TRIM_THRESHOLD_=2000000000`` for stable timings. With its default settings,
+glibc may return memory to the system after each step, depending on the memory layout.
+Allocating it again makes either contender slower by up to a fifth. The results file
+records both variables.
 """
 
 import argparse
+import math
 import os
 import statistics
 import tempfile
@@ -19,7 +21,7 @@ import time
 from pathlib import Path
 
 import torch
-from _report import save
+from _results import save
 from bench_pretrain import image_paths
 from torch.nn import functional
 
@@ -31,7 +33,7 @@ from skssl.nn import Classifier, ClassifierHead, build_backbone
 
 
 class BareStep:
-    """Forward, loss, backward and optimizer step on a batch that is there already."""
+    """Forward, loss, backward and optimizer step on a batch in memory."""
 
     def __init__(self, backbone: str, size: int, batch: int):
         self.device = resolve_device("auto")
@@ -49,7 +51,7 @@ class BareStep:
         )
 
     def __call__(self, n_steps: int) -> float:
-        """Return the seconds that the steps take."""
+        """Return the seconds of ``n_steps`` steps."""
         self._wait()
         start = time.perf_counter()
         for _ in range(n_steps):
@@ -67,7 +69,7 @@ class BareStep:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and save the times."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="a folder of class folders")
     parser.add_argument("--backbone", default="resnet18")
@@ -81,7 +83,7 @@ def main() -> None:
         paths = image_paths(args, Path(folder))
         y = [i % 2 for i in range(len(paths))]
         bare = BareStep(args.backbone, args.size, args.batch)
-        bare(2)  # kernels are chosen in the first steps
+        bare(2)  # warm-up: kernels are chosen in the first steps
         measured = []
         for _ in range(args.rounds):
             clf = FineTuneClassifier(
@@ -90,12 +92,13 @@ def main() -> None:
                 phases=[Phase(epochs=2, batch_size=args.batch)],
                 random_state=0,
             ).fit(paths, y)
-            # The first epoch of a process also warms up.
+            # The first epoch of a process includes the warm-up.
             epoch = clf.history_[-1]["seconds"]
-            steps = bare(-(-len(paths) // args.batch)) * len(paths)
-            steps /= -(-len(paths) // args.batch) * args.batch
-            measured.append({"epoch": epoch, "bare steps": steps})
-            print(f"epoch {epoch:.2f} s, bare steps {steps:.2f} s", flush=True)
+            n_steps = math.ceil(len(paths) / args.batch)
+            # Scaled to the images of an epoch, whose last batch is smaller.
+            seconds = bare(n_steps) * len(paths) / (n_steps * args.batch)
+            measured.append({"epoch": epoch, "bare steps": seconds})
+            print(f"epoch {epoch:.2f} s, bare steps {seconds:.2f} s", flush=True)
     ratio = statistics.median(row["epoch"] / row["bare steps"] for row in measured)
     print(f"fine-tuning / bare step: {ratio:.3f}")
     settings = {k: v for k, v in vars(args).items() if k not in ("json", "data")}

@@ -1,9 +1,10 @@
-"""CIFAR-10 as others report it: ResNet-18 with a 3 x 3 stem, k nearest neighbours.
+"""CIFAR-10 with a ResNet-18 and k nearest neighbours, as is common in the literature.
 
-Pretrain on the 50,000 training images at batch 512, then classify the 10,000 test
-images by the 200 nearest training features (cosine, weights exp(s / 0.1), Wu et al.
-2018, :doi:`10.1109/CVPR.2018.00393`). The features are those of the last epoch. A GPU
-needs minutes, a CPU days: ``--n-images`` and ``--epochs`` make a trial of it.
+The network has a 3 x 3 stem. It is pretrained on the 50,000 training images with a
+batch size of 512. The 10,000 test images are then classified by their 200 nearest
+training features (cosine similarity s, weights exp(s / 0.1), Wu et al. 2018,
+:doi:`10.1109/CVPR.2018.00393`). The features are those of the last epoch. A GPU needs
+minutes, a CPU days. For a trial run, reduce ``--n-images`` and ``--epochs``.
 
     python benchmarks/bench_knn.py --data cifar10-jpeg.zip --epochs 200
 """
@@ -14,8 +15,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from _report import save
-from _studies import read_zip
+from _datasets import read_zip
+from _results import save
 from sklearn.neighbors import KNeighborsClassifier
 
 from skssl import SelfSupervisedPretrainer
@@ -39,7 +40,7 @@ TASKS = {
 def knn_accuracy(
     h: np.ndarray, y: np.ndarray, h_test: np.ndarray, y_test: np.ndarray
 ) -> float:
-    """Return the share of test images whose neighbours vote for their class."""
+    """Return the accuracy of weighted nearest neighbours on the test images."""
     knn = KNeighborsClassifier(
         n_neighbors=min(200, len(y)),
         weights=lambda distance: np.exp((1 - distance) / 0.1),
@@ -80,19 +81,19 @@ def run(name: str, args: argparse.Namespace, X: tuple, y: tuple) -> dict:
 
 
 def main() -> None:
-    """Run the methods asked for."""
+    """Run the requested methods and save their rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--n-images", type=int, help="of each class and part")
+    parser.add_argument("--n-images", type=int, help="images per class and split")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     archive = zipfile.ZipFile(args.data)
-    parts = [read_zip(archive, part, args.n_images) for part in ("train/", "test/")]
-    X, y = zip(*parts, strict=True)
+    splits = [read_zip(archive, name, args.n_images) for name in ("train/", "test/")]
+    X, y = zip(*splits, strict=True)
     rows = [run(name, args, X, y) for name in args.methods]
     settings = {"epochs": args.epochs, "batch_size": args.batch, "k": 200, "T": 0.1}
     save(args.json, {"settings": settings, "rows": rows})

@@ -2,22 +2,23 @@
 
     python benchmarks/bench_memory.py [--images 10000]
 
-The bound is the store (images × store size², bytes) + 1.5 GB. Memory peaks in the first
-steps, so that ``--images 300`` shows what lies beyond the store in a minute.
+The bound is the size of the store (images × store size², in bytes) plus 1.5 GB. Memory
+peaks in the first steps, so that ``--images 300`` measures the memory beyond the store
+within a minute.
 """
 
 import argparse
 import time
 from pathlib import Path
 
-from _report import peak_ram_gb, save
+from _results import peak_ram_gb, save
 
 from skssl import SelfSupervisedPretrainer
 from skssl.datasets import make_scan_phantoms
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and save the memory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--size", type=int, default=224)

@@ -1,10 +1,11 @@
-"""Images per second of a pretraining, against the bare model step and against lightly.
+"""Images per second of a pretraining, compared with the bare step and with lightly.
 
     python benchmarks/bench_pretrain.py --data covid-ct
     python benchmarks/bench_pretrain.py --pretext moco --size 112 --batch 64
 
-Without ``--data`` it takes phantoms. The contenders take turns, round by round, in one
-process, so that a busy machine slows all of them alike; ratios are of medians.
+Without ``--data`` the images are phantoms. The contenders alternate round by round in
+one process, so that a busy machine slows all of them equally. Ratios are medians over
+the rounds.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _report import environment, peak_ram_gb, save
+from _results import environment, peak_ram_gb, save
 from PIL import Image
 
 from skssl import SelfSupervisedPretrainer
@@ -30,7 +31,7 @@ from skssl.pretext import TrainingInfo, get_pretext
 
 
 def image_paths(args: argparse.Namespace, folder: Path) -> list[str]:
-    """Return the files of a class folder tree, or of phantoms written as PNG."""
+    """Return the files of a folder of class folders, or phantoms written as PNG."""
     if args.data:
         root = args.data / "images" if (args.data / "images").is_dir() else args.data
         return list(load_image_folder(root).data)[: args.n_images]
@@ -45,7 +46,7 @@ def image_paths(args: argparse.Namespace, folder: Path) -> list[str]:
 
 
 class BareStep:
-    """Forward, loss, backward and optimizer step on views that are there already."""
+    """Forward, loss, backward and optimizer step on views in memory."""
 
     def __init__(self, args: argparse.Namespace, precision: str):
         self.device = resolve_device("auto")
@@ -83,7 +84,7 @@ class BareStep:
 
 
 def skssl_epochs(args: argparse.Namespace, paths: list[str]) -> tuple[float, float]:
-    """Return images per second of the epochs, and seconds of all else in ``fit``."""
+    """Return images per second of the epochs, and the other seconds of ``fit``."""
     ssl = SelfSupervisedPretrainer(
         args.pretext,
         backbone=args.backbone,
@@ -101,7 +102,7 @@ def skssl_epochs(args: argparse.Namespace, paths: list[str]) -> tuple[float, flo
 
 
 def lightly_epochs(args: argparse.Namespace, paths: list[str]) -> float:
-    """Return images per second of lightly's SimCLR, as its documentation writes it."""
+    """Return images per second of SimCLR in lightly, as in its documentation."""
     from lightly.data import LightlyDataset
     from lightly.loss import NTXentLoss
     from lightly.models.modules import SimCLRProjectionHead
@@ -132,13 +133,13 @@ def lightly_epochs(args: argparse.Namespace, paths: list[str]) -> float:
 
 
 def rounds(args: argparse.Namespace, paths: list[str]) -> Iterator[dict[str, float]]:
-    """Yield the speeds of one round of all contenders after another."""
+    """Yield the speeds of all contenders, round by round."""
     steps: dict[str, Callable[[int], float]] = {
         f"bare step, {precision}": BareStep(args, precision)
         for precision in ("float32", "auto")
     }
     for step in steps.values():
-        step(2)  # kernels are chosen in the first steps
+        step(2)  # warm-up: kernels are chosen in the first steps
     n_steps = max(2, len(paths) // args.batch)
     with_lightly = args.pretext == "simclr" and importlib.util.find_spec("lightly")
     for _ in range(args.rounds):
@@ -156,7 +157,7 @@ def _wait(device: torch.device) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and save the speeds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="a folder of class folders")
     parser.add_argument("--pretext", default="simclr")

@@ -1,10 +1,10 @@
-"""How far random weights get on COVID-CT: procedures chosen on train and val alone.
+"""Training from random weights on COVID-CT, with procedures chosen on train and val.
 
-Each procedure is scored by patient-grouped cross-validation of the training and
-validation slices. ``--test`` then takes the ones with the highest mean AUC, fits them
-to all of these slices with each seed, and scores the official test split once: the
-best one alone, and the mean of the best three's log odds. What the file has is not run
-again, and processes that are given other ``--procedures`` or ``--seeds`` share it.
+Each procedure is scored by patient-grouped cross-validation of the train and val
+slices. ``--test`` then fits the procedures with the highest mean AUC to all of these
+slices, with each seed, and scores the official test split once: with the best procedure
+alone, and with the mean log odds of the best three. Runs that are in the file are
+skipped. Several processes with other ``--procedures`` or ``--seeds`` may share a file.
 
     python benchmarks/bench_scratch.py --data covid-ct --luna luna
     python benchmarks/bench_scratch.py --data covid-ct --luna luna --test
@@ -12,15 +12,13 @@ again, and processes that are given other ``--procedures`` or ``--seeds`` share 
 
 import argparse
 import itertools
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _report import save
-from filelock import FileLock
+from _results import ResultsFileError, RowsFile
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
@@ -33,10 +31,11 @@ from skssl.metrics import delong_interval
 FOLDS = StratifiedGroupKFold(3, shuffle=True, random_state=0)
 N_BEST = 3
 STRONG = get_recipe("medical_gray", crop_scale=(0.5, 1.0))
+Procedure = Callable[[int, Any], FineTuneClassifier]
 
 
-def supervised(**changes: Any) -> Callable[[int, Any], FineTuneClassifier]:
-    """Return what makes a classifier from random weights, for a seed."""
+def supervised(**changes: Any) -> Procedure:
+    """Return a function from a seed to a classifier with random initial weights."""
 
     def make(seed: int, external: Any) -> FineTuneClassifier:  # noqa: ARG001
         return FineTuneClassifier(**_settings(changes), random_state=seed)
@@ -44,8 +43,8 @@ def supervised(**changes: Any) -> Callable[[int, Any], FineTuneClassifier]:
     return make
 
 
-def after_simclr(**changes: Any) -> Callable[[int, Any], FineTuneClassifier]:
-    """Return what makes one that first learns from LUNA's and the training images."""
+def after_simclr(**changes: Any) -> Procedure:
+    """Return a function to a classifier pretrained on LUNA and on its own images."""
 
     def make(seed: int, external: Any) -> FineTuneClassifier:
         settings = _settings(changes)
@@ -69,7 +68,7 @@ def _settings(changes: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "phases": [phase]}
 
 
-PROCEDURES: dict[str, Callable[[int, Any], FineTuneClassifier]] = {
+PROCEDURES: dict[str, Procedure] = {
     "resnet18, 112 px": supervised(),
     "mean of 10 epochs": supervised(selection="average_last_k"),
     "stronger views": supervised(augmentation=STRONG),
@@ -95,7 +94,7 @@ _NEEDS_LUNA = ("SimCLR on LUNA and train",)
 
 
 def main() -> None:
-    """Cross-validate what is asked for, or test the best."""
+    """Cross-validate the requested procedures, or test the best ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--luna", type=Path)
@@ -107,83 +106,94 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     path = args.json or Path(__file__).parent / "results" / "scratch_covid-ct.json"
+    file = RowsFile(
+        path,
+        key=("procedure", "seed"),
+        sections=("cross_validation", "fits", "test"),
+    )
     scans = load_covid_ct(args.data)
-    if args.test:
-        test_best(scans, args.luna, args.procedures, args.seeds, path)
-    else:
-        cross_validate(scans, args.luna, args.procedures, path)
+    try:
+        if args.test:
+            test_best(scans, args.luna, args.procedures, args.seeds, file)
+        else:
+            cross_validate(scans, args.luna, args.procedures, file)
+    except ResultsFileError as error:
+        parser.error(str(error))
 
 
-def cross_validate(scans: Any, luna: Path | None, names: list[str], path: Path) -> None:
-    """Score procedures on folds of the training and validation slices."""
+def cross_validate(
+    scans: Any, luna: Path | None, names: list[str], file: RowsFile
+) -> None:
+    """Score procedures by cross-validation of the train and val slices."""
     X, y, groups = _rows(scans, scans.split != "test")
-    found = _read(path)
-    done = {row["procedure"] for row in found["cross_validation"]}
-    names = [name for name in names if name not in done]
-    if names and found["fits"]:
-        raise SystemExit(
-            f"{path} has fits for the test images: the choice was made. To compare "
-            f"{', '.join(names)}, give another --json."
+    finished = {row["procedure"] for row in file.rows("cross_validation")}
+    names = [name for name in names if name not in finished]
+    if names and file.rows("fits"):
+        raise ResultsFileError(
+            f"{file.path} holds fits that were scored on the test split, so the best "
+            f"procedures can no longer change. To cross-validate {', '.join(names)}, "
+            "pass another file as --json."
         )
     for name in names:
         if name in _NEEDS_LUNA and luna is None:
             continue
         start = time.perf_counter()
         external = _external(name, luna, 0)
-        areas = []
-        for fold, held in FOLDS.split(X, y, groups):
+        aucs = []
+        for train, test in FOLDS.split(X, y, groups):
             clf = PROCEDURES[name](0, external)
-            clf.fit(X[fold], y[fold], groups=groups[fold])
-            areas.append(roc_auc_score(y[held], clf.decision_function(X[held])))
+            clf.fit(X[train], y[train], groups=groups[train])
+            aucs.append(roc_auc_score(y[test], clf.decision_function(X[test])))
         row = {
             "procedure": name,
-            "auc": round(float(np.mean(areas)), 4),
-            "sd": round(float(np.std(areas)), 4),
+            "auc": round(float(np.mean(aucs)), 4),
+            "sd": round(float(np.std(aucs)), 4),
             "seconds": round(time.perf_counter() - start, 1),
         }
-        _add(path, "cross_validation", row)
+        _add(file, "cross_validation", row)
 
 
 def test_best(
-    scans: Any, luna: Path | None, names: list[str], seeds: list[int], path: Path
+    scans: Any, luna: Path | None, names: list[str], seeds: list[int], file: RowsFile
 ) -> None:
-    """Fit the procedures of the highest mean areas, and score the test slices."""
+    """Fit the procedures with the highest mean AUC, and score the test split."""
     X, y, groups = _rows(scans, scans.split != "test")
     X_test, y_test, groups_test = _rows(scans, scans.split == "test")
-    for seed, name in itertools.product(seeds, _best(path)):
-        if name in names and (name, seed) not in _fits(path):
+    for seed, name in itertools.product(seeds, _best(file)):
+        if name in names and (name, seed) not in _fits(file):
             clf = PROCEDURES[name](seed, _external(name, luna, seed))
-            odds = clf.fit(X, y, groups=groups).decision_function(X_test)
-            row = {"procedure": name, "seed": seed, "log_odds": odds.round(4).tolist()}
-            _add(path, "fits", row)
-    best, fits = _best(path), _fits(path)
+            log_odds = clf.fit(X, y, groups=groups).decision_function(X_test)
+            row = {"procedure": name, "seed": seed}
+            _add(file, "fits", {**row, "log_odds": log_odds.round(4).tolist()})
+    best, fits = _best(file), _fits(file)
     for seed in seeds:
         if all((name, seed) in fits for name in best):
-            odds = np.array([fits[name, seed] for name in best])
+            log_odds = np.array([fits[name, seed] for name in best])
             mean = "mean of: " + "; ".join(best)
-            for name, scores in ((best[0], odds[0]), (mean, odds.mean(axis=0))):
-                figures = _tested(y_test, scores, groups_test)
-                _add(path, "test", {"procedure": name, "seed": seed, **figures})
+            for name, scores in ((best[0], log_odds[0]), (mean, log_odds.mean(axis=0))):
+                metrics = _test_metrics(y_test, scores, groups_test)
+                _add(file, "test", {"procedure": name, "seed": seed, **metrics})
 
 
-def _best(path: Path) -> list[str]:
-    """Return the procedures of the highest mean areas, the highest first."""
-    ranked = sorted(_read(path)["cross_validation"], key=lambda row: -row["auc"])
+def _best(file: RowsFile) -> list[str]:
+    """Return the procedures with the highest mean AUC, best first."""
+    ranked = sorted(file.rows("cross_validation"), key=lambda row: -row["auc"])
     return [row["procedure"] for row in ranked[:N_BEST]]
 
 
-def _fits(path: Path) -> dict[tuple[str, int], list[float]]:
+def _fits(file: RowsFile) -> dict[tuple[str, int], list[float]]:
     """Return the log odds of the test slices, by procedure and seed."""
-    fits = _read(path)["fits"]
-    return {(row["procedure"], row["seed"]): row["log_odds"] for row in fits}
+    return {
+        (row["procedure"], row["seed"]): row["log_odds"] for row in file.rows("fits")
+    }
 
 
-def _rows(scans: Any, which: np.ndarray) -> tuple[np.ndarray, ...]:
-    return scans.data[which], scans.target[which], scans.groups[which]
+def _rows(scans: Any, mask: np.ndarray) -> tuple[np.ndarray, ...]:
+    return scans.data[mask], scans.target[mask], scans.groups[mask]
 
 
 def _external(name: str, luna: Path | None, seed: int) -> Any:
-    """Return SimCLR after LUNA's slices, where a procedure goes on from it."""
+    """Return SimCLR pretrained on LUNA, if a procedure starts from it."""
     if name not in _NEEDS_LUNA:
         return None
     slices = load_luna_slices(luna)
@@ -193,34 +203,24 @@ def _external(name: str, luna: Path | None, seed: int) -> Any:
     return ssl.fit(slices.data, groups=slices.groups)
 
 
-def _tested(y: np.ndarray, odds: np.ndarray, groups: np.ndarray) -> dict[str, float]:
-    area = delong_interval(y, odds, groups=groups)
-    figures = {
-        "auc": area.estimate,
-        "auc_low": area.low,
-        "auc_high": area.high,
-        "accuracy": accuracy_score(y, odds > 0),
+def _test_metrics(
+    y: np.ndarray, log_odds: np.ndarray, groups: np.ndarray
+) -> dict[str, float]:
+    auc = delong_interval(y, log_odds, groups=groups)
+    metrics = {
+        "auc": auc.estimate,
+        "auc_low": auc.low,
+        "auc_high": auc.high,
+        "accuracy": accuracy_score(y, log_odds > 0),
     }
-    return {name: round(float(value), 4) for name, value in figures.items()}
+    return {name: round(float(value), 4) for name, value in metrics.items()}
 
 
-def _read(path: Path) -> dict[str, list]:
-    found = json.loads(path.read_text()) if path.exists() else {}
-    return {part: found.get(part, []) for part in ("cross_validation", "fits", "test")}
-
-
-def _add(path: Path, part: str, row: dict[str, Any]) -> None:
-    """Say a row, and add it to what the file holds by now, in the place of its like."""
+def _add(file: RowsFile, section: str, row: dict[str, Any]) -> None:
+    """Print a row, and add it to the file."""
     shown = {name: value for name, value in row.items() if name != "log_odds"}
     print(" · ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
-    key = ("procedure", "seed")
-    with FileLock(path.with_suffix(".lock")):
-        found = _read(path)
-        others = (
-            old for old in found[part] if any(old.get(k) != row.get(k) for k in key)
-        )
-        found[part] = [*others, row]
-        save(path, found)
+    file.add(row, section)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What a search costs over its pretrainings: 6 C × 3 fractions × 5 folds.
+"""Cost of a search beyond its pretrainings: 6 C × 3 fractions × 5 folds.
 
-Each way runs the search twice, on directories that are empty before: with the
-pretrainer's ``cache``, with scikit-learn's ``Pipeline(memory=)``, and with neither. It
-counts pretrainings and encoded images, and compares the time with that of the
-pretrainings alone.
+The search runs twice per caching method, starting with an empty directory. ``cache`` is
+the parameter of the pretrainer, ``memory`` that of scikit-learn's ``Pipeline``; any
+other name runs without a cache. The benchmark counts pretrainings and encoded images,
+and compares the total time with that of the pretrainings.
 
     python benchmarks/bench_search.py --data covid-ct
 """
@@ -11,16 +11,23 @@ pretrainings alone.
 import argparse
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
-from _report import save
+from _results import save
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 
 from skssl import SelfSupervisedPretrainer
+from skssl._pretrain import pretrainer
 from skssl.datasets import load_covid_ct
+from skssl.encoder import Encoder
 
 GRID = {
     "ssl__fraction": [0.25, 0.5, 1.0],
@@ -29,28 +36,43 @@ GRID = {
 N_FOLDS = 5
 
 
-# Not of the class: what a class holds is part of its name in a cache.
-DONE = {"pretrainings": 0, "encoded": 0, "pretraining_seconds": 0.0}
+@dataclass
+class Work:
+    """Computations that were not read from a cache."""
+
+    pretrainings: int = 0
+    encoded: int = 0
+    pretraining_seconds: float = 0.0
 
 
-class Counted(SelfSupervisedPretrainer):
-    """A pretrainer that counts what it computes."""
+@contextmanager
+def counted_work() -> Iterator[Work]:
+    """Count pretrainings and encoded images, of this process only."""
+    work = Work()
+    pretrain, features_of = pretrainer.pretrain, Encoder.features_of
 
-    def _fit(self, *args: object, **options: object) -> None:
+    def counted_pretrain(*args: Any, **options: Any) -> Any:
         start = time.perf_counter()
-        super()._fit(*args, **options)
-        DONE["pretrainings"] += 1
-        DONE["pretraining_seconds"] += time.perf_counter() - start
+        result = pretrain(*args, **options)
+        work.pretrainings += 1
+        work.pretraining_seconds += time.perf_counter() - start
+        return result
 
-    def _apply(self, *args: object, **options: object) -> np.ndarray:
-        h = super()._apply(*args, **options)
-        DONE["encoded"] += len(h)
+    def counted_features_of(*args: Any, **options: Any) -> np.ndarray:
+        h = features_of(*args, **options)
+        work.encoded += len(h)
         return h
 
+    with (
+        mock.patch.object(pretrainer, "pretrain", counted_pretrain),
+        mock.patch.object(Encoder, "features_of", counted_features_of),
+    ):
+        yield work
 
-def search(way: str, folder: str, args: argparse.Namespace) -> GridSearchCV:
-    """Return the search, not fitted."""
-    ssl = Counted(
+
+def make_search(way: str, folder: str, args: argparse.Namespace) -> GridSearchCV:
+    """Return the unfitted search."""
+    ssl = SelfSupervisedPretrainer(
         args.pretext,
         backbone=args.backbone,
         image_size=args.size,
@@ -73,7 +95,7 @@ def search(way: str, folder: str, args: argparse.Namespace) -> GridSearchCV:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run each search twice, print the counts and save them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--ways", nargs="+", default=["cache", "memory"])
@@ -88,24 +110,16 @@ def main() -> None:
     for way in args.ways:
         with tempfile.TemporaryDirectory() as folder:
             for run in (1, 2):
-                DONE.update(pretrainings=0, encoded=0, pretraining_seconds=0.0)
                 start = time.perf_counter()
-                fitted = search(way, folder, args).fit(
-                    scans.data, scans.target, groups=scans.groups
-                )
-                row = {"way": way, "run": run, **DONE}
+                with counted_work() as work:
+                    search = make_search(way, folder, args).fit(
+                        scans.data, scans.target, groups=scans.groups
+                    )
+                row = {"way": way, "run": run, **asdict(work)}
                 row["seconds"] = round(time.perf_counter() - start, 1)
-                scores[way, run] = fitted.cv_results_["mean_test_score"]
+                scores[way, run] = search.cv_results_["mean_test_score"]
                 rows.append(row)
-                print(
-                    " · ".join(
-                        f"{name} {value:.4g}"
-                        if isinstance(value, float)
-                        else f"{name} {value}"
-                        for name, value in row.items()
-                    ),
-                    flush=True,
-                )
+                print(_line(row), flush=True)
     first = next(iter(scores.values()))
     equal = all(np.array_equal(first, other) for other in scores.values())
     print(f"all scores are equal: {equal}")
@@ -125,6 +139,13 @@ def main() -> None:
             "rows": rows,
             "scores_are_equal": equal,
         },
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    return " · ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in row.items()
     )
 
 

@@ -1,10 +1,10 @@
-"""Train a network on a labelled source domain, CIFAR-10, and write its weights.
+"""Train a network on a labelled source domain such as CIFAR-10, and save its weights.
 
-They stand in for ImageNet's where these cannot be had: natural images, of which ten
-classes were told apart. The zip has ``train/<class>/*.jpg`` and ``test/<class>/*.jpg``,
-PNG as well; any other set of this layout serves, with its name as ``--source``. The
-file holds the network and the normalisation of its images, and goes to ``weights=`` of
-any estimator or ``--init`` of the papers::
+The weights replace those of ImageNet where these are not available. The zip file holds
+``train/<class>/*.jpg`` and ``test/<class>/*.jpg``, or PNG files. Other sets in this
+layout can be used, with their name as ``--source``. The saved file holds the network
+and the normalisation of its images. Pass it as ``weights=`` to any estimator, or as
+``--init`` to the benchmarks of the papers::
 
     python benchmarks/pretrain_source.py --data cifar10.zip --backbone resnet50 \
         --out source/resnet50.pth
@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _report import environment
-from _studies import read_zip
+from _datasets import read_zip
+from _results import environment
 
 from skssl import FineTuneClassifier, Phase
 from skssl.augment import get_recipe
@@ -31,10 +31,10 @@ from skssl.recipes import get_budget
 def make_classifier(
     backbone: str, size: int, *, epochs: int, lr: float, seed: int, device: str
 ) -> FineTuneClassifier:
-    """Return the classifier of the source domain, from random weights."""
+    """Return the classifier of the source domain, with random initial weights."""
     return FineTuneClassifier(
         backbone=backbone,
-        # Of the later images, which are larger than those of the source.
+        # The stem for the target images, which are larger than those of the source.
         stem="imagenet",
         image_size=size,
         phases=[
@@ -56,27 +56,29 @@ def make_classifier(
 
 
 def main() -> None:
-    """Train, score on the test images of the source, and write the weights."""
+    """Train, score on the test images of the source, and save the weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="CIFAR-10 as a zip")
+    parser.add_argument("--data", type=Path, required=True, help="zip file of CIFAR-10")
     parser.add_argument(
-        "--source", default="CIFAR-10", help="the name of what it holds"
+        "--source", default="CIFAR-10", help="name of the source domain"
     )
     parser.add_argument("--backbone", default="resnet50")
     parser.add_argument(
-        "--size", type=int, help="pixels (default: those of the small budget)"
+        "--size",
+        type=int,
+        help="image size, pixels (default: that of the small budget)",
     )
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument(
         "--lr",
         type=float,
         default=1e-3,
-        help="of AdamW; VGG-16, which has no batch normalisation, learns at 1e-4",
+        help="learning rate of AdamW (VGG-16, without batch normalisation, needs 1e-4)",
     )
-    parser.add_argument("--per-class", type=int, help="training images of each class")
+    parser.add_argument("--per-class", type=int, help="training images per class")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, required=True, help="a .pth file")
+    parser.add_argument("--out", type=Path, required=True, help="path of the .pth file")
     args = parser.parse_args()
     if args.out.suffix != ".pth" or args.out.is_dir():
         parser.error(f"--out must be a .pth file, got {str(args.out)!r}.")
@@ -101,7 +103,7 @@ def main() -> None:
     accuracy = clf.score(X_test, y_test)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(clf.backbone_.cpu().state_dict(), args.out)
-    told = {
+    report = {
         "environment": environment(),
         "source": args.source,
         "backbone": args.backbone,
@@ -113,21 +115,21 @@ def main() -> None:
         "test_accuracy": round(float(accuracy), 4),
         "seconds": round(seconds, 1),
     }
-    args.out.with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
-    print(f"{args.out}: {accuracy:.4f} of the test images right, {seconds:.0f} s")
+    args.out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    print(f"{args.out}: test accuracy {accuracy:.4f}, {seconds:.0f} s")
     if accuracy <= 1.5 * np.bincount(y_test).max() / len(y_test):
-        print("That is hardly more than one class for all: try a lower --lr.")
+        print("This is close to the largest class alone: try a lower --lr.")
 
 
 def _read(
     parser: argparse.ArgumentParser,
     archive: zipfile.ZipFile,
-    part: str,
+    split: str,
     per_class: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read one part of the set, or say what it lacks."""
+    """Read one split of the set, or exit with the reason."""
     try:
-        return read_zip(archive, part, per_class)
+        return read_zip(archive, split, per_class)
     except ValueError as error:
         parser.error(f"--data {archive.filename}: {error}")
 

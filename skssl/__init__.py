@@ -5,10 +5,12 @@ from skssl._finetune import FineTuneClassifier
 from skssl._pretrain import Probe, SelfSupervisedPretrainer
 from skssl._targeted import TargetedFlipPretrainer, TargetedPretrainer
 from skssl._version import __version__
+from skssl.encoder import Encoder
 from skssl.engine import Phase
 
 __all__ = [
     "DiskCache",
+    "Encoder",
     "FineTuneClassifier",
     "Phase",
     "Probe",

@@ -1,7 +1,6 @@
 """What skssl's estimators have in common: how they read X, transform and pickle."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -17,6 +16,7 @@ from torch import nn
 
 from skssl._cache import encode
 from skssl._params import set_params
+from skssl._results import attributes_of
 from skssl._sklearn import Interval, StrOptions
 from skssl.data import (
     ImageReader,
@@ -139,7 +139,7 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """Replace what an earlier fit learned."""
         for name in self.__dict__.pop("_fitted", ()):
             self.__dict__.pop(name, None)
-        learned = {**table, **_attributes(result)}
+        learned = {**table, **attributes_of(result)}
         self.__dict__.update(learned, _fitted=(*learned, "device_"))
         self._move(resolve_device(self.device))
 
@@ -179,25 +179,6 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         except ValueError:
             device = torch.device("cpu")
         self._move(device)
-
-
-def _attributes(result: Any) -> dict[str, Any]:
-    """Return the fitted attributes that a result and its encoder stand for."""
-    encoder: Encoder = result.encoder
-    of_encoder = {
-        "backbone": encoder.backbone,
-        "image_shape": encoder.reader.image_shape,
-        "image_size": encoder.reader.image_size,
-    }
-    if encoder.head is not None:
-        of_encoder |= {"head": encoder.head, "networks": encoder.networks}
-    values = {field.name: getattr(result, field.name) for field in fields(result)}
-    attributes = {
-        f"{name}_": value
-        for name, value in {**values, **of_encoder}.items()
-        if value is not None
-    }
-    return {**attributes, "value_range_": encoder.reader.image_format.value_range}
 
 
 def read_training_images(

@@ -39,7 +39,7 @@ def set_params(
     Raises
     ------
     ValueError
-        If a parameter does not exist, or a nested one is set on "auto".
+        If a parameter does not exist, or a nested one is set on None or "auto".
     """
     params = _with_objects(owner, dict(params), makers or {})
     trial = _copy_parameters(owner)
@@ -51,17 +51,16 @@ def set_params(
 
 def _with_objects(owner: Any, params: dict[str, Any], makers: Makers) -> dict[str, Any]:
     """Replace each name that gets nested parameters with the object of that name."""
-    for name, make in makers.items():
-        value = params.get(name, getattr(owner, name))
-        is_nested = any(given.startswith(f"{name}__") for given in params)
-        if not (is_nested and isinstance(value, str)):
-            continue
-        if value == "auto":
+    present = {**owner.get_params(deep=False), **params}
+    for name in {given.split("__")[0] for given in params if "__" in given}:
+        value = present.get(name, owner)  # unknown names are left to scikit-learn
+        if name in makers and isinstance(value, str) and value != "auto":
+            params[name] = makers[name](value)
+        elif value is None or isinstance(value, str):
             raise ValueError(
-                f"{name}='auto' has no parameters to set: give a name or an object "
+                f"{name}={value!r} has no parameters to set: give a name or an object "
                 "first."
             )
-        params[name] = make(value)
     return params
 
 

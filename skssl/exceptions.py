@@ -33,6 +33,9 @@ class TrainingInterrupted(KeyboardInterrupt):
         super().__init__()
         self.result = result
 
+    def __reduce__(self) -> Any:
+        return KeyboardInterrupt, ()  # between processes, without the result
+
 
 class CacheWarning(UserWarning):
     """A cache could not be read or written, and the work was done without it."""

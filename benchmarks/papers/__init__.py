@@ -1,1 +1,1 @@
-"""The tables of four papers, run end to end: ``python -m benchmarks.papers``."""
+"""Reproduction of the tables of four papers: ``python -m benchmarks.papers``."""

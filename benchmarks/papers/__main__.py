@@ -1,9 +1,9 @@
-"""Run the tables of a paper, and write figures, a page and a picture.
+"""Run the tables of a paper, and write its results, a page and a plot.
 
     python -m benchmarks.papers ewen2020 --data covid-ct --budget small
 
-A run that is in the results file is not repeated, so that a killed command goes on
-where it was. Rows whose data or weights are not at hand say so on the page.
+Runs that are in the results file are skipped, so that a stopped command resumes. The
+page says which rows lack data or weights.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.papers import ewen2020, gazda2021, he2020, li2021
 from benchmarks.papers.page import markdown
-from benchmarks.papers.picture import draw
+from benchmarks.papers.plot import plot
 from benchmarks.papers.results import Results
 from benchmarks.papers.running import choose_rows, run_rows
 from benchmarks.papers.setup import Setup
@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "papers"
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    about = "; ".join(
+    data = "; ".join(
         f"{paper.name}: {paper.data}"
         + (f", --external {paper.external}" if paper.external else "")
         for paper in PAPERS.values()
@@ -37,40 +37,42 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.papers",
         description=__doc__.splitlines()[0],
-        epilog=f"What --data is to hold: {about}.",
+        epilog=f"Content of --data: {data}.",
     )
     parser.add_argument("paper", choices=PAPERS)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--external", type=Path, help="images of the first stage")
+    parser.add_argument("--external", type=Path, help="images for the first stage")
     parser.add_argument("--budget", choices=BUDGETS, default="full")
     parser.add_argument(
         "--init",
         default="imagenet",
-        help="where transfer starts: imagenet, none, or a state dict, in whose path "
-        "{backbone} stands for the network (default: imagenet)",
+        help="initial weights for transfer: imagenet, none, or the path of a state "
+        "dict, in which {backbone} is replaced by the network (default: imagenet)",
     )
     parser.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2])
     parser.add_argument(
-        "--tables", type=int, nargs="+", default=[], help="by number, from 1"
+        "--tables", type=int, nargs="+", default=[], help="numbers, from 1"
     )
     parser.add_argument("--networks", nargs="+", default=[])
     parser.add_argument("--device", default="auto")
     parser.add_argument(
-        "--out", type=Path, help="results file; page and picture lie beside it"
+        "--out", type=Path, help="results file; the page and the plot are next to it"
     )
     parser.add_argument(
-        "--page-only", action="store_true", help="write the page of what there is"
+        "--page-only",
+        action="store_true",
+        help="write the page, run nothing",
     )
     return parser
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run what is asked for, and write the page."""
+    """Run the requested rows, and write the page."""
     parser = make_parser()
     args = parser.parse_args(arguments)
     paper = PAPERS[args.paper]
     path = args.out or RESULTS / f"{paper.name}_{args.budget}{_suffix(args.init)}.json"
-    _check(args, parser, paper, path)
+    _check_arguments(args, parser, paper, path)
     setup = Setup(
         data=args.data,
         external=args.external,
@@ -97,10 +99,10 @@ def _run(
     setup: Setup,
     results: Results,
 ) -> list[str]:
-    """Run what is asked for, and write the page also after Ctrl-C."""
+    """Run the requested rows, and write the page, also after Ctrl-C."""
     rows = choose_rows(paper, args.tables, args.networks)
     if not rows:
-        parser.error("no row has these --tables and --networks.")
+        parser.error("no row matches --tables and --networks.")
     try:
         seeds = list(dict.fromkeys(args.seeds))
         return [] if args.page_only else run_rows(paper, setup, results, rows, seeds)
@@ -109,31 +111,31 @@ def _run(
 
 
 def _seed(text: str) -> int:
-    """Read a seed, as scikit-learn takes it."""
+    """Parse a seed, an integer of at least 0."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 0.")
     return int(text)
 
 
-def _check(
+def _check_arguments(
     args: argparse.Namespace, parser: argparse.ArgumentParser, paper: Paper, path: Path
 ) -> None:
-    """Refuse arguments that would fail in each run, or write among the images."""
+    """Refuse arguments with which every run would fail, or the images would change."""
     rows = [row for table in paper.tables for row in table.rows]
     networks = dict.fromkeys(row.settings["backbone"] for row in rows)
     for network in args.networks:
         if network not in networks:
             parser.error(str(unknown_name("--networks", network, list(networks))))
     if not set(args.tables) <= set(range(1, len(paper.tables) + 1)):
-        parser.error(f"--tables must be from 1 to {len(paper.tables)}.")
+        parser.error(f"--tables must be between 1 and {len(paper.tables)}.")
     if not args.init:
-        parser.error("--init must be imagenet, none or the path of a state dict.")
+        parser.error("--init must be imagenet, none, or the path of a state dict.")
     if path.suffix != ".json" or path.is_dir():
         parser.error(f"--out must be a .json file, got {str(path)!r}.")
     for name in ("data", "external"):
         folder = getattr(args, name)
         if folder is not None and path.resolve().is_relative_to(folder.resolve()):
-            parser.error(f"--out must not lie in --{name}, whose files are compared.")
+            parser.error(f"--out must not be in --{name}, whose files are compared.")
     try:
         resolve_device(args.device)
     except ValueError as error:
@@ -141,22 +143,22 @@ def _check(
 
 
 def _suffix(init: str) -> str:
-    """Return what the start adds to the name of a results file."""
+    """Return the suffix of a results file's name for its initial weights."""
     if init == "imagenet":
         return ""
     path = Path(init)
-    named = path.parent.name if "{backbone}" in path.stem else path.stem
-    return f"_{named or 'weights'}"
+    name = path.parent.name if "{backbone}" in path.stem else path.stem
+    return f"_{name or 'weights'}"
 
 
 def write_page(paper: Paper, results: Results) -> None:
-    """Write page and picture beside the results file."""
-    page, picture = (results.path.with_suffix(end) for end in (".md", ".png"))
+    """Write the page and the plot next to the results file."""
+    page, image = (results.path.with_suffix(suffix) for suffix in (".md", ".png"))
     page.parent.mkdir(parents=True, exist_ok=True)
-    drawn = draw(paper, results, picture)
-    text = markdown(paper, results, picture.name if drawn else None)
+    plotted = plot(paper, results, image)
+    text = markdown(paper, results, image.name if plotted else None)
     page.write_text(text, encoding="utf-8")
-    print(f"written to {page}" + (f" and {picture.name}" if drawn else ""))
+    print(f"written to {page}" + (f" and {image.name}" if plotted else ""))
 
 
 if __name__ == "__main__":

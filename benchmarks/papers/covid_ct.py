@@ -1,4 +1,4 @@
-"""COVID-CT as the papers split it, and classifiers that are scored on its test part."""
+"""COVID-CT with its official splits, and the score of a classifier on test."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks._studies import shuffle_patients
-from benchmarks.papers.figures import binary_figures
-from benchmarks.papers.setup import why_not
+from benchmarks._datasets import shuffle_patients
+from benchmarks.papers.metrics import binary_metrics
+from benchmarks.papers.setup import load_error
 from benchmarks.papers.tables import Outcome
 from skssl.datasets import load_covid_ct
 
 SPLITS = ("train", "val", "test")
 
 
-class Part(NamedTuple):
-    """Some rows of the set."""
+class Subset(NamedTuple):
+    """Images, labels and patients of some splits."""
 
     X: np.ndarray
     y: np.ndarray
@@ -24,30 +24,30 @@ class Part(NamedTuple):
 
 
 @lru_cache
-def load_part(root: Path, *splits: str) -> Part:
-    """Return the images of some of the official parts."""
+def load_splits(root: Path, *splits: str) -> Subset:
+    """Return the images of some of the official splits."""
     scans = load_covid_ct(root, subset=splits)
-    return Part(scans.data, scans.target, scans.groups)
+    return Subset(scans.data, scans.target, scans.groups)
 
 
-def shuffled(part: Part, seed: int) -> Part:
-    """Return the rows in another order of patients."""
-    order = shuffle_patients(part.groups, seed)
-    return Part(*(column[order] for column in part))
+def shuffled(subset: Subset, seed: int) -> Subset:
+    """Return the rows with patients in random order."""
+    order = shuffle_patients(subset.groups, seed)
+    return Subset(*(column[order] for column in subset))
 
 
 def score_on_test(clf: Any, root: Path) -> Outcome:
-    """Score a fitted classifier on the official test part."""
-    test = load_part(root, "test")
+    """Score a fitted classifier on the official test split."""
+    test = load_splits(root, "test")
     scores = clf.decision_function(test.X)
     return Outcome(
-        binary_figures(test.y, scores),
+        binary_metrics(test.y, scores),
         scores=scores,
         test={"y": test.y, "groups": test.groups},
     )
 
 
 def missing(root: Path) -> str | None:
-    """Return why the set is not at hand, or None."""
-    parts = (why_not("COVID-CT", load_part, root, split) for split in SPLITS)
-    return next(filter(None, parts), None)
+    """Return why the set cannot be loaded, or None."""
+    reasons = (load_error("COVID-CT", load_splits, root, split) for split in SPLITS)
+    return next(filter(None, reasons), None)

@@ -1,4 +1,4 @@
-"""Gazda et al. 2021, table III: features learned on CheXpert, four sets of X-rays."""
+"""Gazda et al. 2021, table III: features of CheXpert on four sets of X-rays."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from benchmarks.papers.figures import binary_figures
-from benchmarks.papers.setup import Setup, why_not
+from benchmarks.papers.metrics import binary_metrics
+from benchmarks.papers.setup import Setup, load_error
 from benchmarks.papers.tables import Outcome, Paper, Row, Settings, Table
 from skssl.datasets import (
     load_c19_cohen,
@@ -31,9 +31,9 @@ _NAMES = {
     "covidgr": "COVIDGR",
     "chestxray14": "ChestX-ray14",
 }
-# Their F1 follows from the other figures, of three sets: that of the healthy images.
-_FIGURES = ("accuracy", "auc", "sensitivity", "specificity", "f1_negative")
-# Of 1 %, 10 % and 100 % of CheXpert.
+# For three sets, their F1 follows from the other metrics: that of the healthy images.
+_METRICS = ("accuracy", "auc", "sensitivity", "specificity", "f1_negative")
+# Rows: 1 %, 10 % and 100 % of CheXpert.
 _PUBLISHED = {
     "cell": (
         (0.856, 0.966, 0.995, 0.624, 0.764),
@@ -64,17 +64,17 @@ def _rows() -> tuple[Row, ...]:
         Row(
             (_NAMES[name], f"{fraction:.0%}"),
             {"backbone": "wide_resnet50_2", "set": name, "fraction": fraction},
-            dict(zip(_FIGURES, figures, strict=True)),
+            dict(zip(_METRICS, values, strict=True)),
             (name, "external"),
         )
         for name, published in _PUBLISHED.items()
-        for fraction, figures in zip(_FRACTIONS, published, strict=True)
+        for fraction, values in zip(_FRACTIONS, published, strict=True)
     )
 
 
 @lru_cache
 def _load(root: Path, name: str) -> Any:
-    """Load a set; one without patients has each image as a group of its own."""
+    """Load a set; if patients are unknown, each image is a group of its own."""
     scans = _LOADERS[name](root / name)
     if scans.groups is None:
         scans.groups = np.arange(len(scans.data))
@@ -87,7 +87,7 @@ def _load_external(root: Path) -> Any:
 
 
 def _test_rows(scans: Any) -> np.ndarray:
-    """Return the official test part, or a fifth of the patients."""
+    """Return the official test split, or a fifth of the patients."""
     if scans.split is not None:
         return np.flatnonzero(scans.split == "test")
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
@@ -106,25 +106,25 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
     extractor.fit(chexpert.data, groups=chexpert.groups)
     scans = _load(setup.data, settings["set"])
     test = _test_rows(scans)
-    # Also where an official split divides a patient: who is tested is not learned from.
+    # Patients of the test images are never trained on, even if the official split does.
     train = np.flatnonzero(~np.isin(scans.groups, scans.groups[test]))
     pipe = contrastive_extractor(external=extractor)
     pipe.fit(scans.data[train], scans.target[train], groups=scans.groups[train])
     scores = pipe.decision_function(scans.data[test])
     return Outcome(
-        binary_figures(scans.target[test], scores),
+        binary_metrics(scans.target[test], scores),
         scores=scores,
         test={"y": scans.target[test], "groups": scans.groups[test]},
         test_name=settings["set"],
     )
 
 
-def _find(setup: Setup, need: str) -> str | None:
+def _why_unavailable(setup: Setup, need: str) -> str | None:
     if need != "external":
-        return why_not(_NAMES[need], _load, setup.data, need)
+        return load_error(_NAMES[need], _load, setup.data, need)
     if setup.external is None:
         return "no CheXpert (--external)"
-    return why_not("CheXpert", _load_external, setup.external)
+    return load_error("CheXpert", _load_external, setup.external)
 
 
 PAPER = Paper(
@@ -135,12 +135,12 @@ PAPER = Paper(
     external="CheXpert",
     tables=(
         Table(
-            "Table III: the share of CheXpert that the features are learned on",
-            ("Set", "Share"),
-            (*_FIGURES, "f1"),
+            "Table III: the fraction of CheXpert used for pretraining",
+            ("Set", "Fraction"),
+            (*_METRICS, "f1"),
             _rows(),
         ),
     ),
     run=_run,
-    find=_find,
+    why_unavailable=_why_unavailable,
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.papers import covid_ct
-from benchmarks.papers.setup import Setup, why_not
+from benchmarks.papers.setup import Setup, load_error
 from benchmarks.papers.tables import Claim, Outcome, Paper, Row, Settings, Table
 from skssl.datasets import load_luna_slices
 from skssl.recipes import self_trans, self_trans_pretrainer
@@ -51,7 +51,7 @@ _TABLE_7 = {
     "resnet50": ((0.70, 0.63, 0.77), (0.83, 0.83, 0.91)),
     "densenet169": ((0.79, 0.77, 0.83), (0.86, 0.85, 0.91)),
 }
-_FIGURES = ("accuracy", "f1", "auc")
+_METRICS = ("accuracy", "f1", "auc")
 _METHODS = {
     "scratch": "random init",
     "transfer": "transfer",
@@ -75,7 +75,7 @@ def _row(label: str, settings: Settings, published: tuple[float, float, float]) 
     return Row(
         (_NAMES[settings["backbone"]], label),
         settings,
-        dict(zip(_FIGURES, published, strict=True)),
+        dict(zip(_METRICS, published, strict=True)),
         tuple(needs),
     )
 
@@ -97,7 +97,7 @@ def _table_6() -> tuple[Row, ...]:
 
 
 def _table_7() -> tuple[Row, ...]:
-    # Its unfrozen rows are Method 2's.
+    # The unfrozen rows are those of Method 2.
     return tuple(
         _row(label, _settings(backbone, 2, frozen=frozen), published)
         for backbone, both in _TABLE_7.items()
@@ -126,7 +126,7 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
         random_state=seed,
     )
     clf = setup.prepare(recipe)
-    train = covid_ct.load_part(setup.data, "train")
+    train = covid_ct.load_splits(setup.data, "train")
     clf.fit(train.X, train.y, groups=train.groups)
     return covid_ct.score_on_test(clf, setup.data)
 
@@ -137,36 +137,46 @@ def _luna(root: Path) -> tuple[Any, None, Any]:
     return slices.data, None, slices.groups
 
 
-def _find(setup: Setup, need: str) -> str | None:
+def _why_unavailable(setup: Setup, need: str) -> str | None:
     if need == "data":
         return covid_ct.missing(setup.data)
     if setup.external is None:
         return "no slices of LUNA (--external)"
-    return why_not("LUNA", _luna, setup.external)
+    return load_error("LUNA", _luna, setup.external)
+
+
+def _claim(backbone: str, better: Any, worse: Any, *, claimed: bool = True) -> Claim:
+    return Claim(
+        f"{_NAMES[backbone]}: {_METHODS[better]} above {_METHODS[worse]}",
+        _settings(backbone, better),
+        _settings(backbone, worse),
+        claimed=claimed,
+    )
 
 
 def _claims(backbone: str) -> list[Claim]:
-    name = _NAMES[backbone]
-
-    def claim(better: Settings, worse: Settings, text: str, **more: Any) -> Claim:
-        return Claim(f"{name}: {text}", better, worse, **more)
-
-    of = {method: _settings(backbone, method) for method in _METHODS}
-    transfer = claim(of["transfer"], of["scratch"], "transfer above random init")
+    transfer = _claim(backbone, "transfer", "scratch")
     if backbone not in _TABLE_6:
         return [transfer]
+    pairs = [
+        ("self_trans", "transfer"),
+        (2, 1),
+        (2, 3),
+        ("self_trans", 3),
+        ("self_trans", 2),
+        (4, "transfer"),
+        (2, 4),
+        ("self_trans", 4),
+    ]
     return [
         transfer,
-        claim(of["self_trans"], of["transfer"], "Self-Trans above transfer"),
-        claim(of[2], of[1], "Method 2 above Method 1"),
-        claim(of[2], of[3], "Method 2 above Method 3"),
-        claim(of["self_trans"], of[3], "Self-Trans above Method 3"),
-        claim(of["self_trans"], of[2], "Self-Trans above Method 2"),
-        claim(of[4], of["transfer"], "Method 4 above transfer"),
-        claim(of[2], of[4], "Method 2 above Method 4"),
-        claim(of["self_trans"], of[4], "Self-Trans above Method 4"),
-        claim(of[2], _settings(backbone, 2, True), "unfrozen above frozen"),
-        claim(*(of[1], of["scratch"]), "Method 1 above random init", claimed=False),
+        *(_claim(backbone, better, worse) for better, worse in pairs),
+        Claim(
+            f"{_NAMES[backbone]}: unfrozen above frozen",
+            _settings(backbone, 2),
+            _settings(backbone, 2, frozen=True),
+        ),
+        _claim(backbone, 1, "scratch", claimed=False),
     ]
 
 
@@ -180,23 +190,23 @@ PAPER = Paper(
         Table(
             "Table III (and V): random init and transfer",
             ("Network", "Start"),
-            _FIGURES,
+            _METRICS,
             _table_3(),
         ),
         Table(
-            "Table VI: what comes before the labels",
+            "Table VI: pretraining before fine-tuning",
             ("Network", "Method"),
-            _FIGURES,
+            _METRICS,
             _table_6(),
         ),
         Table(
-            "Table VII: the extractor frozen and unfrozen, after Method 2",
+            "Table VII: frozen and unfrozen extractor, after Method 2",
             ("Network", "Extractor"),
-            _FIGURES,
+            _METRICS,
             _table_7(),
         ),
     ),
     run=_run,
-    find=_find,
+    why_unavailable=_why_unavailable,
     claims=tuple(c for backbone in _TABLE_3 for c in _claims(backbone)),
 )

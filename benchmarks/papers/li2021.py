@@ -13,8 +13,8 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from sklearn.model_selection import train_test_split
 from torch import nn
 
-from benchmarks.papers import figures
-from benchmarks.papers.setup import Setup, why_not
+from benchmarks.papers import metrics
+from benchmarks.papers.setup import Setup, load_error
 from benchmarks.papers.tables import Outcome, Paper, Row, Settings, Table
 from skssl.datasets import load_covid_radiography
 from skssl.metrics import (
@@ -48,7 +48,7 @@ _PUBLISHED = {
     "pirl_rotation": (0.760, 0.962, 0.849, 0.960, 0.817),
     "scratch": (0.665, 0.954, 0.783, 0.935, 0.774),
 }
-_FIGURES = ("sensitivity", "specificity", "harmonic_mean", "auc", "accuracy")
+_PRINTED = ("sensitivity", "specificity", "harmonic_mean", "auc", "accuracy")
 Metric = Callable[[np.ndarray, np.ndarray], float]
 _CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
 _COVID = _CLASSES.index("COVID")
@@ -70,7 +70,7 @@ def _table_2() -> tuple[Row, ...]:
         Row(
             (_NAMES[method],),
             _settings(method),
-            dict(zip(_FIGURES, published, strict=True)),
+            dict(zip(_PRINTED, published, strict=True)),
             _needs(method),
         )
         for method, published in _PUBLISHED.items()
@@ -78,7 +78,7 @@ def _table_2() -> tuple[Row, ...]:
 
 
 def _figure_3() -> tuple[Row, ...]:
-    """Return the rows of the low-shot figure, whose values are not printed."""
+    """Return the rows of figure 3, whose values the paper does not print."""
     return tuple(
         Row((_NAMES[method], f"{labels:.0%}"), _settings(method, labels), {}, needs)
         for method in _PUBLISHED
@@ -89,7 +89,7 @@ def _figure_3() -> tuple[Row, ...]:
 
 @lru_cache
 def _split(root: Path) -> tuple[np.ndarray, ...]:
-    """Return X and y of four fifths of each class, and of the rest."""
+    """Return X, X_test, y and y_test; the test set is a fifth of each class."""
     scans = load_covid_radiography(root, classes=_CLASSES)
     return tuple(
         train_test_split(
@@ -116,39 +116,39 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
     labels = settings.get("labels", 1.0)
     clf.fit(X, mask_labels(y, labels, random_state=seed))
     p = _probabilities(clf, X_test)
-    return Outcome(_mean_figures(y_test, p), confusion=_confusion(y_test, p))
+    return Outcome(_mean_metrics(y_test, p), confusion=_confusion(y_test, p))
 
 
 def _probabilities(clf: Any, X: Any) -> np.ndarray:
-    """Return what the last epochs' networks say, (n, n_networks, n_classes)."""
+    """Return the probabilities of each network, (n, n_networks, n_classes)."""
     networks = clf.networks_
-    of_each = []
+    p = []
     for network in networks:
         clf.networks_ = nn.ModuleList([network])
-        of_each.append(clf.predict_proba(X))
+        p.append(clf.predict_proba(X))
     clf.networks_ = networks
-    return np.stack(of_each, axis=1)
+    return np.stack(p, axis=1)
 
 
-def _mean_figures(y: np.ndarray, p: np.ndarray) -> dict[str, float]:
-    """Return the means over the networks, their spread, and intervals by images."""
-    found = {}
+def _mean_metrics(y: np.ndarray, p: np.ndarray) -> dict[str, float]:
+    """Return means over the networks, standard deviations, and intervals by images."""
+    values = {}
     for name, metric in _METRICS.items():
-        of_each = [metric(y, p[:, k]) for k in range(p.shape[1])]
-        with warnings.catch_warnings():  # where all draws are alike
+        each = [metric(y, p[:, k]) for k in range(p.shape[1])]
+        with warnings.catch_warnings():  # raised if all resamples give the same value
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             interval = bootstrap_interval(
                 y,
                 p.reshape(len(p), -1),
                 metric=partial(_mean_over_networks, metric, p.shape[1:]),
-                n_resamples=figures.N_RESAMPLES,
+                n_resamples=metrics.N_RESAMPLES,
                 random_state=0,
             )
-        found[name] = float(np.mean(of_each))
-        found[f"{name}_sd"] = float(np.std(of_each))
+        values[name] = float(np.mean(each))
+        values[f"{name}_sd"] = float(np.std(each))
         if interval.low < interval.high:
-            found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return found
+            values |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return values
 
 
 def _mean_over_networks(
@@ -159,20 +159,17 @@ def _mean_over_networks(
 
 
 def _confusion(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Return the share of each class (row) that is told to be of each, mean of all."""
-    told = p.argmax(axis=2)
+    """Return the fraction of each class by predicted class, mean over networks."""
     labels = range(p.shape[2])
-    return np.mean(
-        [
-            confusion_matrix(y, of_one, labels=labels, normalize="true")
-            for of_one in told.T
-        ],
-        axis=0,
-    )
+    matrices = [
+        confusion_matrix(y, predicted, labels=labels, normalize="true")
+        for predicted in p.argmax(axis=2).T
+    ]
+    return np.mean(matrices, axis=0)
 
 
-def _of_covid(metric: Callable[..., float]) -> Metric:
-    """Return a metric of labels, of COVID against the rest."""
+def _covid_versus_rest(metric: Callable[..., float]) -> Metric:
+    """Return a metric of predicted labels, with COVID as the positive class."""
 
     def score(y: np.ndarray, p: np.ndarray) -> float:
         return metric(y == _COVID, p.argmax(axis=1) == _COVID, pos_label=True)
@@ -185,21 +182,21 @@ def _auc(y: np.ndarray, p: np.ndarray) -> float:
 
 
 def _accuracy(y: np.ndarray, p: np.ndarray) -> float:
-    """Return the accuracy of all classes."""
+    """Return the accuracy over all classes."""
     return float(np.mean(p.argmax(axis=1) == y))
 
 
 _METRICS: dict[str, Metric] = {
-    "sensitivity": _of_covid(sensitivity_score),
-    "specificity": _of_covid(specificity_score),
-    "harmonic_mean": _of_covid(harmonic_mean_score),
+    "sensitivity": _covid_versus_rest(sensitivity_score),
+    "specificity": _covid_versus_rest(specificity_score),
+    "harmonic_mean": _covid_versus_rest(harmonic_mean_score),
     "auc": _auc,
     "accuracy": _accuracy,
 }
 
 
-def _find(setup: Setup, need: str) -> str | None:  # noqa: ARG001
-    return why_not("COVID-19 Radiography", _split, setup.data)
+def _why_unavailable(setup: Setup, need: str) -> str | None:  # noqa: ARG001
+    return load_error("COVID-19 Radiography", _split, setup.data)
 
 
 PAPER = Paper(
@@ -209,15 +206,15 @@ PAPER = Paper(
     data="COVID-19 Radiography",
     external=None,
     tables=(
-        Table("Table 2: all labels", ("Method",), _FIGURES, _table_2()),
+        Table("Table 2: all labels", ("Method",), _PRINTED, _table_2()),
         Table(
-            "Figure 3: shares of the labels",
+            "Figure 3: fractions of the labels",
             ("Method", "Labels"),
             ("harmonic_mean", "accuracy"),
             _figure_3(),
         ),
     ),
     run=_run,
-    find=_find,
+    why_unavailable=_why_unavailable,
     classes=_CLASSES,
 )

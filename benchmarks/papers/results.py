@@ -1,19 +1,24 @@
-"""The file of a paper's runs: what is in it is not run again."""
+"""The results file of a paper: finished runs, which are not run again."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
-from benchmarks._report import environment, write_whole
+from benchmarks._results import (
+    check_header,
+    environment,
+    read_results,
+    update_results,
+)
 from benchmarks.papers.setup import Setup
 from benchmarks.papers.tables import Outcome, Paper, Row
 
 _DIGITS = 5
-_PARTS = frozenset({"paper", "settings", "tests", "sources", "missing", "runs"})
+_FIELDS = frozenset({"paper", "settings", "tests", "sources", "missing", "runs"})
 
 
 class Results:
@@ -22,12 +27,11 @@ class Results:
     Parameters
     ----------
     path : Path
-        Written as a whole after each run.
+        Replaced after each run.
     content : dict
-        What it holds: ``paper``, ``settings``, ``tests`` (the test images that scores
-        belong to, by name), ``sources`` (of weights, by network), ``missing`` (why a
-        row was not run, by key), ``failed`` (by what error, by key and seed) and
-        ``runs``.
+        ``paper``, ``settings``, ``tests`` (labels and patients of the test images, by
+        name), ``sources`` (of initial weights, by network), ``missing`` (why a row was
+        not run, by key), ``failed`` (the error of a run, by key and seed) and ``runs``.
     """
 
     def __init__(self, path: Path, content: dict[str, Any]):
@@ -40,69 +44,57 @@ class Results:
 
         Raises
         ------
-        ValueError
-            If it is not one of results.
+        ResultsFileError
+            If it is not a results file.
         """
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is not a file of results: {error}") from error
-        absent = _PARTS.difference(content)
-        if absent:
-            lacking = ", ".join(sorted(absent))
-            raise ValueError(f"{path} is not a file of results: it lacks {lacking}.")
-        return cls(path, {"failed": {}, **content})
+        return cls(path, {"failed": {}, **read_results(path, required=_FIELDS)})
 
     @classmethod
     def start(cls, path: Path, paper: Paper, setup: Setup) -> "Results":
-        """Go on with a file, or begin one.
+        """Resume a file, or start a new one.
 
         Raises
         ------
-        ValueError
-            If the file is of another paper, budget or start.
+        ResultsFileError
+            If the file is of another paper, budget or choice of initial weights.
         """
-        head = {"paper": paper.name, "settings": setup.describe()}
+        header = {"paper": paper.name, "settings": setup.describe()}
         if not path.exists():
             empty = {name: {} for name in ("tests", "sources", "missing", "failed")}
-            return cls(path, {**head, **empty, "runs": []})
+            return cls(path, {**header, **empty, "runs": []})
         results = cls.read(path)
-        for name, value in head.items():
-            if results.content[name] != value:
-                raise ValueError(
-                    f"{path} holds runs of {name} {results.content[name]}, not of "
-                    f"{value}: give another --out."
-                )
+        check_header(path, results.content, header, option="--out")
         return results
 
     def has(self, key: str, seed: int) -> bool:
-        """Tell whether a run is finished."""
-        return any(run["seed"] == seed for run in self.of(key))
+        """Return whether a run is finished."""
+        return any(run["seed"] == seed for run in self.runs(key))
 
-    def of(self, key: str) -> list[dict[str, Any]]:
-        """Return the finished runs of a key, by seed."""
+    def runs(self, key: str) -> list[dict[str, Any]]:
+        """Return the finished runs of a row, by seed."""
         runs = [run for run in self.content["runs"] if run["key"] == key]
         return sorted(runs, key=lambda run: run["seed"])
 
-    def test_of(self, runs: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the test images that runs were scored on; empty without scores."""
+    def test_images(self, runs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return labels and patients of the scored images; empty without scores."""
         return self.content["tests"].get(runs[0].get("test"), {})
 
     def check_inputs(self, row: Row, inputs: dict[str, str]) -> None:
-        """Refuse to go on with a row of other images or weights.
+        """Refuse to resume a row with other images or weights.
 
         Raises
         ------
         ValueError
             If a finished run of the row had other inputs.
         """
-        for run in self.of(row.key):
-            before = run["inputs"]
-            changed = [k for k, v in inputs.items() if before.get(k, v) != v]
+        for run in self.runs(row.key):
+            earlier = run["inputs"]
+            changed = [k for k, v in inputs.items() if earlier.get(k, v) != v]
             if changed:
                 raise ValueError(
-                    f"{self.path} holds {row.key!r} with seed {run['seed']} of other "
-                    f"files ({', '.join(changed)}): give another --out."
+                    f"{self.path} holds {row.key!r} with seed {run['seed']}, which was "
+                    f"run with other files ({', '.join(changed)}): pass another file "
+                    "as --out."
                 )
 
     def add(
@@ -114,12 +106,12 @@ class Results:
         seconds: float,
         setup: Setup,
     ) -> None:
-        """Add a run; a kill while it is written leaves the file as it was."""
+        """Add a run, in one atomic write."""
         run = {
             "key": row.key,
             "settings": dict(row.settings),
             "seed": seed,
-            "figures": _rounded(outcome.figures),
+            "figures": _rounded(outcome.metrics),
             "seconds": round(seconds, 1),
             "date": datetime.now(UTC).date().isoformat(),
             "inputs": setup.inputs(row.settings["backbone"], row.needs),
@@ -134,12 +126,11 @@ class Results:
                 "figures": _rounded(outcome.picked["figures"]),
                 "scores": np.round(outcome.picked["scores"], _DIGITS).tolist(),
             }
-
         if outcome.confusion is not None:
             run["confusion"] = np.round(outcome.confusion, _DIGITS).tolist()
 
         def change(content: dict[str, Any]) -> None:
-            if self.has(row.key, seed):  # another process was faster
+            if self.has(row.key, seed):  # added by another process
                 return
             if outcome.test is not None:
                 self._add_test(outcome)
@@ -149,49 +140,50 @@ class Results:
 
         self._change(change)
 
-    def note_at_hand(
+    def record_availability(
         self, sources: dict[str, dict[str, Any]], missing: dict[str, str | None]
     ) -> None:
-        """Note, for the page, where networks start, and why rows cannot be run.
+        """Record the sources of initial weights, and why rows cannot be run.
 
-        A row of which None is said can be run by now.
+        None as the reason means that the row can be run now.
         """
 
         def change(content: dict[str, Any]) -> None:
             content["sources"].update(sources)
-            told = content["missing"] | missing
-            content["missing"] = {key: why for key, why in told.items() if why}
+            reasons = content["missing"] | missing
+            content["missing"] = {key: why for key, why in reasons.items() if why}
 
         self._change(change)
 
-    def note_failed(self, row: Row, seed: int, error: Exception) -> None:
-        """Note how a run ended, for the page."""
-        said = ": ".join(filter(None, (type(error).__name__, str(error))))
-        self._change(
-            lambda content: (
-                content["failed"].setdefault(row.key, {}).update({str(seed): said})
-            )
-        )
+    def record_failure(self, row: Row, seed: int, error: Exception) -> None:
+        """Record the error of a run."""
+        text = ": ".join(filter(None, (type(error).__name__, str(error))))
+
+        def change(content: dict[str, Any]) -> None:
+            content["failed"].setdefault(row.key, {})[str(seed)] = text
+
+        self._change(change)
 
     def why_missing(self, row: Row) -> str:
-        """Return what keeps a row from being run, or its runs from being whole.
+        """Return why a row, or some of its runs, are missing; empty if none is.
 
-        Of an error the first sentence, which says what; the command said it all.
+        Only the first sentence of an error is returned. The command printed all of it.
         """
         failed = self.content["failed"].get(row.key, {})
-        reasons = [f"seed {seed} failed ({said})" for seed, said in failed.items()]
+        reasons = [f"seed {seed} failed ({text})" for seed, text in failed.items()]
         if row.key in self.content["missing"]:
             reasons.insert(0, self.content["missing"][row.key])
         return "; ".join(" ".join(r.split(". ")[0].split()) for r in reasons)
 
-    def _change(self, change: Any) -> None:
-        """Change what the file holds by now, and write it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_suffix(".lock")):
-            if self.path.exists():
-                self.content = self.read(self.path).content
+    def _change(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the current content of the file, which others may have changed."""
+
+        def changed(content: dict[str, Any]) -> dict[str, Any]:
+            self.content = {"failed": {}, **(content or self.content)}
             change(self.content)
-            write_whole(self.path, _dump(self.content))
+            return self.content
+
+        update_results(self.path, changed, _to_text)
 
     def _add_test(self, outcome: Outcome) -> None:
         test = {
@@ -201,16 +193,17 @@ class Results:
         known = self.content["tests"].setdefault(outcome.test_name, test)
         if known != test:
             raise ValueError(
-                f"{self.path} holds runs on other test images: give another --out."
+                f"{self.path} holds runs on other test images: pass another file as "
+                "--out."
             )
 
 
-def _rounded(figures: dict[str, float]) -> dict[str, float]:
-    return {name: round(float(value), _DIGITS) for name, value in figures.items()}
+def _rounded(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: round(float(value), _DIGITS) for name, value in metrics.items()}
 
 
-def _dump(content: dict[str, Any]) -> str:
-    """Return JSON with a line for each run, so that changes can be read."""
+def _to_text(content: dict[str, Any]) -> str:
+    """Return JSON with one line per run, so that differences are readable."""
     runs = ",\n  ".join(json.dumps(run) for run in content["runs"])
     rest = {name: value for name, value in content.items() if name != "runs"}
     lines = [f' "{name}": {json.dumps(value)}' for name, value in rest.items()]

@@ -1,4 +1,4 @@
-"""What is at hand: data, weights to start from, budget, finished pretrainings."""
+"""Inputs of the runs: data, initial weights, budget, cached pretrainings."""
 
 import hashlib
 import json
@@ -13,32 +13,30 @@ from torchvision import models
 from skssl.data import digest_file
 from skssl.recipes import Budget
 
-__all__ = ["Setup", "why_not"]
-
-IMAGENET = "IMAGENET1K_V1"  # what the recipes take for "imagenet"
-# What a row may need of a network's weights: given, or none if that is asked for.
+IMAGENET = "IMAGENET1K_V1"  # the weights that recipes load for "imagenet"
+# Needs of a row that concern initial weights.
 WEIGHTS = frozenset({"weights", "start"})
-_TABLES = frozenset({".csv", ".json", ".txt", ".xlsx"})
-_TOLD = ("source", "n_images", "image_size", "epochs", "test_accuracy")
+_TABLE_SUFFIXES = frozenset({".csv", ".json", ".txt", ".xlsx"})
+_SOURCE_FIELDS = ("source", "n_images", "image_size", "epochs", "test_accuracy")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all runs of a paper have in common.
+    """Inputs that all runs of a paper share.
 
     Parameters
     ----------
     data : Path
     external : Path or None
     init : str
-        Where transfer starts: "imagenet", "none", or the path of a state dict, in
-        which ``{backbone}`` stands for the network's name.
+        Initial weights for transfer: "imagenet", "none", or the path of a state dict,
+        in which ``{backbone}`` is replaced by the name of the network.
     budget : Budget
     cache : Path
-        Directory of finished pretrainings, which rows share and killed runs find again.
+        Directory of finished pretrainings, which rows and restarted runs share.
     device : str
     verbose : int
-        1 shows a progress bar within a run.
+        1 shows a progress bar for each run.
     """
 
     data: Path
@@ -50,7 +48,7 @@ class Setup:
     verbose: int = 0
 
     def prepare(self, estimator: Any, *, cached: bool = True) -> Any:
-        """Give a recipe's estimator device, progress bar and cache.
+        """Set device, progress bar and cache of the estimator of a recipe.
 
         Parameters
         ----------
@@ -67,7 +65,7 @@ class Setup:
         return estimator
 
     def weights(self, backbone: str) -> Any:
-        """Return what ``weights`` is to be for a network."""
+        """Return the parameter ``weights`` for a network."""
         if self.init == "none":
             return None
         if self.init == "imagenet":
@@ -75,24 +73,26 @@ class Setup:
         return Path(self.init.replace("{backbone}", backbone))
 
     def missing_weights(self, backbone: str) -> str | None:
-        """Return why a network has no weights to start from, or None.
+        """Return why a network has no initial weights, or None.
 
-        Those of torchvision are downloaded if they are not there.
+        Weights of torchvision are downloaded if necessary.
         """
         weights = self.weights(backbone)
         if weights is None:
-            return "no weights to start from (--init none)"
+            return "no initial weights (--init none)"
         if isinstance(weights, Path):
             return None if weights.is_file() else f"no file {weights.name}"
         return _missing_imagenet(backbone)
 
     def source(self, backbone: str) -> dict[str, Any] | None:
-        """Return what ``pretrain_source.py`` tells of the weights of a network."""
+        """Return the record of ``pretrain_source.py`` on the weights of a network."""
         weights = self.weights(backbone)
         if not isinstance(weights, Path) or not weights.with_suffix(".json").is_file():
             return None
-        told = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
-        return {name: told[name] for name in _TOLD} if set(_TOLD) <= set(told) else None
+        record = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+        if not set(_SOURCE_FIELDS) <= set(record):
+            return None
+        return {name: record[name] for name in _SOURCE_FIELDS}
 
     def inputs(self, backbone: str, needs: Sequence[str]) -> dict[str, str]:
         """Return digests of the folders and of the weights that a row reads.
@@ -101,7 +101,8 @@ class Setup:
         ----------
         backbone : str
         needs : sequence of str
-            Of the row. A paper's sets of several lie in folders of their names.
+            Needs of the row. A data set other than "data" and "external" is the folder
+            of this name in ``data``.
         """
         digests = {}
         weights = self.weights(backbone)
@@ -113,7 +114,7 @@ class Setup:
         return digests
 
     def describe(self) -> dict[str, str]:
-        """Return what all runs of a results file share."""
+        """Return the settings that all runs of a results file share."""
         init = self.init
         if init not in ("imagenet", "none"):
             init = "/".join(Path(init).parts[-2:])
@@ -121,12 +122,12 @@ class Setup:
 
 
 def needs_weights(needs: Sequence[str]) -> bool:
-    """Return whether what a row needs has weights of its network in it."""
+    """Return whether the needs of a row include initial weights."""
     return not WEIGHTS.isdisjoint(needs)
 
 
-def why_not(name: str, load: Callable[..., Any], *arguments: Any) -> str | None:
-    """Return why a set cannot be loaded, or None."""
+def load_error(name: str, load: Callable[..., Any], *arguments: Any) -> str | None:
+    """Return why a data set cannot be loaded, or None."""
     try:
         load(*arguments)
     except (FileNotFoundError, ImportError, ValueError) as error:
@@ -135,20 +136,20 @@ def why_not(name: str, load: Callable[..., Any], *arguments: Any) -> str | None:
 
 
 def _digest_table(path: Path) -> str | None:
-    """Return a digest of the content of what may hold labels, patients or splits."""
-    return digest_file(path).hex() if path.suffix.lower() in _TABLES else None
+    """Return a digest of a file that may hold labels, patients or splits, or None."""
+    return digest_file(path).hex() if path.suffix.lower() in _TABLE_SUFFIXES else None
 
 
 @lru_cache
 def digest_folder(root: Path) -> str:
-    """Return a digest of a folder's names, of its tables, and of the sizes of the rest.
+    """Return a digest of file names, of the content of tables, and of other sizes.
 
-    What is hidden, as desktops leave it behind, does not count.
+    Hidden files are ignored, since desktops create them.
     """
-    named = ((path.relative_to(root), path) for path in root.rglob("*"))
+    paths = ((path.relative_to(root), path) for path in root.rglob("*"))
     files = sorted(
         (name.as_posix(), _digest_table(path) or path.stat().st_size)
-        for name, path in named
+        for name, path in paths
         if path.is_file() and not any(part.startswith(".") for part in name.parts)
     )
     return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
@@ -156,11 +157,11 @@ def digest_folder(root: Path) -> str:
 
 @lru_cache
 def _missing_imagenet(backbone: str) -> str | None:
-    """Return why torchvision's weights cannot be had, after a try to get them."""
+    """Return why weights of torchvision are not available, after trying a download."""
     if backbone not in models.list_models(module=models):
         return f"torchvision has no ImageNet weights of {backbone}"
     try:
         models.get_model_weights(backbone)[IMAGENET].get_state_dict()
-    except OSError as error:  # URLError is one
+    except OSError as error:  # includes URLError
         return f"ImageNet weights could not be downloaded ({type(error).__name__})"
     return None

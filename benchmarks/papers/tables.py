@@ -1,4 +1,4 @@
-"""What the tables of a paper hold, and what the paper claims of their rows."""
+"""Tables of a paper and the claims that it makes about their rows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Settings = Mapping[str, Any]
 
 
 def run_key(settings: Settings) -> str:
-    """Return the name of a run; rows of equal settings share it.
+    """Return the name of a run. Rows with equal settings share their runs.
 
     Examples
     --------
@@ -29,14 +29,15 @@ class Row:
     Parameters
     ----------
     labels : tuple of str
-        Its first cells.
+        The first cells.
     settings : mapping
-        What the paper's ``run`` takes.
+        Settings for ``run`` of the paper.
     published : mapping of str to float
-        What the paper gives, by figure.
+        Published values, by metric.
     needs : tuple of str
-        What must be at hand: "weights" (which ``--init none`` does not give), "start"
-        (which it does), "external", or the name of a data set.
+        Requirements of a run: "weights" (initial weights, which ``--init none`` does
+        not provide), "start" (initial weights, or ``--init none``), "external", or the
+        name of a data set.
     """
 
     labels: tuple[str, ...]
@@ -46,57 +47,61 @@ class Row:
 
     @property
     def key(self) -> str:
-        """The name of its run."""
+        """The name of the run."""
         return run_key(self.settings)
 
     @property
     def starts_from_weights(self) -> bool:
-        """Whether it reads weights of its network."""
+        """Whether a run reads initial weights."""
         return needs_weights(self.needs)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its title, the heads of its first columns, its figures, its rows."""
+    """A table: title, headers of the first columns, metrics and rows."""
 
     title: str
     columns: tuple[str, ...]
-    figures: tuple[str, ...]
+    metrics: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One row is said to be above another in a figure; or is compared all the same."""
+    """The paper claims that one row is above another in a metric.
+
+    ``claimed`` is False for a comparison that the paper does not make.
+    """
 
     text: str
     better: Settings
     worse: Settings
-    figure: str = "auc"
+    metric: str = "auc"
     claimed: bool = True
 
 
 @dataclass
 class Outcome:
-    """What a run gives.
+    """The result of a run.
 
     Parameters
     ----------
-    figures : dict of str to float
+    metrics : dict of str to float
     scores : ndarray of shape (n_test,), optional
-        Of two classes: above 0 means the second. Intervals and comparisons need it.
+        Scores of two classes; above 0 predicts the second. Needed for intervals and
+        comparisons.
     test : dict, optional
-        ``y`` and ``groups`` of the test images that scores belong to.
+        ``y`` and ``groups`` of the test images that were scored.
     test_name : str
-        Of these images; runs of one name are compared with one another.
+        Name of these images. Runs are compared if they have the same name.
     picked : dict, optional
-        Of the epoch that is the best on the test images: its number ``epoch``, its
-        ``figures`` and its ``scores``.
+        The best epoch on the test images: its number ``epoch``, its metrics ``figures``
+        and its ``scores``.
     confusion : ndarray of shape (n_classes, n_classes), optional
-        The share of each class (row) that is told to be of each.
+        Fraction of each class (row) by predicted class (column).
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     scores: np.ndarray | None = None
     test: dict[str, np.ndarray | None] | None = None
     test_name: str = "test"
@@ -106,25 +111,25 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper: where it is, its tables and claims, and how a row is run.
+    """A paper: its tables and claims, and how a row is run.
 
     Parameters
     ----------
     name : str
-        Of the command line and of the results.
+        Name on the command line and in results files.
     title, doi : str
     data : str
-        What ``--data`` is to hold, for the help.
+        Content of ``--data``, for the help text.
     external : str or None
-        What ``--external`` is to hold.
+        Content of ``--external``, for the help text.
     tables : tuple of Table
     run : callable
-        Takes (setup, settings, seed); returns an Outcome.
+        Takes (setup, settings, seed) and returns an Outcome.
+    why_unavailable : callable
+        Takes (setup, need); returns why the need is not available, or None.
     claims : tuple of Claim
-    find : callable
-        Takes (setup, name of a need); returns why it is not at hand, or None.
     classes : tuple of str
-        Of the confusion matrix, if runs give one.
+        Classes of the confusion matrix, if runs have one.
     """
 
     name: str
@@ -134,7 +139,7 @@ class Paper:
     external: str | None
     tables: tuple[Table, ...]
     run: Callable[[Setup, Settings, int], Outcome]
-    find: Callable[[Setup, str], str | None]
+    why_unavailable: Callable[[Setup, str], str | None]
     claims: tuple[Claim, ...] = field(default=())
     classes: tuple[str, ...] = ()
 
@@ -146,7 +151,7 @@ class Paper:
             reason = (
                 setup.missing_weights(row.settings["backbone"])
                 if need in WEIGHTS
-                else self.find(setup, need)
+                else self.why_unavailable(setup, need)
             )
             if reason is not None:
                 return reason

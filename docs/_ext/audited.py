@@ -1,4 +1,4 @@
-"""What an audit found, from ``audit_*.json`` of ``benchmarks/bench_audit.py``."""
+"""Tables of an audit, from ``audit_*.json`` of ``benchmarks/bench_audit.py``."""
 
 import json
 from pathlib import Path
@@ -13,25 +13,28 @@ def audit_tables(results: Path) -> str:
     texts = []
     for path in sorted(results.glob("audit_*.json")):
         audit = json.loads(path.read_text(encoding="utf-8"))
-        titled = (
+        sections = (
             (f"{audit['study']}: {_counts(audit)}", f"{circumstances(audit)}\n"),
-            ("Files of each kind", _files_table(audit["files"])),
-            ("What files and gray values tell of the class", _probe_table(audit)),
-            ("Pictures that are there twice", _finding_table(audit["findings"])),
+            ("Number of files by type", _files_table(audit["files"])),
+            (
+                "How well file metadata and gray values predict the class",
+                _probe_table(audit),
+            ),
+            ("Duplicate images", _finding_table(audit["findings"])),
         )
-        texts += [f".. rubric:: {title}\n\n{text}" for title, text in titled]
+        texts += [f".. rubric:: {title}\n\n{text}" for title, text in sections]
     return "\n".join(texts) or NOT_MEASURED
 
 
 def _counts(audit: dict[str, Any]) -> str:
     return (
         f"{audit['n_images']} images of {audit['n_patients']} patients, "
-        f"{audit['divided_patients']} of them in two parts"
+        f"{audit['divided_patients']} of them in more than one split"
     )
 
 
 def _files_table(files: list[dict[str, Any]]) -> str:
-    """Return how many files of each kind every class has."""
+    """Return the number of files of each type, by class."""
     labels = list(dict.fromkeys(row["label"] for row in files))
     kinds = sorted({(row["suffix"], row["content"], row["mode"]) for row in files})
     counts = {
@@ -39,7 +42,7 @@ def _files_table(files: list[dict[str, Any]]) -> str:
         for row in files
     }
     return list_table(
-        ("Ending", "Content", "Mode", *labels),
+        ("Suffix", "Content", "Mode", *labels),
         (
             (*kind, *(counts.get((label, *kind), 0) for label in labels))
             for kind in kinds
@@ -49,14 +52,14 @@ def _files_table(files: list[dict[str, Any]]) -> str:
 
 def _probe_table(audit: dict[str, Any]) -> str:
     rows = [
-        (probe["name"], f"{', '.join(probe['columns'])}", _interval(probe))
+        (probe["name"], ", ".join(probe["columns"]), _interval(probe))
         for probe in audit["probes"]
     ]
     official = audit["official_split"]
     name = f"file, official test split ({official['n_test']} images)"
     rows.append((name, ", ".join(official["columns"]), _interval(official)))
     level = audit["probes"][0]["level"]
-    header = f"Area [{100 * level:.1f} % interval, the last 95 %]"
+    header = f"AUC [{100 * level:.1f} % interval; last row: 95 %]"
     return list_table(("Probe", "Columns", header), rows)
 
 
@@ -64,7 +67,7 @@ def _finding_table(findings: list[dict[str, Any]]) -> str:
     if not findings:
         return "None.\n"
     return list_table(
-        ("Check", "Rows", "Files", "Parts", "Classes", "Similarity"),
+        ("Check", "Rows", "Files", "Splits", "Classes", "Similarity"),
         (
             (
                 found["check"],
@@ -79,5 +82,5 @@ def _finding_table(findings: list[dict[str, Any]]) -> str:
     )
 
 
-def _interval(told: dict[str, Any]) -> str:
-    return f"{told['area']:.3f} [{told['low']:.3f}, {told['high']:.3f}]"
+def _interval(auc: dict[str, Any]) -> str:
+    return f"{auc['area']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]"

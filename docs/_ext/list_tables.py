@@ -1,10 +1,10 @@
-"""The form that all generated tables have."""
+"""The layout of all generated tables."""
 
 from collections.abc import Iterable
 
 
 def list_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return a reStructuredText table; the cells are reStructuredText too."""
+    """Return a reStructuredText table; cells may contain reStructuredText."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in (header, *rows):
         for i, cell in enumerate(row):

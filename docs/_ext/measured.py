@@ -1,4 +1,4 @@
-"""Tables of what the benchmarks wrote to ``benchmarks/results``."""
+"""Tables of the results in ``benchmarks/results``."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -28,14 +28,14 @@ def speed_tables(results: Path) -> str:
     tables = []
     for measured in _read(results, "bench_pretrain*.json"):
         settings = measured["settings"]
-        figures = {**measured["medians"], **measured["ratios"]}
+        values = {**measured["medians"], **measured["ratios"]}
         tables.append(
             f".. rubric:: {settings['pretext']}, {settings['backbone']}, "
             f"{settings['size']} px, batch {settings['batch']}\n\n"
             f"{circumstances(measured)}\n\n"
             + list_table(
-                ("Images a second, unless said otherwise", "Median"),
-                ((name, f"{value:.4g}") for name, value in figures.items()),
+                ("Metric (images per second unless noted)", "Median"),
+                ((name, f"{value:.4g}") for name, value in values.items()),
             )
         )
     return "\n".join(tables) or NOT_MEASURED
@@ -60,9 +60,9 @@ def search_tables(results: Path) -> str:
         header = (
             "Search",
             "Pretrainings",
-            "Images encoded",
+            "Encoded images",
             "Seconds",
-            "Times the pretrainings alone",
+            "Time relative to the pretrainings",
         )
         tables.append(f"{list_table(header, lines)}\n\n{circumstances(measured)}")
     return "\n\n".join(tables) or NOT_MEASURED
@@ -74,8 +74,8 @@ def transfer_tables(results: Path) -> str:
     for measured in _read(results, "transfer_*.json"):
         rows = measured["rows"]
         for network in dict.fromkeys(row["network"] for row in rows):
-            mine = [row for row in rows if row["network"] == network]
-            tables.append(f".. rubric:: {network}\n\n{_transfer_table(mine)}")
+            selected = [row for row in rows if row["network"] == network]
+            tables.append(f".. rubric:: {network}\n\n{_transfer_table(selected)}")
         tables.append(circumstances(measured))
     return "\n\n".join(tables) or NOT_MEASURED
 
@@ -83,35 +83,35 @@ def transfer_tables(results: Path) -> str:
 def _transfer_table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for name in dict.fromkeys(row["run"] for row in rows):
-        mine = [row for row in rows if row["run"] == name]
+        runs = [row for row in rows if row["run"] == name]
         accuracies = (
-            f"{row['accuracy']:.3f} ± {row['accuracy_half_width']:.3f}" for row in mine
+            f"{row['accuracy']:.3f} ± {row['accuracy_half_width']:.3f}" for row in runs
         )
         means = (
-            mean_and_spread([row[figure] for row in mine])
-            for figure in ("accuracy", "balanced_accuracy", "auc", "f1")
+            mean_and_spread([row[metric] for row in runs])
+            for metric in ("accuracy", "balanced_accuracy", "auc", "f1")
         )
-        told = _mean(mine, "flip_accuracy", ".3f")
-        lines.append((name, "; ".join(accuracies), *means, told))
+        flip_accuracy = _mean(runs, "flip_accuracy", ".3f")
+        lines.append((name, "; ".join(accuracies), *means, flip_accuracy))
     header = (
-        "Start",
+        "Initialisation",
         "Accuracy ± 95 %, each seed",
         "Accuracy",
         "Balanced accuracy",
         "AUC",
         "F1",
-        "Flips told",
+        "Flip accuracy",
     )
     return list_table(header, lines)
 
 
 def scratch_tables(results: Path) -> str:
-    """Return the procedures, and the tested ones, of each ``scratch_*.json``."""
+    """Return the cross-validation and test results of each ``scratch_*.json``."""
     tables = []
     for measured in _read(results, "scratch_*.json"):
         ranked = sorted(measured["cross_validation"], key=lambda row: -row["auc"])
         chosen = list_table(
-            ("Procedure", "AUC on folds of train and val", "Minutes"),
+            ("Procedure", "Cross-validated AUC", "Minutes"),
             (
                 (
                     row["procedure"],
@@ -128,16 +128,17 @@ def scratch_tables(results: Path) -> str:
         ]
         lines = [
             (
-                mine[0]["procedure"],
-                _each_seed(mine, "auc"),
-                *(mean_and_spread([r[of] for r in mine]) for of in ("auc", "accuracy")),
+                runs[0]["procedure"],
+                _each_seed(runs, "auc"),
+                mean_and_spread([run["auc"] for run in runs]),
+                mean_and_spread([run["accuracy"] for run in runs]),
             )
-            for mine in tested
+            for runs in tested
         ]
         header = ("Procedure", "Test AUC [95 %], each seed", "Test AUC", "Accuracy")
-        tables.append(f".. rubric:: Chosen on train and val\n\n{chosen}")
+        tables.append(f".. rubric:: Cross-validation on train and val\n\n{chosen}")
         if lines:
-            tables.append(f".. rubric:: Tested\n\n{list_table(header, lines)}")
+            tables.append(f".. rubric:: Test split\n\n{list_table(header, lines)}")
         tables.append(circumstances(measured))
     return "\n\n".join(tables) or NOT_MEASURED
 
@@ -163,52 +164,52 @@ def _study_tables(
 def _gain_table(rows: list[dict[str, Any]]) -> str:
     untrained = {r["seed"]: r["test"] for r in rows if r["features"] == "untrained"}
     lines = []
-    for name, mine in _by_features(rows):
+    for name, runs in _by_features(rows):
         gains = [
-            r["test"] - untrained[r["seed"]] for r in mine if r["seed"] in untrained
+            r["test"] - untrained[r["seed"]] for r in runs if r["seed"] in untrained
         ]
         training = [
-            f"{len(r['loss'])} × {r['batch_size']}" for r in mine if "loss" in r
+            f"{len(r['loss'])} × {r['batch_size']}" for r in runs if "loss" in r
         ]
         lines.append(
             (
                 name,
                 training[0] if training else "",
-                mean_and_spread([row["cv"] for row in mine]),
-                _each_seed(mine),
-                mean_and_spread([row["test"] for row in mine]),
+                mean_and_spread([row["cv"] for row in runs]),
+                _each_seed(runs),
+                mean_and_spread([row["test"] for row in runs]),
                 mean_and_spread(gains, sign="+") if gains else "",
-                _mean(mine, "pretraining_seconds", ".0f"),
+                _mean(runs, "pretraining_seconds", ".0f"),
             )
         )
     header = (
         "Features",
-        "Epochs × batch",
+        "Epochs × batch size",
         "Cross-validation",
         "Test [95 % interval], each seed",
         "Test",
         "Gain over untrained",
-        "Seconds",
+        "Pretraining, seconds",
     )
     return list_table(header, lines)
 
 
 def _comparison_table(rows: list[dict[str, Any]]) -> str:
     lines = []
-    for name, mine in _by_features(rows):
-        gained = [row for row in mine if "gain" in row]  # the controls did not
+    for name, runs in _by_features(rows):
+        gained = [row for row in runs if "gain" in row]  # controls have no gain
         n_clear = sum(row["gain_low"] > 0 for row in gained)
         lines.append(
             (
                 name,
-                _each_seed(mine),
-                mean_and_spread([row["test"] for row in mine]),
+                _each_seed(runs),
+                mean_and_spread([row["test"] for row in runs]),
                 _each_seed(gained, "gain", sign="+"),
                 mean_and_spread([r["gain"] for r in gained], "+") if gained else "",
                 f"{n_clear} of {len(gained)}" if gained else "",
-                _mean(mine, "rankme", ".1f"),
-                _mean(mine, "images_per_second", ".0f"),
-                _mean(mine, "peak_ram_gb", ".2f"),
+                _mean(runs, "rankme", ".1f"),
+                _mean(runs, "images_per_second", ".0f"),
+                _mean(runs, "peak_ram_gb", ".2f"),
             )
         )
     header = (
@@ -217,9 +218,9 @@ def _comparison_table(rows: list[dict[str, Any]]) -> str:
         "AUC",
         "Gain over the stronger control [95 % interval], each seed",
         "Gain",
-        "Seeds whose interval is above 0",
+        "Seeds with interval above 0",
         "Effective rank",
-        "Images a second",
+        "Images per second",
         "Peak memory, GB",
     )
     return list_table(header, lines)
@@ -234,7 +235,7 @@ def _by_features(
 
 
 def _each_seed(rows: list[dict[str, Any]], name: str = "test", sign: str = "") -> str:
-    """Return a figure of each row with its interval."""
+    """Return a metric of each row with its interval."""
     triples = ([row[name + end] for end in ("", "_low", "_high")] for row in rows)
     return "; ".join(
         f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
@@ -242,20 +243,20 @@ def _each_seed(rows: list[dict[str, Any]], name: str = "test", sign: str = "") -
     )
 
 
-def _mean(rows: list[dict[str, Any]], figure: str, form: str) -> str:
-    """Return the mean of a figure that some rows have; empty if none has."""
-    values = [row[figure] for row in rows if figure in row]
+def _mean(rows: list[dict[str, Any]], metric: str, form: str) -> str:
+    """Return the mean over the rows that have a metric, empty if none has."""
+    values = [row[metric] for row in rows if metric in row]
     return format(fmean(values), form) if values else ""
 
 
 def circumstances(measured: dict[str, Any]) -> str:
-    """Return settings and environment of a measurement as a sentence each."""
-    said = []
-    for what in ("settings", "environment"):
-        items = measured.get(what, {}).items()
-        said.append(", ".join(f"{k} {v}" for k, v in items if v is not None))
-    return "\n\n".join(
-        f"{what}: ``{text}``."
-        for what, text in zip(("Settings", "Measured with"), said, strict=True)
-        if text
-    )
+    """Return the settings and the environment of a measurement."""
+    lines = []
+    for title, key in (("Settings", "settings"), ("Environment", "environment")):
+        items = measured.get(key, {}).items()
+        text = ", ".join(
+            f"{name} {value}" for name, value in items if value is not None
+        )
+        if text:
+            lines.append(f"{title}: ``{text}``.")
+    return "\n\n".join(lines)

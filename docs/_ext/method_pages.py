@@ -1,4 +1,4 @@
-"""Tables of all pretexts and a page for each, made from the registry."""
+"""Tables of all pretexts and one page per pretext, generated from the registry."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,9 +14,15 @@ from skssl.augment import get_recipe
 from skssl.engine.optimizers import make_optimizer
 from skssl.nn import EMACopy, FeatureQueue, build_backbone
 from skssl.nn.bank import MemoryBank
-from skssl.pretext import PretextTask, TrainingInfo, get_pretext, list_pretexts
+from skssl.pretext import (
+    ContrastiveTask,
+    PretextTask,
+    TrainingInfo,
+    get_pretext,
+    list_pretexts,
+)
 
-#: The training whose settings and sizes are shown.
+#: The training for which default settings and sizes are shown.
 EXAMPLE = TrainingInfo(
     n_images=500,
     n_channels=1,
@@ -26,24 +32,24 @@ EXAMPLE = TrainingInfo(
 )
 _BACKBONES = {
     "any": "any",
-    "any size": "all but CRNet, MaxViT, Inception",
+    "any size": "all except CRNet, MaxViT, Inception",
     "ViT": "vision transformers",
 }
 
 
-class Numbers(NamedTuple):
-    """What a method holds beside its backbone, counted in numbers."""
+class Sizes(NamedTuple):
+    """How many numbers a method holds in addition to its backbone."""
 
     heads: int  # trained weights
     copies: int  # weights of moving averages
-    kept: int  # features of a queue or a memory bank
+    stored: int  # features in a queue or a memory bank
 
 
 def needs_table() -> str:
-    """Return what each registered pretext needs, one row each, sorted by name."""
+    """Return the requirements of each registered pretext, sorted by name."""
     rows = []
     for name, task in _tasks():
-        card, numbers = task.card, count_numbers(task)
+        card, sizes = task.card, count_sizes(task)
         rows.append(
             (
                 _link(name, task),
@@ -51,7 +57,7 @@ def needs_table() -> str:
                 "yes" if card.compares_batch else "no",
                 card.keeps,
                 "yes" if card.momentum_encoder else "no",
-                *(_millions(number) for number in numbers),
+                *(_millions(size) for size in sizes),
                 _BACKBONES[card.backbones],
             )
         )
@@ -59,28 +65,28 @@ def needs_table() -> str:
         "Method",
         "Views",
         "Compares the batch",
-        "Keeps",
+        "Stores",
         "Momentum encoder",
         "Heads",
         "Copies",
-        "Kept",
+        "Stored",
         "Backbones",
     )
     return list_table(header, rows)
 
 
 def advice_table() -> str:
-    """Return paper and advice of each registered pretext."""
+    """Return the paper and the advice of each registered pretext."""
     rows = []
     for name, task in _tasks():
         card = task.card
         paper = f"{card.paper}, :doi:`{card.doi}`"
         rows.append((_link(name, task), paper, card.advice))
-    return list_table(("Method", "Paper", "On some 500 images"), rows)
+    return list_table(("Method", "Paper", "When to use it (about 500 images)"), rows)
 
 
 def optimizer_table() -> str:
-    """Return what ``optimizer="auto"`` means for each registered pretext."""
+    """Return the default optimizer of each registered pretext."""
     rows = (
         (_link(name, task), f"``{task.default_optimizer}``", f"{peak_lr(task):g}")
         for name, task in _tasks()
@@ -88,8 +94,17 @@ def optimizer_table() -> str:
     return list_table(("Method", "Optimizer", "Peak learning rate"), rows)
 
 
-def count_numbers(task: PretextTask) -> Numbers:
-    """Build a task's module around its backbone of the example, and count."""
+def contrastive_list() -> str:
+    """Return the registered pretexts that have the parameter ``same_group``."""
+    return "".join(
+        f"- `~{public_name(type(task))}`\n"
+        for _, task in _tasks()
+        if isinstance(task, ContrastiveTask)
+    )
+
+
+def count_sizes(task: PretextTask) -> Sizes:
+    """Build a task's module around the example backbone, and count its numbers."""
     backbone_name = "vit_tiny" if task.card.backbones == "ViT" else "resnet18"
     with isolated_rng(0):
         backbone = build_backbone(
@@ -98,18 +113,18 @@ def count_numbers(task: PretextTask) -> Numbers:
             image_size=EXAMPLE.image_size,
         )
         module = task.resolve(EXAMPLE).build(backbone, EXAMPLE)
-    parts = list(module.modules())
-    copies = sum(_n_weights(part) for part in parts if isinstance(part, EMACopy))
-    stores = (part for part in parts if isinstance(part, (FeatureQueue, MemoryBank)))
-    return Numbers(
+    modules = list(module.modules())
+    copies = sum(_n_weights(m) for m in modules if isinstance(m, EMACopy))
+    stores = (m for m in modules if isinstance(m, (FeatureQueue, MemoryBank)))
+    return Sizes(
         heads=_n_weights(module) - _n_weights(backbone) - copies,
         copies=copies,
-        kept=sum(store.features.numel() for store in stores),
+        stored=sum(store.features.numel() for store in stores),
     )
 
 
 def peak_lr(task: PretextTask) -> float:
-    """Return the learning rate that ``optimizer="auto"`` gives."""
+    """Return the peak learning rate with ``optimizer="auto"``."""
     optimizer = make_optimizer(
         task.default_optimizer, nn.Linear(1, 1), lr=task.default_lr, weight_decay=0
     )
@@ -117,7 +132,7 @@ def peak_lr(task: PretextTask) -> float:
 
 
 def method_page(name: str) -> str:
-    """Return a page: advice, docstring and default settings of a pretext."""
+    """Return a page with the advice, docstring and default settings of a pretext."""
     task = get_pretext(name)
     title = task.card.title
     return "\n".join(
@@ -126,14 +141,14 @@ def method_page(name: str) -> str:
             f'``SelfSupervisedPretrainer("{name}")``\n',
             f"{task.card.advice}\n",
             f".. autoclass:: {public_name(type(task))}\n",
-            "Settings by default\n-------------------\n",
+            "Default settings\n----------------\n",
             *_settings(task),
         ]
     )
 
 
 def write_method_pages(folder: Path) -> None:
-    """Write a page for each registered pretext, and no other."""
+    """Write one page per registered pretext, and delete outdated ones."""
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.rst"):
         stale.unlink()
@@ -142,31 +157,31 @@ def write_method_pages(folder: Path) -> None:
 
 
 def public_name(task: type) -> str:
-    """Return where users import a task from; a task of their own has its module."""
-    offered = getattr(pretext, task.__name__, None) is task
-    return f"{'skssl.pretext' if offered else task.__module__}.{task.__name__}"
+    """Return the import path of a task; a user's own task has that of its module."""
+    is_public = getattr(pretext, task.__name__, None) is task
+    return f"{'skssl.pretext' if is_public else task.__module__}.{task.__name__}"
 
 
 def _settings(task: PretextTask) -> Iterable[str]:
-    """Yield a paragraph for each thing that is settled without being given."""
+    """Yield one paragraph per default that depends on the method or the data."""
     rate = f"{peak_lr(task):g}"
     yield (
         f'``optimizer="auto"`` is ``{task.default_optimizer}`` at a peak learning rate '
         f"of {rate}.\n"
     )
     yield (
-        f'``augmentation="auto"`` is {_recipe(task, 1)} for images of one channel, and '
-        f"{_recipe(task, 3)} for others.\n"
+        f'``augmentation="auto"`` is {_recipe(task, 1)} for single-channel images, and '
+        f"{_recipe(task, 3)} for other images.\n"
     )
     if task.forbidden_augmentations:
-        yield "These augmentations are refused; ``auto`` leaves them out:\n"
+        yield "The method rejects these augmentations, and ``auto`` leaves them out:\n"
         for name, reason in task.forbidden_augmentations.items():
-            yield f"- ``{name}``, since {reason}."
+            yield f"- ``{name}``: {reason}."
         yield ""
-    given, settled = task.get_params(), task.resolve(EXAMPLE).get_params(deep=False)
+    given, resolved = task.get_params(), task.resolve(EXAMPLE).get_params(deep=False)
     changed = ", ".join(
         f"``{name}={value!r}``"
-        for name, value in settled.items()
+        for name, value in resolved.items()
         if name != "augmentation" and value != given[name]
     )
     if changed:
@@ -178,12 +193,12 @@ def _settings(task: PretextTask) -> Iterable[str]:
 
 
 def _recipe(task: PretextTask, n_channels: int) -> str:
-    """Return the recipe that "auto" means, and what the method leaves out of it."""
+    """Return the recipe of "auto", and what the method leaves out of it."""
     name = "medical_gray" if n_channels == 1 else task.default_augmentation
     info = TrainingInfo(**{**vars(EXAMPLE), "n_channels": n_channels})
-    taken = task.resolve(info).augmentation
-    left_out = get_recipe(name).active(n_channels) - taken.active(n_channels)
-    names = ", ".join(f"``{one}``" for one in sorted(left_out))
+    resolved = task.resolve(info).augmentation
+    left_out = get_recipe(name).active(n_channels) - resolved.active(n_channels)
+    names = ", ".join(f"``{step}``" for step in sorted(left_out))
     return f"``{name}``" + (f" without {names}" if names else "")
 
 

@@ -1,4 +1,4 @@
-"""What the papers say and what was measured, from ``benchmarks/results/papers``."""
+"""Published and measured results of the papers, from ``benchmarks/results/papers``."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ NOT_MEASURED = "Not measured yet.\n"
 
 
 def paper_tables(results: Path, name: str) -> str:
-    """Return the tables of a paper, for each of its results files."""
+    """Return the tables of a paper, one set per results file."""
     pieces = []
     for path in sorted((results / "papers").glob(f"{name}_*.json")):
         measured = Results.read(path)

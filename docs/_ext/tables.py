@@ -1,7 +1,7 @@
-"""Pieces of the user guide that come from the package and from measured files.
+"""Parts of the user guide that are generated from the package and from result files.
 
-They are written before Sphinx reads the pages that include them. A newly registered
-pretext, a new recipe and a new measurement appear by themselves.
+They are written before Sphinx reads the pages that include them. New pretexts, recipes
+and measurements appear automatically.
 """
 
 from functools import partial
@@ -22,6 +22,7 @@ from measured import (
 )
 from method_pages import (
     advice_table,
+    contrastive_list,
     needs_table,
     optimizer_table,
     write_method_pages,
@@ -40,7 +41,7 @@ from skssl.pretext import MoCo, TrainingInfo
 
 
 def recipe_table() -> str:
-    """Return one column for each recipe, one row for each parameter that any sets."""
+    """Return one column per recipe, and one row per parameter that any recipe sets."""
     parameters = [
         name
         for name in signature(Augmentation).parameters
@@ -57,7 +58,7 @@ def recipe_table() -> str:
 
 
 def defaults_table() -> str:
-    """Return the derived settings of sets of some sizes, images of 112 px."""
+    """Return the default settings for sets of several sizes, with images of 112 px."""
     rows = []
     for device in ("cpu", "cuda"):
         for n in (100, 500, 2000, 10_000, 100_000):
@@ -67,43 +68,46 @@ def defaults_table() -> str:
             queue = MoCo().resolve(info).queue_size
             warmup = default_warmup_epochs(epochs)
             rows.append((device, f"{n:,}", batch, epochs, warmup, queue))
-    header = ("Device", "Images", "Batch", "Epochs", "Warm-up epochs", "MoCo's queue")
-    return list_table(header, rows)
-
-
-def phases_table() -> str:
-    """Return one row for each phase of each named list."""
-    rows = []
-    for name, phases in PHASES.items():
-        for i, phase in enumerate(phases, start=1):
-            of_list = (f"``{name}``" if i == 1 else "", i, phase.train)
-            optimizer = phase.optimizer
-            if callable(optimizer):
-                optimizer = f"``torch.optim.{optimizer.__name__}``"
-            lengths = (f"{phase.lr:g}", phase.epochs, phase.batch_size)
-            rows.append((*of_list, optimizer, *lengths, _finer_points(phase)))
     header = (
-        *("Name", "Phase", "Trains", "Optimizer", "Rate", "Epochs", "Batch"),
-        "Besides",
+        *("Device", "Images", "Batch size", "Epochs", "Warm-up epochs"),
+        "Queue of MoCo",
     )
     return list_table(header, rows)
 
 
-def _finer_points(phase: Phase) -> str:
-    """Return what else of a phase differs from a constant rate without decay."""
+def phases_table() -> str:
+    """Return one row per phase of each named list."""
+    rows = []
+    for name, phases in PHASES.items():
+        for i, phase in enumerate(phases, start=1):
+            first_cells = (f"``{name}``" if i == 1 else "", i, phase.train)
+            optimizer = phase.optimizer
+            if callable(optimizer):
+                optimizer = f"``torch.optim.{optimizer.__name__}``"
+            numbers = (f"{phase.lr:g}", phase.epochs, phase.batch_size)
+            rows.append((*first_cells, optimizer, *numbers, _other_settings(phase)))
+    header = (
+        *("Name", "Phase", "Trains", "Optimizer", "Learning rate", "Epochs"),
+        *("Batch size", "Other settings"),
+    )
+    return list_table(header, rows)
+
+
+def _other_settings(phase: Phase) -> str:
+    """Return schedule, warm-up and decays of a phase, where it has any."""
     schedule = phase.schedule
     if isinstance(schedule, partial):
         schedule = f"{schedule.keywords['n_periods']} × cosine"
-    points = [] if schedule == "constant" else [schedule]
+    settings = [] if schedule == "constant" else [schedule]
     for name in ("warmup", "layer_decay", "weight_decay"):
         value = getattr(phase, name)
         if value != {"warmup": 0, "layer_decay": 1, "weight_decay": 0}[name]:
-            points.append(f"{name} {value:g}")
-    return ", ".join(points)
+            settings.append(f"{name} {value:g}")
+    return ", ".join(settings)
 
 
 def _number(value: float | tuple[float, float]) -> str:
-    """Return a number, or a pair of them, short enough for a cell."""
+    """Format a number or a range for a table cell."""
     if isinstance(value, tuple):
         return " to ".join(f"{bound:.3g}" for bound in value)
     return f"{value:.3g}"
@@ -118,6 +122,7 @@ def write_tables(app: Any) -> None:
     texts = {
         "method_needs": needs_table(),
         "method_advice": advice_table(),
+        "contrastive_methods": contrastive_list(),
         "optimizers": optimizer_table(),
         "recipes": recipe_table(),
         "defaults": defaults_table(),

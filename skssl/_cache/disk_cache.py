@@ -41,10 +41,10 @@ class DiskCache:
     -----
     The key of a **pretraining** consists of the content of its images in their order,
     the patients, the labels where they are used, all parameters but ``n_jobs``,
-    ``verbose`` and ``cache``, the code of skssl that a training runs, the versions of
-    torch, torchvision, numpy, scipy, scikit-learn, skorch, pillow and pydicom, and what
-    the last bits depend on: the graphics card, or the kind of CPU and the number of
-    threads.
+    ``verbose``, ``cache`` and ``device``, the code of skssl that a training runs, the
+    versions of torch, torchvision, numpy, scipy, scikit-learn, skorch, pillow and
+    pydicom, and what the last bits depend on: the graphics card, or the kind of CPU and
+    the number of threads.
 
     The key of the **features** of an image consists of its content, the network and its
     weights, the format and size of the images, and the same code and hardware. So an

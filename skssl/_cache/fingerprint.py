@@ -1,13 +1,11 @@
-"""Names for things by what they are, so that equal ones have equal names anywhere."""
+"""Keys that identify values by their content, in any process."""
 
 import enum
 import hashlib
 import json
-import sys
-import sysconfig
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property, partial, singledispatch
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
@@ -16,9 +14,37 @@ from typing import Any
 import numpy as np
 import torch
 from joblib import hash as joblib_hash
-from sklearn.utils import Bunch
 from torch import nn
 
+from skssl._cache.user_code import installed_as, used_values
+
+__all__ = ["TRAINING_LAYERS", "code_version", "fingerprint", "hardware"]
+
+#: Top-level files and folders of skssl that a pretraining runs.
+TRAINING_LAYERS = frozenset(
+    {
+        "_cache",
+        "_estimator",
+        "_labels",
+        "_names",
+        "_params",
+        "_pretrain",
+        "_random",
+        "_results",
+        "_rows",
+        "_sklearn",
+        "_targeted",
+        "_warn",
+        "augment",
+        "data",
+        "encoder",
+        "engine",
+        "exceptions",
+        "nn",
+        "pretext",
+    }
+)
+_ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = (
     "torch",
     "torchvision",
@@ -28,26 +54,23 @@ _PACKAGES = (
     "skorch",
     "pillow",
 )
-_INSTALLED = {
-    Path(sysconfig.get_path(name)).resolve()
-    for name in ("stdlib", "platstdlib", "purelib", "platlib")
-}
 
 Plain = Callable[[Any], Any]
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return 32 hexadecimal digits that stand for values of any kind.
+    """Return 32 hexadecimal digits that identify values by their content.
 
-    Numbers, texts, containers, arrays and tensors are taken by value, objects by their
-    class and attributes. Functions and classes of installed packages are taken by name
-    and version, those of the user by their compiled code and the functions, classes,
-    modules and plain values that it names.
+    Numbers, strings, containers, arrays and tensors are identified by value, objects by
+    class and attributes, functions and classes of installed packages by name and
+    version. Those of the user are identified by their compiled code, and by the content
+    of everything that they name.
 
     Raises
     ------
     TypeError
-        If a value has no content to tell it by, as a lock or an open file.
+        If a value has no content that can be hashed, such as a lock or an open file, or
+        if the user's code reads files.
 
     Examples
     --------
@@ -62,12 +85,21 @@ def fingerprint(*parts: Any) -> str:
 
 
 @cache
-def code_version() -> str:
-    """Return what stands for the code of skssl and of what it computes with."""
+def code_version(layers: Iterable[str] = TRAINING_LAYERS, root: Path = _ROOT) -> str:
+    """Return a key of the code that computes a result, and of the packages it uses.
+
+    Parameters
+    ----------
+    layers : frozenset of str
+        Top-level files and folders of skssl.
+    root : Path
+        Folder of skssl.
+    """
     digest = hashlib.sha256()
-    root = Path(__file__).resolve().parents[1]
     for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+        place = path.relative_to(root)
+        if place.parts[0].removesuffix(".py") in layers:
+            digest.update(str(place).encode() + path.read_bytes())
     pydicom = version("pydicom") if "pydicom" in packages_distributions() else None
     return fingerprint(digest.digest(), pydicom, [version(name) for name in _PACKAGES])
 
@@ -83,9 +115,9 @@ def hardware(device: torch.device) -> list[str]:
 
 
 def _plain(value: Any, above: tuple[int, ...], seen: dict[int, int]) -> Any:
-    """Return what JSON can write.
+    """Return what JSON can hold.
 
-    ``above`` are the objects that hold this one, ``seen`` the code that was told.
+    ``above`` are the objects that contain this one, ``seen`` the code described so far.
     """
     if isinstance(value, np.generic) and value.dtype.kind in "biufUS":
         value = value.item()
@@ -104,20 +136,16 @@ def _plain(value: Any, above: tuple[int, ...], seen: dict[int, int]) -> Any:
 @singledispatch
 def _parts(value: Any, plain: Plain) -> list:
     """Return the parts of a value; here, of an object of any class."""
-    if hasattr(value, "to_numpy"):  # pandas' and others' tables
-        columns = list(getattr(value, "columns", ()))
-        return [plain(columns), plain(value.to_numpy())]
+    if isinstance(value, (float, complex, bytes, Path, np.generic)):
+        return [repr(value)]
+    if hasattr(value, "to_numpy"):  # tables of pandas and others
+        return [plain(list(getattr(value, "columns", ()))), plain(value.to_numpy())]
     if hasattr(value, "__dict__"):
         return [plain(type(value)), plain(vars(value))]
     try:
         return [joblib_hash(value)]
     except Exception as error:  # pickling fails in any way
-        raise TypeError(f"{value!r} cannot be told by its content.") from error
-
-
-@_parts.register(float | complex | bytes | Path | np.generic)
-def _(value: Any, plain: Plain) -> list:  # noqa: ARG001
-    return [repr(value)]
+        raise TypeError(f"{value!r} has no content that can be hashed.") from error
 
 
 @_parts.register
@@ -127,7 +155,7 @@ def _(value: enum.Enum, plain: Plain) -> list:  # noqa: ARG001
 
 @_parts.register
 def _(value: np.ndarray, plain: Plain) -> list:
-    if value.dtype.kind not in "biufcSUV":  # objects, dates, texts of any length
+    if value.dtype.kind not in "biufcSUV":  # objects, dates, strings of any length
         return [value.dtype.str, value.shape, plain(value.astype(object).tolist())]
     digest = hashlib.sha256(np.ascontiguousarray(value).data)
     return [value.dtype.str, value.shape, digest.hexdigest()]
@@ -144,16 +172,15 @@ def _(value: torch.Tensor, plain: Plain) -> list:  # noqa: ARG001
 
 @_parts.register
 def _(value: nn.Module, plain: Plain) -> list:
-    state = {name: of for name, of in vars(value).items() if name != "_modules"}
     children = [list(child) for child in value._modules.items()]  # in their order
+    state = {name: held for name, held in vars(value).items() if name != "_modules"}
     return [plain(type(value)), plain(state), plain(children)]
 
 
-@_parts.register
-def _(value: dict, plain: Plain) -> list:
-    pairs = [[plain(key), plain(of)] for key, of in value.items()]
-    in_order = isinstance(value, OrderedDict) and not isinstance(value, Bunch)
-    return pairs if in_order else sorted(pairs, key=json.dumps)
+@_parts.register(dict)
+def _(value: Any, plain: Plain) -> list:
+    pairs = [[plain(key), plain(held)] for key, held in value.items()]
+    return pairs if isinstance(value, OrderedDict) else sorted(pairs, key=json.dumps)
 
 
 @_parts.register(set | frozenset)
@@ -166,29 +193,22 @@ def _(value: Any, plain: Plain) -> list:
     return list(map(plain, value))
 
 
-@_parts.register
-def _(value: partial, plain: Plain) -> list:
-    return [plain(value.func), plain(value.args), plain(value.keywords)]
-
-
-@_parts.register
-def _(value: types.MethodType, plain: Plain) -> list:
-    return [plain(value.__self__), plain(value.__func__)]
+@_parts.register(partial)
+@_parts.register(types.MethodType)
+@_parts.register(staticmethod)
+@_parts.register(classmethod)
+@_parts.register(property)
+@_parts.register(cached_property)
+def _(value: Any, plain: Plain) -> list:
+    names = ("func", "args", "keywords", "__self__", "__func__", "fget", "fset")
+    return [plain(getattr(value, name, None)) for name in names]
 
 
 @_parts.register
 def _(value: types.BuiltinFunctionType, plain: Plain) -> list:
-    of_module = isinstance(value.__self__, types.ModuleType)
-    return [value.__qualname__, None if of_module else plain(value.__self__)]
-
-
-@_parts.register
-def _(value: types.ModuleType, plain: Plain) -> list:  # noqa: ARG001
-    installed = _installed_as(value.__name__)
-    if installed is not None or not getattr(value, "__file__", None):
-        return [value.__name__, installed]
-    code = Path(str(value.__file__)).read_bytes()
-    return [value.__name__, hashlib.sha256(code).hexdigest()]
+    owner = value.__self__
+    is_module = isinstance(owner, types.ModuleType)
+    return [value.__qualname__, None if is_module else plain(owner)]
 
 
 @_parts.register
@@ -197,89 +217,41 @@ def _(value: types.CodeType, plain: Plain) -> list:
 
 
 @_parts.register
+def _(value: types.ModuleType, plain: Plain) -> list:
+    installed = installed_as(value.__name__)
+    # What code uses of a module of the user's is described where it is used.
+    return [value.__name__, installed, plain(None)]
+
+
+@_parts.register
 def _(value: types.FunctionType, plain: Plain) -> list:
-    installed = _installed_as(value.__module__)
+    installed = installed_as(value.__module__)
     if installed is not None:
         return [_name(value), installed]
-    cells = value.__closure__ or ()
-    held = [_content(cell) for cell in cells]
-    defaults = [value.__defaults__, value.__kwdefaults__]
-    used = {
-        name: value.__globals__[name]
-        for name in _names(value.__code__)
-        if _is_code_or_plain(value.__globals__.get(name))
-    }
-    parts = [value.__code__, defaults, held, used]
-    return [_name(value), *map(plain, parts)]
-
-
-@_parts.register(staticmethod | classmethod)
-def _(value: Any, plain: Plain) -> list:
-    return [plain(value.__func__)]
-
-
-@_parts.register
-def _(value: property, plain: Plain) -> list:
-    return [plain(value.fget), plain(value.fset)]
-
-
-@_parts.register
-def _(value: cached_property, plain: Plain) -> list:
-    return [plain(value.func)]
-
-
-@_parts.register(types.MemberDescriptorType | types.GetSetDescriptorType)
-def _(value: Any, plain: Plain) -> list:  # noqa: ARG001
-    return [value.__name__]
+    used = {}
+    for name, held in used_values(value):
+        try:
+            used[name] = plain(held)
+        except TypeError as error:
+            raise TypeError(f"{_name(value)} uses {name!r}: {error}") from error
+    return [_name(value), plain(value.__code__), used]
 
 
 @_parts.register
 def _(value: type, plain: Plain) -> list:
-    installed = _installed_as(value.__module__)
+    installed = installed_as(value.__module__)
     if installed is not None:
         return [_name(value), installed]
     own = {
-        name: of
-        for name, of in vars(value).items()
-        if callable(of) or not name.startswith(("__", "_abc_"))
+        name: held
+        for name, held in vars(value).items()
+        if (callable(held) or not name.startswith(("__", "_abc_")))
+        and not isinstance(
+            held, types.MemberDescriptorType | types.GetSetDescriptorType
+        )
     }
     return [_name(value), plain(own), plain(value.__bases__)]
 
 
 def _name(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}"
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    """Yield the names that a function and those within it look up."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
-
-
-def _is_code_or_plain(value: Any) -> bool:
-    plain = (bool, int, float, str, bytes, tuple, type)
-    return isinstance(value, (*plain, types.FunctionType, types.ModuleType))
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not bound yet
-        return None
-
-
-@cache
-def _installed_as(module: str) -> str | None:
-    """Return name and version of the distribution of a module; None for one's own."""
-    top = module.split(".", maxsplit=1)[0]
-    if top in ("skssl", "builtins"):
-        return top  # see code_version
-    file = getattr(sys.modules.get(top), "__file__", None)
-    if top in sys.builtin_module_names or top in sys.stdlib_module_names:
-        return sys.version
-    if file is None or not _INSTALLED.intersection(Path(file).resolve().parents):
-        return None
-    names = sorted(packages_distributions().get(top, ()))
-    return " ".join(f"{name} {version(name)}" for name in names) or top

@@ -16,10 +16,10 @@ from skssl._finetune.start import (
     make_reader,
 )
 from skssl._random import isolated_rng, spawn_seeds
+from skssl._results import PhasedResult
 from skssl._rows import inner_split, rows_apart
 from skssl._sklearn import safe_indexing
 from skssl.data import ImageReader, ImageSource
-from skssl.encoder import Encoder
 from skssl.engine import (
     EpochKeeper,
     LabelledViews,
@@ -52,20 +52,11 @@ class Seeds(NamedTuple):
 
 
 @dataclass
-class FineTuned:
-    """What a fine-tuning returns; fields are the attributes of the estimator."""
+class FineTuned(PhasedResult):
+    """What a fine-tuning returns."""
 
-    encoder: Encoder
     classes: np.ndarray
     pretrainer: Any
-    phases: list[Phase]
-    history: list[dict[str, float]]
-    n_iter: int
-    n_trainable: list[int]
-    selected_epochs: list[int]
-    sample_indices: np.ndarray
-    validation_indices: np.ndarray
-    precision: str
 
 
 @dataclass
@@ -142,12 +133,14 @@ def fine_tune(
         settings, pretrainer, source, labelled, train=train, seed=seeds.weights
     )
     finish = partial(
-        _finish,
-        plan,
-        pretrainer=pretrainer,
+        FineTuned.from_training,
+        reader=plan.reader,
         classes=labelled.classes,
-        train=train,
-        held=held,
+        pretrainer=pretrainer,
+        phases=plan.phases,
+        sample_indices=train,
+        validation_indices=held,
+        precision=plan.precision,
     )
     if interrupt is not None:
         result = finish(untrained(plan.classifier.to(plan.device)))
@@ -266,29 +259,4 @@ def _train(
         show_progress=bool(settings.verbose),
         task=plan.views,
         score=score,
-    )
-
-
-def _finish(
-    plan: _Plan,
-    trained: TrainedClassifiers,
-    *,
-    pretrainer: Any,
-    classes: np.ndarray,
-    train: Rows,
-    held: Rows,
-) -> FineTuned:
-    """Return what a training, finished or interrupted, has learned."""
-    return FineTuned(
-        encoder=Encoder(plan.reader, trained.networks),
-        classes=classes,
-        pretrainer=pretrainer,
-        phases=plan.phases,
-        history=trained.history,
-        n_iter=len(trained.history),
-        n_trainable=trained.n_trainable,
-        selected_epochs=trained.selected_epochs,
-        sample_indices=train,
-        validation_indices=held,
-        precision=plan.precision,
     )

@@ -1,6 +1,7 @@
 """Targeted pretraining as a function: settings and images to a result."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,13 @@ from sklearn.base import clone
 
 from skssl._estimator import learn_reader
 from skssl._random import isolated_rng, spawn_seeds
+from skssl._results import PhasedResult
 from skssl._rows import inner_split
 from skssl._warn import warn
 from skssl.data import ImageReader, ImageSource
-from skssl.encoder import Encoder
 from skssl.engine import (
     Phase,
     Score,
-    TrainedClassifiers,
     VersionModule,
     get_phases,
     resolve_device,
@@ -37,19 +37,10 @@ Rows = np.ndarray
 
 
 @dataclass
-class Targeted:
-    """What a targeted pretraining returns; fields are attributes of the estimator."""
+class Targeted(PhasedResult):
+    """What a targeted pretraining returns."""
 
-    encoder: Encoder
     task: WhichViewTask
-    phases: list[Phase]
-    history: list[dict[str, float]]
-    n_iter: int
-    n_trainable: list[int]
-    selected_epochs: list[int]
-    sample_indices: np.ndarray
-    validation_indices: np.ndarray
-    precision: str
 
 
 def train_targeted(
@@ -97,20 +88,15 @@ def train_targeted(
     if not classifier.backbone.is_trained:
         classifier.backbone.set_normalization(*store.pixel_statistics())
 
-    def finish(trained: TrainedClassifiers) -> Targeted:
-        return Targeted(
-            encoder=Encoder(reader, trained.networks),
-            task=task,
-            phases=phases,
-            history=trained.history,
-            n_iter=len(trained.history),
-            n_trainable=trained.n_trainable,
-            selected_epochs=trained.selected_epochs,
-            sample_indices=train,
-            validation_indices=held,
-            precision=precision,
-        )
-
+    finish = partial(
+        Targeted.from_training,
+        reader=reader,
+        task=task,
+        phases=phases,
+        sample_indices=train,
+        validation_indices=held,
+        precision=precision,
+    )
     if not len(train):
         return finish(untrained(classifier.to(device)))
     score = _score_on(source, held, task, reader, device=device, n_jobs=settings.n_jobs)

@@ -1,8 +1,11 @@
-"""Networks and their parts: backbones, heads, momentum copies, queues, losses."""
+"""Networks: backbones, heads, momentum copies, queues, losses and schedules."""
+
+from typing import TYPE_CHECKING, Any
 
 from skssl.nn._networks import in_eval_mode
-from skssl.nn.backbones import Backbone, build_backbone
+from skssl.nn.backbones import Backbone
 from skssl.nn.bank import MemoryBank
+from skssl.nn.build import build_backbone
 from skssl.nn.classifier import Classifier, ClassifierHead, blocks
 from skssl.nn.crnet import CRNet
 from skssl.nn.ema import EMACopy, rising_momentum
@@ -10,7 +13,9 @@ from skssl.nn.heads import mlp
 from skssl.nn.losses import info_nce, mean_cosine, nt_xent
 from skssl.nn.queue import FeatureQueue
 from skssl.nn.schedules import constant, cosine, cosine_restarts, get_schedule
-from skssl.nn.vit import VisionTransformer
+
+if TYPE_CHECKING:
+    from skssl.nn.vit import VisionTransformer
 
 __all__ = [
     "Backbone",
@@ -34,3 +39,12 @@ __all__ = [
     "nt_xent",
     "rising_momentum",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the vision transformer where it is used: torchvision is slow to import."""
+    if name == "VisionTransformer":
+        from skssl.nn.vit import VisionTransformer
+
+        return VisionTransformer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

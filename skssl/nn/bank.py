@@ -1,4 +1,4 @@
-"""A memory bank: one feature for each training image, kept from step to step."""
+"""A memory bank: one feature vector per training image, updated at each step."""
 
 import torch
 from torch import nn
@@ -8,21 +8,21 @@ __all__ = ["MemoryBank"]
 
 
 class MemoryBank(nn.Module):
-    """A moving average of each image's features, on the device, in the state dict.
+    """Moving averages of the features of all images, as buffers on the device.
 
     Parameters
     ----------
     n_images : int
-        Number N of training images, one row each.
+        Number N of training images.
     n_features : int
-        Width d of a feature.
+        Width d of the features.
 
     Attributes
     ----------
     features : Tensor of shape (n_images, n_features), float32
-        Unit-norm rows m. Those of images not seen yet are random directions.
+        Unit-norm rows m, one per image; random directions for images not seen yet.
     seen : Tensor of shape (n_images,), bool
-        Whether the row holds features of its image.
+        Whether a row has been updated with features of its image.
 
     Raises
     ------
@@ -31,9 +31,9 @@ class MemoryBank(nn.Module):
 
     Notes
     -----
-    The first directions are drawn from torch's global generator; build the bank inside
-    ``skssl._random.isolated_rng``. ``update`` writes in place, so update after
-    the backward pass of a loss that reads ``features``. No call waits for the device.
+    The first directions are drawn from torch's global generator: build the bank inside
+    ``skssl._random.isolated_rng``. ``update`` writes in place: call it after the
+    backward pass of a loss that reads ``features``. No call waits for the device.
 
     References
     ----------
@@ -67,14 +67,14 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def recall(self, index: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """Return the row of each image, or its given features where it has none yet.
+        """Return the rows of images, or their new features if they have no rows yet.
 
         Parameters
         ----------
         index : Tensor of shape (n,), int64
-            Numbers of images.
+            Indices of images.
         features : Tensor of shape (n, n_features)
-            Features of these images, for those that are not seen yet.
+            Features of these images, float, used for images not seen yet.
 
         Returns
         -------
@@ -84,7 +84,7 @@ class MemoryBank(nn.Module):
         Raises
         ------
         ValueError
-            If the shapes do not fit.
+            If the shapes do not match.
         """
         self._check(index, features)
         fresh = functional.normalize(features.to(self.features.dtype), dim=1)  # (n, d)
@@ -94,25 +94,25 @@ class MemoryBank(nn.Module):
     def update(
         self, features: torch.Tensor, index: torch.Tensor, momentum: float
     ) -> None:
-        r"""Move the rows of some images towards new features f.
+        r"""Move the rows of images towards new features f.
 
-        A row m becomes :math:`u(γ\,m + (1 - γ)\,u(f))` with momentum γ, where u scales
-        to unit norm, and that of an image not seen yet becomes u(f).
+        With momentum γ, a row m becomes :math:`u(γ\,m + (1 - γ)\,u(f))`, where u scales
+        to unit norm. The row of an image not seen yet becomes u(f).
 
         Parameters
         ----------
         features : Tensor of shape (n, n_features)
-            New features.
+            New features, float.
         index : Tensor of shape (n,), int64
-            Numbers of their images, each at most once: of two features of one image,
-            it is not defined which one counts.
+            Indices of their images, each at most once. If an index occurs twice, it is
+            undefined which features are used.
         momentum : float
-            Share γ of the old row, in [0, 1].
+            Weight γ of the old row, in [0, 1].
 
         Raises
         ------
         ValueError
-            If the shapes do not fit, or ``momentum`` is outside [0, 1].
+            If the shapes do not match, or ``momentum`` is outside [0, 1].
         """
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must be in [0, 1], got {momentum!r}.")

@@ -5,15 +5,13 @@ from copy import deepcopy
 from typing import Self
 
 from torch import Tensor, nn
-from torchvision.models.vision_transformer import Encoder
 
 from skssl.nn.backbones import Backbone
-from skssl.nn.vit import TokenEncoder
+from skssl.nn.families import sequence_types
 
 __all__ = ["Classifier", "ClassifierHead"]
 
 _PARTS = ("head", "backbone", "all")
-_SEQUENCES = (nn.Sequential, nn.ModuleList, Encoder, TokenEncoder)
 
 
 class ClassifierHead(nn.Module):
@@ -31,15 +29,21 @@ class ClassifierHead(nn.Module):
     hidden_size : int, default=1024
         Width of the hidden layer of "mlp".
     dropout : float, default=0.5
-        Share of its units that a training step drops, in [0, 1).
+        Probability that a unit of the hidden layer is dropped in training, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        If ``kind`` is unknown.
 
     Notes
     -----
-    "mlp" is the top of Ewen & Khan 2020, :doi:`10.48550/arXiv.2011.10188`, with what
-    their published notebook adds to the paper: batch normalisation and dropout, but not
-    its L2 penalty of 0.01 on the hidden layer. For two classes the paper has one output
-    with a sigmoid, the notebook two with a sigmoid each; here there are two with a
-    softmax, which is the paper's function of the difference of the two.
+    "mlp" is the head of Ewen & Khan 2020, :doi:`10.48550/arXiv.2011.10188`. It includes
+    the batch normalisation and the dropout of their published notebook, which the paper
+    does not mention, but not the notebook's L2 penalty of 0.01 on the hidden layer. For
+    two classes the paper has one output with a sigmoid, and the notebook two with a
+    sigmoid each. This head has two with a softmax, which equals the paper's sigmoid of
+    the difference between the two.
 
     Examples
     --------
@@ -78,17 +82,19 @@ class ClassifierHead(nn.Module):
         self.output = nn.Linear(self.n_penultimate, n_classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (n, d) to logits (n, n_classes)."""
+        """Map features (n, n_features), float, to logits (n, n_classes)."""
         return self.output(self.hidden(features))
 
 
 class Classifier(nn.Module):
-    """A backbone and a head, of which a training may hold one still.
+    """A backbone and a head, either of which can be frozen in training.
 
     Parameters
     ----------
     backbone : Backbone
+        Maps images to features (n, d).
     head : ClassifierHead
+        Maps features to logits.
 
     Examples
     --------
@@ -103,22 +109,23 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
-        self._held: tuple[str, ...] = ()
+        self._frozen: tuple[str, ...] = ()
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (n, C, H, W), float in [0, 1], to logits (n, n_classes)."""
         return self.head(self.backbone(images))
 
     def penultimate(self, images: Tensor) -> Tensor:
-        """Map images (n, C, H, W) to what the last linear layer gets, (n, d)."""
+        """Map images (n, C, H, W) to the inputs (n, d) of the last linear layer."""
         return self.head.hidden(self.backbone(images))
 
     def only_train(self, part: str) -> Self:
-        """Hold still what is not of a part: its weights and its batch statistics.
+        """Freeze the weights and the batch statistics of all other modules.
 
         Parameters
         ----------
         part : {"head", "backbone", "all"}
+            What training changes.
 
         Returns
         -------
@@ -127,40 +134,49 @@ class Classifier(nn.Module):
         Raises
         ------
         ValueError
-            If there is no such part.
+            If ``part`` is unknown.
         """
         if part not in _PARTS:
             raise ValueError(f"part must be one of {list(_PARTS)}, got {part!r}.")
-        self._held = tuple({"head", "backbone"} - {part}) if part != "all" else ()
+        self._frozen = tuple({"head", "backbone"} - {part}) if part != "all" else ()
         for name in ("backbone", "head"):
-            getattr(self, name).requires_grad_(name not in self._held)
+            getattr(self, name).requires_grad_(name not in self._frozen)
         return self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, in which a part held still stays in eval mode."""
+        """Set training mode, except for a frozen head or backbone."""
         super().train(mode)
-        for name in self._held:
+        for name in self._frozen:
             getattr(self, name).eval()
         return self
 
     def copy_with(self, state: dict[str, Tensor]) -> "Classifier":
-        """Return a copy with other weights, on the same device."""
+        """Return a copy with the weights of a state dict, on the same device."""
         other = deepcopy(self)
         other.load_state_dict(state)
         return other
 
     @property
     def n_trainable(self) -> int:
-        """Number of weights that a training changes."""
+        """Number of weights that training changes."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 
 def blocks(network: nn.Module) -> list[list[nn.Parameter]]:
     """Return the parameters of a network's blocks, from the images to the features.
 
-    Sequences of layers, and the encoder of a vision transformer, are taken apart; every
-    other child is a block. Norms belong to the block before them, and parameters of
-    the network's own to the block after them.
+    The children of sequences of layers, and of a vision transformer's encoder, are
+    separate blocks; every other child is one block. Normalisation layers belong to the
+    block before them, and parameters of the network itself to the block after them.
+
+    Parameters
+    ----------
+    network : nn.Module
+
+    Returns
+    -------
+    list of list of Parameter
+        Each parameter of the network once.
 
     Examples
     --------
@@ -169,22 +185,28 @@ def blocks(network: nn.Module) -> list[list[nn.Parameter]]:
     [3, 6, 6, 9, 6, 9, 6, 9, 6, 2]
     """
     grouped: list[list[nn.Parameter]] = []
-    for part in _parts(network):
-        if grouped and all(p.ndim == 1 for p in part):
-            grouped[-1] += part
+    for group in _groups(network, sequence_types()):
+        if grouped and all(p.ndim == 1 for p in group):
+            grouped[-1] += group
         else:
-            grouped.append(part)
+            grouped.append(group)
     return grouped
 
 
-def _parts(module: nn.Module) -> Iterator[list[nn.Parameter]]:
-    """Yield the parameters of the modules that are not taken apart."""
+def _groups(
+    module: nn.Module, sequences: tuple[type[nn.Module], ...]
+) -> Iterator[list[nn.Parameter]]:
+    """Yield the parameters of each child, of sequences those of each of their children.
+
+    Sequences inside sequences are treated alike.
+    """
     own = list(module.parameters(recurse=False))
     for child in module.children():
-        inner = _parts(child) if isinstance(child, _SEQUENCES) else [child.parameters()]
-        for part in map(list, inner):
-            if part:
-                yield own + part
+        is_sequence = isinstance(child, sequences)
+        inner = _groups(child, sequences) if is_sequence else [child.parameters()]
+        for group in map(list, inner):
+            if group:
+                yield own + group
                 own = []
     if own:
         yield own

@@ -9,7 +9,7 @@ _SMALLEST_PX = 23
 
 
 class CRNet(nn.Module):
-    """Three 7x7 convolutions, a pooling and one linear layer.
+    """Three 7x7 convolutions, each followed by pooling, and one linear layer.
 
     Parameters
     ----------
@@ -18,8 +18,8 @@ class CRNet(nn.Module):
     in_channels : int, default=1
         Channels of the images.
     image_size : (int, int), default=(224, 224)
-        Height and width of the images in pixels, each at least 23. The width of the
-        linear layer follows it.
+        Height and width of the images in pixels, each at least 23. They determine the
+        width of the linear layer.
 
     Attributes
     ----------
@@ -31,18 +31,18 @@ class CRNet(nn.Module):
     Raises
     ------
     ValueError
-        If ``image_size`` is below 23 pixels in one direction.
+        If the height or width is below 23 pixels.
 
     Notes
     -----
-    The paper does not say where batch normalisation stands. Only with one after the
-    first convolution does the network have the 546,882 parameters of its Table II.
+    The paper does not say where batch normalisation is applied. Only with one after
+    the first convolution does the network have the 546,882 parameters of its Table II.
     Weights are drawn with Kaiming's normal initialisation; biases start at zero.
 
     References
     ----------
     .. [1] X. He, X. Yang et al. "Sample-Efficient Deep Learning for COVID-19 Diagnosis
-       Based on CT Scans." medRxiv, 2020. DOI 10.1101/2020.04.13.20063941.
+       Based on CT Scans." medRxiv, 2020. :doi:`10.1101/2020.04.13.20063941`.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class CRNet(nn.Module):
 
 
 def _pooled_px(px: int) -> int:
-    """Side of the map after three max-pools 3/2 without padding and a mean-pool 2/2."""
+    """Return a side of the map after three 3/2 max-pools and a 2/2 mean-pool."""
     for _ in range(3):
         px = (px - 3) // 2 + 1
     return px // 2

@@ -1,4 +1,4 @@
-"""A decoder from feature maps to images."""
+"""A convolutional decoder from feature maps to images."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,11 +11,14 @@ _NARROWEST = 16
 class ImageDecoder(nn.Module):
     """Enlarge a feature map to an image by upsampling and convolutions.
 
-    A 1x1 convolution to ``width`` maps; then, until the map is as large as the image,
-    bilinear upsampling by 2, a 3x3 convolution, batch normalisation and ReLU, each with
-    half the maps of the one before, but at least the smaller of 16 and ``width``; a
-    bilinear resize where the sides are not those of the image; and a 1x1 convolution
-    to the channels of the image.
+    The layers are, in this order:
+
+    - a 1x1 convolution to ``width`` channels;
+    - until the map is as large as the image, blocks of bilinear upsampling by 2, a 3x3
+      convolution, batch normalisation and ReLU. Each block halves the number of
+      channels, down to the smaller of 16 and ``width``;
+    - a bilinear resize, if the sides differ from those of the image;
+    - a 1x1 convolution to the channels of the image.
 
     Parameters
     ----------
@@ -24,7 +27,9 @@ class ImageDecoder(nn.Module):
     n_out : int
         Channels of the image.
     map_size, image_size : (height, width)
+        Size of the map and of the image, pixels.
     width : int, default=128
+        Channels after the first convolution, at least 1.
 
     Examples
     --------
@@ -61,7 +66,7 @@ class ImageDecoder(nn.Module):
         self.to_image = nn.Conv2d(width, n_out, kernel_size=1)
 
     def forward(self, feature_map: Tensor) -> Tensor:
-        """Map (n, n_in, h, w) to images (n, n_out, height, width), not bounded."""
+        """Map (n, n_in, h, w) to images (n, n_out, height, width), unbounded floats."""
         enlarged = self.enlarge(feature_map)
         if enlarged.shape[2:] != self.image_size:
             enlarged = functional.interpolate(

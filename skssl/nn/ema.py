@@ -24,7 +24,7 @@ class EMACopy(nn.Module):
     Parameters
     ----------
     source : nn.Module
-        The module to follow; it is deep-copied.
+        The module to average. It is deep-copied.
 
     Attributes
     ----------
@@ -33,16 +33,17 @@ class EMACopy(nn.Module):
 
     Notes
     -----
-    The copy follows its parent's train and eval mode, so in training its batch
-    normalisations use the statistics of the batch, as in [1]_. Deviation: buffers, such
-    as the running statistics of batch normalisation, are copied from the source at each
-    update, so that the copy is a consistent network in eval mode too.
+    The copy follows the train and eval mode of the module that holds it. In training
+    its batch normalisations therefore use the statistics of the batch, as in [1]_.
+    Deviation: buffers, such as the running statistics of batch normalisation, are
+    copied from the source at each update, so that the copy is a consistent network in
+    eval mode too.
 
     References
     ----------
     .. [1] K. He, H. Fan, Y. Wu, S. Xie, R. Girshick. "Momentum Contrast for
        Unsupervised Visual Representation Learning." CVPR, 2020.
-       DOI 10.1109/CVPR42600.2020.00975.
+       :doi:`10.1109/CVPR42600.2020.00975`.
 
     Examples
     --------
@@ -62,7 +63,7 @@ class EMACopy(nn.Module):
         self.module = deepcopy(source).requires_grad_(False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the copy; no gradient is recorded."""
+        """Call the copy without recording gradients."""
         with torch.no_grad():
             return self.module(*args, **kwargs)
 
@@ -75,7 +76,7 @@ class EMACopy(nn.Module):
         source : nn.Module
             A module with the same parameters and buffers as the copied one.
         momentum : float
-            The share of the old value that stays, in [0, 1].
+            Weight of the old value, in [0, 1].
 
         Raises
         ------
@@ -93,26 +94,31 @@ class EMACopy(nn.Module):
 
 
 def rising_momentum(start: float, progress: float) -> float:
-    r"""Return the momentum of a moving average that rises to 1 along half a cosine.
+    r"""Return a momentum that rises to 1 along half a cosine period.
 
-    .. math:: 1 - (1 - m_0) (\cos(\pi s) + 1) / 2
+    .. math:: m(s) = 1 - (1 - m_0) (\cos(\pi s) + 1) / 2
 
     Parameters
     ----------
     start : float
         :math:`m_0`, the momentum at the start, in [0, 1].
     progress : float
-        Share s of the training that is done, in [0, 1].
+        Fraction s of the training that is completed, in [0, 1].
+
+    Returns
+    -------
+    float
+        The momentum m(s), from ``start`` to 1.
 
     References
     ----------
     .. [1] J.-B. Grill et al. "Bootstrap Your Own Latent." NeurIPS, 2020.
-       DOI 10.48550/arXiv.2006.07733.
+       :doi:`10.48550/arXiv.2006.07733`.
 
     Examples
     --------
     >>> from skssl.nn import rising_momentum
-    >>> [round(rising_momentum(0.9, share), 3) for share in (0.0, 0.5, 1.0)]
+    >>> [round(rising_momentum(0.9, progress), 3) for progress in (0.0, 0.5, 1.0)]
     [0.9, 0.95, 1.0]
     """
     return 1 - (1 - start) * (cos(pi * progress) + 1) / 2

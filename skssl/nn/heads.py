@@ -21,7 +21,7 @@ def mlp(
     batch_norm_out: bool = False,
     activation: Callable[[], nn.Module] = _RELU,
 ) -> nn.Sequential:
-    """Make a multilayer perceptron, the head of most self-supervised methods.
+    """Make a multilayer perceptron, the usual head of self-supervised methods.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def mlp(
     n_layers : int, default=2
         Number of linear layers, at least 1; with 1, ``hidden`` is not used.
     batch_norm : bool, default=True
-        Put a batch normalisation between each hidden linear layer and its activation.
+        Apply batch normalisation between each hidden linear layer and its activation.
     bias_out : bool, default=True
-        Give the last linear layer a bias. Hidden linear layers always have one.
+        Whether the last linear layer has a bias. Hidden ones always have one.
     batch_norm_out : bool, default=False
-        End with a batch normalisation without scale and shift.
+        Whether to end with a batch normalisation without scale and shift.
     activation : callable, default=ReLU
-        Makes the module after each hidden layer.
+        Returns the module after each hidden layer.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Losses that several methods share, as pure functions computed in float32."""
+"""Losses used by several methods: pure functions, computed in float32."""
 
 import torch
 from torch.nn import functional
@@ -14,24 +14,24 @@ def nt_xent(
 ) -> torch.Tensor:
     r"""Normalised temperature-scaled cross-entropy, the loss of SimCLR.
 
-    With :math:`s_{ij}` the cosine similarity of two of the 2n projections, an anchor i
-    and the other view j of its image have the loss (eq. 1 of [1]_)
+    Let :math:`s_{ij}` be the cosine similarity of two of the 2n projections. The loss
+    of an anchor i, where j is the other view of its image, is (eq. 1 of [1]_)
 
     .. math::
         \ell_{ij} = -\log \frac{\exp(s_{ij} / \tau)}
         {\sum_{k \neq i} \exp(s_{ik} / \tau)}
 
-    and the result is its mean over all 2n anchors.
+    The result is the mean over all 2n anchors.
 
     Parameters
     ----------
     z1, z2 : Tensor of shape (n, d)
-        Projections of the two views of n >= 2 images; scaled to unit norm here.
+        Projections of the two views of n >= 2 images, float; scaled to unit norm here.
     temperature : float
         :math:`\tau > 0`.
     negative_mask : Tensor of shape (n, n), bool, optional
-        True leaves both views of image j out of the negatives of both views of image
-        i. The diagonal does not matter.
+        Where row i, column j is True, neither view of image j is a negative of the
+        views of image i. The diagonal is ignored.
 
     Returns
     -------
@@ -41,17 +41,17 @@ def nt_xent(
     Raises
     ------
     ValueError
-        If shapes do not fit, if n is below 2 or if ``temperature`` is not positive.
+        If shapes do not match, n is below 2 or ``temperature`` is not positive.
 
     References
     ----------
     .. [1] T. Chen, S. Kornblith, M. Norouzi, G. Hinton. "A Simple Framework for
        Contrastive Learning of Visual Representations." ICML, 2020.
-       DOI 10.48550/arXiv.2002.05709.
+       :doi:`10.48550/arXiv.2002.05709`.
 
     Examples
     --------
-    Equal vectors tell nothing apart: the loss is log(2n - 1), here log(3).
+    With equal projections the loss is log(2n - 1), here log(3).
 
     >>> import torch
     >>> from skssl.nn import nt_xent
@@ -71,8 +71,8 @@ def nt_xent(
         logits = (z / temperature) @ z.T  # (2n, 2n)
         positives = (z1 * z2).sum(1) / temperature  # (n,), each for two anchors
         if negative_mask is not None:
-            others = torch.eye(len(z1), dtype=torch.bool, device=z.device)
-            masked = negative_mask & ~others  # never the positive
+            own = torch.eye(len(z1), dtype=torch.bool, device=z.device)
+            masked = negative_mask & ~own  # never the positive
             logits = logits.masked_fill(masked.repeat(2, 2), -torch.inf)
         logits.fill_diagonal_(-torch.inf)
         return logits.logsumexp(1).mean() - positives.mean()
@@ -85,23 +85,23 @@ def info_nce(
     temperature: float,
     negative_mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    r"""Contrast each query's key with a set of shared negatives, the loss of MoCo.
+    r"""InfoNCE with one set of negatives for all queries, the loss of MoCo.
 
-    It is the cross-entropy of the logits :math:`[q \cdot k, q \cdot n_1, \ldots,
-    q \cdot n_K] / \tau` with the first as the target (eq. 1 of [1]_), mean over the
-    queries.
+    The cross-entropy of the logits :math:`[q \cdot k, q \cdot n_1, \ldots,
+    q \cdot n_K] / \tau` with the first as the target (eq. 1 of [1]_), averaged over
+    the queries.
 
     Parameters
     ----------
     q, k : Tensor of shape (n, d)
-        Queries and their keys; scaled to unit norm here. Gradients flow to both, unless
-        ``k`` comes without one, as from :class:`~skssl.nn.EMACopy`.
+        Queries and their keys, float; scaled to unit norm here. Gradients flow to both,
+        unless ``k`` has none, as the output of :class:`~skssl.nn.EMACopy`.
     negatives : Tensor of shape (K, d)
-        Unit-norm negatives, as in ``FeatureQueue.features``.
+        Negatives of unit norm, float, as in ``FeatureQueue.features``.
     temperature : float
         :math:`\tau > 0`.
     negative_mask : Tensor of shape (n, K), bool, optional
-        True leaves this negative out for this query.
+        Where row i, column j is True, negative j is not used for query i.
 
     Returns
     -------
@@ -111,17 +111,17 @@ def info_nce(
     Raises
     ------
     ValueError
-        If shapes do not fit or if ``temperature`` is not positive.
+        If shapes do not match or ``temperature`` is not positive.
 
     References
     ----------
     .. [1] K. He, H. Fan, Y. Wu, S. Xie, R. Girshick. "Momentum Contrast for
        Unsupervised Visual Representation Learning." CVPR, 2020.
-       DOI 10.1109/CVPR42600.2020.00975.
+       :doi:`10.1109/CVPR42600.2020.00975`.
 
     Examples
     --------
-    Three negatives equal to the key: the loss is log(1 + 3).
+    With three negatives equal to the key the loss is log(1 + 3).
 
     >>> import torch
     >>> from skssl.nn import info_nce
@@ -151,20 +151,20 @@ def info_nce(
 def mean_cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     r"""Mean cosine similarity of the rows of two tensors.
 
-    Methods without negatives maximise it. BYOL prints it as the squared distance of
-    unit vectors, :math:`\lVert\hat a - \hat b\rVert^2 = 2 - 2\cos(a, b)`, SimSiam as
-    :math:`-\cos(a, b)`.
+    Methods without negatives maximise it. The BYOL paper writes the loss as the squared
+    distance of unit vectors, :math:`\lVert\hat a - \hat b\rVert^2 = 2 - 2\cos(a, b)`,
+    the SimSiam paper as :math:`-\cos(a, b)`.
 
     Parameters
     ----------
     a, b : Tensor of shape (n, d)
-        Vectors of any length; scaled to unit norm here. Gradients flow to both: detach
-        the one that is a target.
+        Vectors of any norm, float; scaled to unit norm here. Gradients flow to both:
+        detach a target.
 
     Returns
     -------
     Tensor of shape (), float32
-        In [-1, 1], up to rounding; float32 also inside autocast.
+        In [-1, 1], up to rounding, also inside autocast.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def mean_cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     Examples
     --------
-    Two rows, one parallel and one at a right angle.
+    Of two rows, one pair is parallel and one at a right angle.
 
     >>> import torch
     >>> from skssl.nn import mean_cosine

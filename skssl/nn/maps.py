@@ -4,27 +4,27 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from skssl.nn._networks import in_eval_mode
 from skssl.nn.backbones import Backbone
-from skssl.nn.vit import VisionTransformer
+from skssl.nn.families import family_of
 
 __all__ = ["MapSite", "find_map", "forward_map"]
 
 
 @dataclass(frozen=True)
 class MapSite:
-    """Where in a backbone a feature map is to be had.
+    """The place of a feature map in a backbone.
 
     Parameters
     ----------
     module : str or None
-        Name of the module in ``backbone.network`` that gives it; None for the
-        features themselves, as a map of 1 x 1.
+        Name of the module in ``backbone.network`` whose output is the map; None for
+        the features themselves, as a map of 1 x 1.
     n_channels : int
+        Channels of the map.
     size : (height, width)
-        Of the map, for the images that it was looked for with.
+        Size of the map, for images of the size given to `find_map`.
     """
 
     module: str | None
@@ -34,22 +34,22 @@ class MapSite:
 
 @torch.enable_grad()
 def find_map(backbone: Backbone, image_size: tuple[int, int]) -> MapSite:
-    """Find the last map of a backbone, by one pass of zeros in eval mode.
+    """Find the last feature map of a backbone, by passing zeros in eval mode.
 
     Parameters
     ----------
     backbone : Backbone
-        Its modes and statistics stay as they were.
+        Its modes and batch statistics do not change.
     image_size : (height, width)
-        Size of the images to come, pixels.
+        Size of the images, pixels.
 
     Returns
     -------
     MapSite
         The last output of a module that is a map (n, d, h, w) with h and w above 1;
         for torchvision's vision transformers, the tokens of the patches as a map. The
-        features themselves where there is no such map, or where weights that the
-        features depend on come after it (as in VGG), which it would leave untrained.
+        features themselves if there is no such map, or if the features depend on
+        weights after it (as in VGG), which would not be trained.
 
     Examples
     --------
@@ -62,14 +62,14 @@ def find_map(backbone: Backbone, image_size: tuple[int, int]) -> MapSite:
     images = backbone.mean.new_zeros((2, backbone.n_channels, *image_size))
     last: list[tuple[str, Tensor]] = []
 
-    def note(name: str, output: object) -> None:
+    def record(name: str, output: object) -> None:
         token_map = _as_map(backbone.network, name, output, image_size)
         if token_map is not None and len(token_map) == len(images):
             last[:] = [(name, token_map)]
 
     handles = [
         module.register_forward_hook(
-            lambda _module, _args, output, name=name: note(name, output)
+            lambda _module, _args, output, name=name: record(name, output)
         )
         for name, module in backbone.network.named_modules()
     ]
@@ -87,19 +87,26 @@ def find_map(backbone: Backbone, image_size: tuple[int, int]) -> MapSite:
 
 
 def forward_map(backbone: Backbone, images: Tensor, site: MapSite) -> Tensor:
-    """Return the map of images, with its gradient.
+    """Return the feature map of images, with its gradient.
 
     Parameters
     ----------
     backbone : Backbone
-        It holds no hook before or after.
+        The hook that this registers is removed afterwards.
     images : Tensor of shape (n, C, H, W), float in [0, 1]
+        A batch.
     site : MapSite
         From `find_map`.
 
     Returns
     -------
     Tensor of shape (n, n_channels, h, w)
+        The map, in the dtype of the network's output.
+
+    Raises
+    ------
+    ValueError
+        If images of this size have no map in this place.
 
     Examples
     --------
@@ -115,7 +122,7 @@ def forward_map(backbone: Backbone, images: Tensor, site: MapSite) -> Tensor:
         return backbone(images)[:, :, None, None]
     caught: list[Tensor] = []
     module = backbone.network.get_submodule(site.module)
-    # For this pass only, so that the backbone can be copied and pickled.
+    # Removed after this pass, so that the backbone can be copied and pickled.
     handle = module.register_forward_hook(
         lambda _module, _args, output: caught.append(output)
     )
@@ -139,25 +146,11 @@ def _as_map(
     """Return a module's output as a map (n, d, h, w) above 1 x 1, if it is one."""
     if not isinstance(output, Tensor):
         return None
-    if isinstance(network, models.VisionTransformer) and name == "encoder":
-        patches = output[:, 1:]  # (n, h * w, d), without the class token
-        return patches.transpose(1, 2).unflatten(2, _grid_of(network, image_size))
-    is_map = output.ndim == 4 and min(output.shape[2:]) > 1
-    return output if is_map else None
-
-
-def _grid_of(
-    network: models.VisionTransformer, image_size: tuple[int, int]
-) -> tuple[int, int]:
-    """Return rows and columns of patches; torchvision's takes one size only."""
-    if isinstance(network, VisionTransformer):
-        return network.grid_of(*image_size)
-    side = network.image_size // network.patch_size
-    return side, side
+    return family_of(network).feature_map(network, name, output, image_size)
 
 
 def _reached(output: Tensor, weights: list[nn.Parameter]) -> set[int]:
-    """Return the places of the weights that an output depends on."""
+    """Return the indices of the weights that an output depends on."""
     if not output.requires_grad:
         return set()
     gradients = torch.autograd.grad(

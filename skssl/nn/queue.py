@@ -1,4 +1,4 @@
-"""A first-in-first-out queue of features: the negatives of MoCo."""
+"""A first-in-first-out queue of features, the negatives of MoCo."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ __all__ = ["FeatureQueue"]
 
 
 class FeatureQueue(nn.Module):
-    """The newest ``size`` keys, on the device, in the state dict.
+    """The newest ``size`` keys, as buffers on the device and in the state dict.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ class FeatureQueue(nn.Module):
     features : Tensor of shape (size, n_features), float32
         Unit-norm rows. They start as random directions.
     index : Tensor of shape (size,), int64
-        The number of the image that each key came from; -1 for a random direction.
+        Index of each key's image; -1 for a random direction.
     pointer : Tensor of shape (), int64
-        The row that the next key overwrites.
+        Index of the row that the next key overwrites.
 
     Raises
     ------
@@ -33,18 +33,18 @@ class FeatureQueue(nn.Module):
 
     Notes
     -----
-    Batches may have any size: they need not divide ``size``, and of a batch larger than
-    the queue the newest ``size`` keys stay. No call waits for the device.
+    Batches may have any size: it need not divide ``size``, and of a batch larger than
+    the queue the last ``size`` keys are stored. No call waits for the device.
 
-    The first directions are drawn from torch's global generator; build the queue inside
-    ``skssl._random.isolated_rng``. ``push`` writes in place, so push after the
-    backward pass of a loss that reads ``features``.
+    The first directions are drawn from torch's global generator: build the queue inside
+    ``skssl._random.isolated_rng``. ``push`` writes in place: call it after the backward
+    pass of a loss that reads ``features``.
 
     References
     ----------
     .. [1] K. He, H. Fan, Y. Wu, S. Xie, R. Girshick. "Momentum Contrast for
        Unsupervised Visual Representation Learning." CVPR, 2020.
-       DOI 10.1109/CVPR42600.2020.00975.
+       :doi:`10.1109/CVPR42600.2020.00975`.
 
     Examples
     --------
@@ -77,19 +77,19 @@ class FeatureQueue(nn.Module):
 
     @torch.no_grad()
     def push(self, keys: torch.Tensor, index: torch.Tensor) -> None:
-        """Overwrite the oldest keys.
+        """Overwrite the oldest keys by new ones.
 
         Parameters
         ----------
         keys : Tensor of shape (b, n_features)
-            New keys, oldest first; they are scaled to unit norm.
+            New keys, float, oldest first; scaled to unit norm here.
         index : Tensor of shape (b,), int64
-            The number of each key's image.
+            Index of each key's image.
 
         Raises
         ------
         ValueError
-            If the shapes do not fit.
+            If the shapes do not match.
         """
         size, n_features = self.features.shape
         if keys.ndim != 2 or keys.shape[1] != n_features:

@@ -11,14 +11,14 @@ Schedule = Callable[[float, float], float]
 
 
 def cosine(progress: float, warmup: float = 0.0) -> float:
-    """Rise linearly from 0 to 1, then fall to 0 along half a cosine.
+    """Rise linearly from 0 to 1, then fall to 0 along half a cosine period.
 
     Parameters
     ----------
     progress : float
-        Share of the training that is done, in [0, 1].
+        Fraction of the training that is completed, in [0, 1].
     warmup : float, default=0.0
-        Share of the training that the rise takes, in [0, 1].
+        Fraction of the training spent on the rise, in [0, 1].
 
     Returns
     -------
@@ -33,12 +33,12 @@ def cosine(progress: float, warmup: float = 0.0) -> float:
     References
     ----------
     .. [1] I. Loshchilov, F. Hutter. "SGDR: Stochastic Gradient Descent with Warm
-       Restarts." ICLR, 2017. DOI 10.48550/arXiv.1608.03983.
+       Restarts." ICLR, 2017. :doi:`10.48550/arXiv.1608.03983`.
 
     Examples
     --------
     >>> from skssl.nn import cosine
-    >>> [round(cosine(share, warmup=0.2), 3) for share in (0.0, 0.1, 0.2, 0.6, 1.0)]
+    >>> [round(cosine(p, warmup=0.2), 3) for p in (0.0, 0.1, 0.2, 0.6, 1.0)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
     factor = constant(progress, warmup)
@@ -48,16 +48,16 @@ def cosine(progress: float, warmup: float = 0.0) -> float:
 
 
 def cosine_restarts(progress: float, warmup: float = 0.0, *, n_periods: int) -> float:
-    """Fall to 0 along half a cosine, several times anew.
+    """Repeat `cosine` several times, each time from the start.
 
     Parameters
     ----------
     progress : float
-        Share of the training that is done, in [0, 1].
+        Fraction of the training that is completed, in [0, 1].
     warmup : float, default=0.0
-        As in `cosine`, of each period.
+        Fraction of each period spent on the rise, in [0, 1].
     n_periods : int
-        How often the rate starts anew, at least 1.
+        Number of periods, at least 1.
 
     Returns
     -------
@@ -67,23 +67,23 @@ def cosine_restarts(progress: float, warmup: float = 0.0, *, n_periods: int) -> 
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a parameter is out of range.
 
     References
     ----------
     .. [1] I. Loshchilov, F. Hutter. "SGDR: Stochastic Gradient Descent with Warm
-       Restarts." ICLR, 2017. DOI 10.48550/arXiv.1608.03983.
+       Restarts." ICLR, 2017. :doi:`10.48550/arXiv.1608.03983`.
 
     Examples
     --------
     >>> from skssl.nn import cosine_restarts
-    >>> [cosine_restarts(share, n_periods=2) for share in (0.0, 0.5, 1.0)]
+    >>> [cosine_restarts(p, n_periods=2) for p in (0.0, 0.5, 1.0)]
     [1.0, 1.0, 0.0]
     """
     if n_periods < 1:
         raise ValueError(f"n_periods must be at least 1, got {n_periods!r}.")
-    done = progress * n_periods
-    return cosine(1.0 if progress == 1 else done - int(done), warmup)
+    periods = progress * n_periods
+    return cosine(1.0 if progress == 1 else periods - int(periods), warmup)
 
 
 def constant(progress: float, warmup: float = 0.0) -> float:
@@ -92,9 +92,9 @@ def constant(progress: float, warmup: float = 0.0) -> float:
     Parameters
     ----------
     progress : float
-        Share of the training that is done, in [0, 1].
+        Fraction of the training that is completed, in [0, 1].
     warmup : float, default=0.0
-        Share of the training that the rise takes, in [0, 1].
+        Fraction of the training spent on the rise, in [0, 1].
 
     Returns
     -------
@@ -123,13 +123,13 @@ _SCHEDULES: dict[str, Schedule] = {"constant": constant, "cosine": cosine}
 
 
 def get_schedule(schedule: str | Schedule) -> Schedule:
-    """Look a schedule up by its name.
+    """Return a schedule by its name.
 
     Parameters
     ----------
     schedule : {"constant", "cosine"} or callable
-        A callable is tried at ``(0.0, 0.0)`` and returned as it is; it is called with
-        ``(progress, warmup)``.
+        A callable takes ``(progress, warmup)`` and returns a number. It is called once
+        with ``(0.0, 0.0)`` to check this, and returned unchanged.
 
     Returns
     -------
@@ -139,10 +139,11 @@ def get_schedule(schedule: str | Schedule) -> Schedule:
     Raises
     ------
     ValueError
-        If the name is unknown; the message gives the nearest. If what a callable
-        returns is not a finite number.
+        If the name is unknown (the message gives the nearest ones), or a callable
+        returns a number that is not finite.
     TypeError
-        If ``schedule`` is neither a string nor callable, or does not take these two.
+        If ``schedule`` is neither a string nor callable, or a callable does not take
+        two numbers and return one.
 
     Examples
     --------

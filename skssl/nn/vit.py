@@ -1,6 +1,6 @@
-"""Vision transformers for images of any size, after torchvision's.
+"""A vision transformer for images of any size, based on torchvision's.
 
-Dosovitskiy et al. 2021; small ones of Touvron et al. 2021.
+Dosovitskiy et al. 2021.
 """
 
 import math
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-__all__ = ["VisionTransformer", "fit_positions"]
+__all__ = ["TokenEncoder", "VisionTransformer", "resize_positions"]
 
 
 class TokenEncoder(nn.Module):
-    """The parts of torchvision's encoder, for tokens that have their positions."""
+    """torchvision's encoder, for tokens to which positions are already added."""
 
     def __init__(self, encoder: Any) -> None:
         super().__init__()
@@ -34,8 +34,8 @@ class VisionTransformer(models.VisionTransformer):
     Parameters
     ----------
     image_size : int or (height, width)
-        Size of the images that it is built for, pixels. Not a multiple of the patch,
-        it counts as the next one.
+        Size of the images that the position embeddings are built for, pixels. It is
+        rounded up to a multiple of the patch size.
     patch_size : int
         Side of the square patches, pixels.
     num_layers, num_heads, hidden_dim, mlp_dim : int
@@ -43,13 +43,13 @@ class VisionTransformer(models.VisionTransformer):
     num_classes : int, default=1000
         Outputs of the classification head.
     pool : {"token", "mean"}, default="token"
-        What goes to the head: the class token, as in [1]_, or the mean of the patch
+        Input of the head: the class token, as in [1]_, or the mean of the patch
         tokens after the last normalisation [2]_.
 
     Attributes
     ----------
     grid_size : (int, int)
-        Patches in height and width that the position embeddings were built for.
+        Rows and columns of patches that the position embeddings were built for.
 
     Raises
     ------
@@ -58,11 +58,11 @@ class VisionTransformer(models.VisionTransformer):
 
     Notes
     -----
-    Names, shapes and initialisation of the weights are torchvision's, and so are the
-    features for images of the size it was built for. Images of another size are
-    enlarged to whole patches where needed, and the position embeddings are resized
-    to their grid: bicubic, corner patches kept at the corners, as torchvision does it
-    for weights.
+    The weights have torchvision's names, shapes and initialisation. For images of the
+    size that the network was built for, the features equal torchvision's. Images of
+    another size are enlarged to whole patches if needed, and the position embeddings
+    are interpolated to their grid: bicubic, with corner patches at the corners, as
+    torchvision interpolates them when it loads weights.
 
     References
     ----------
@@ -115,24 +115,24 @@ class VisionTransformer(models.VisionTransformer):
         self.pool = pool
         self.grid_size = (height, width)
         self.encoder = TokenEncoder(self.encoder)
-        if height != width:  # torchvision knows squares only
+        if height != width:  # torchvision supports squares only
             self.image_size = (height * patch_size, width * patch_size)
             self.seq_length = 1 + height * width
             positions = torch.empty(1, self.seq_length, hidden_dim).normal_(std=0.02)
             self.encoder.pos_embedding = nn.Parameter(positions)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (n, C, H, W) to logits, or to features where the head is off."""
+        """Map images (n, C, H, W) to logits, or to features if the head is removed."""
         tokens = self.encode(self.embed(images))  # (n, 1 + L, d)
         pooled = tokens[:, 0] if self.pool == "token" else tokens[:, 1:].mean(1)
         return self.heads(pooled)
 
     def grid_of(self, height: int, width: int) -> tuple[int, int]:
-        """Return how many patches images of a size in pixels have in each direction."""
+        """Return the rows and columns of patches of images of a size in pixels."""
         return math.ceil(height / self.patch_size), math.ceil(width / self.patch_size)
 
     def whole_patches(self, images: Tensor) -> Tensor:
-        """Enlarge images (n, C, H, W), bilinear, to whole patches where needed."""
+        """Enlarge images (n, C, H, W) bilinearly to whole patches, if needed."""
         grid = self.grid_of(*images.shape[-2:])
         size = (grid[0] * self.patch_size, grid[1] * self.patch_size)
         if images.shape[-2:] == size:
@@ -140,41 +140,41 @@ class VisionTransformer(models.VisionTransformer):
         return functional.interpolate(images, size=size, mode="bilinear")
 
     def embed(self, images: Tensor) -> Tensor:
-        """Cut images into tokens that know their positions.
+        """Cut images into tokens, and add their position embeddings.
 
         Parameters
         ----------
         images : Tensor of shape (n, C, H, W)
-            Normalised images.
+            Normalised images, float.
 
         Returns
         -------
         Tensor of shape (n, 1 + L, d)
-            The class token, then the L patches, row by row.
+            The class token, then those of the L patches, row by row.
         """
         maps = self.conv_proj(self.whole_patches(images))  # (n, d, height, width)
         patches = maps.flatten(2).transpose(1, 2)  # (n, L, d)
         token = self.class_token.expand(len(patches), -1, -1)
-        positions = _resize_positions(
+        positions = resize_positions(
             self.encoder.pos_embedding, self.grid_size, self.grid_of(*images.shape[-2:])
         )
         return torch.cat([token, patches], dim=1) + positions
 
     def encode(self, tokens: Tensor) -> Tensor:
-        """Pass tokens (n, m, d), all or some, through the blocks and the last norm."""
+        """Pass all or some tokens (n, m, d) through the blocks and the last norm."""
         return self.encoder(tokens)
 
 
-def _resize_positions(
+def resize_positions(
     positions: Tensor, old: tuple[int, int], new: tuple[int, int]
 ) -> Tensor:
-    """Interpolate (1, 1 + L, d) embeddings from a grid of patches to another, bicubic.
+    """Interpolate embeddings (1, 1 + L, d) between grids of patches, bicubic.
 
-    The embedding of the class token, the first, stays.
+    The first embedding, that of the class token, does not change.
     """
     if old == new:
         return positions
-    # As two matrix products, whose gradient is the same to the bit at each run.
+    # As two matrix products: their gradient is bitwise reproducible.
     with torch.autocast(positions.device.type, enabled=False):
         rows = _bicubic(old[0], new[0], positions)
         columns = _bicubic(old[1], new[1], positions)
@@ -190,31 +190,3 @@ def _bicubic(n_old: int, n_new: int, like: Tensor) -> Tensor:
         unit, size=(n_new, 1), mode="bicubic", align_corners=True
     )  # (1, n_old, n_new, 1)
     return matrix[0, :, :, 0].T
-
-
-def fit_positions(network: Any, positions: Tensor) -> Tensor:
-    """Interpolate the position embeddings of a file to a vision transformer's grid.
-
-    Parameters
-    ----------
-    network : torchvision.models.VisionTransformer
-        What they are for.
-    positions : Tensor of shape (1, 1 + L, d)
-        Of as many patches as the network has, which are then taken to lie in the same
-        grid, or of a square.
-
-    Returns
-    -------
-    Tensor
-        Unchanged where they fit, or cannot be fitted.
-    """
-    if isinstance(network, VisionTransformer):
-        new = network.grid_size
-    else:
-        side = network.image_size // network.patch_size
-        new = (side, side)
-    length = positions.shape[1] - 1 if positions.ndim == 3 else 0
-    old_side = math.isqrt(max(0, length))
-    if length < 1 or length == new[0] * new[1] or old_side**2 != length:
-        return positions
-    return _resize_positions(positions.float(), (old_side, old_side), new)

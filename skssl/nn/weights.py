@@ -1,10 +1,7 @@
-"""Find pretrained weights (torchvision, file, fitted estimator) and load them."""
+"""Find pretrained weights (by name, in a file, in an estimator) and load them."""
 
 import os
-import re
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +9,9 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
-from torchvision import models
 
-from skssl.nn._networks import OWN_NAMES, adapt_channels, first_convolution
-from skssl.nn.vit import fit_positions
+from skssl.nn._networks import adapt_channels, first_convolution
+from skssl.nn.families import LoadedWeights, family_of, find_family
 
 __all__ = ["LoadedWeights", "fill", "load_weights"]
 
@@ -23,33 +19,10 @@ _SUFFIXES = (".pth", ".pt", ".safetensors")
 _PREFIXES = ("module.", "backbone.", "network.")
 
 
-@dataclass
-class LoadedWeights:
-    """A state dict and what is known about it.
-
-    Attributes
-    ----------
-    state : dict of str to Tensor
-        Weights of a whole network, with or without its head.
-    origin : str
-        Where they come from, for messages.
-    mean, std : Tensor of shape (c,), or None
-        The normalisation of the images that they were trained with, where known.
-    stem : str or None
-        The stem of the ResNet that they were trained in, where known.
-    """
-
-    state: dict[str, torch.Tensor]
-    origin: str
-    mean: torch.Tensor | None = None
-    std: torch.Tensor | None = None
-    stem: str | None = None
-
-
 def load_weights(
     weights: object, *, name: str, network: nn.Module, named: bool
 ) -> LoadedWeights:
-    """Read weights, without putting them into a network yet.
+    """Read weights, without loading them into a network.
 
     Parameters
     ----------
@@ -58,14 +31,14 @@ def load_weights(
     name : str
         The backbone's name.
     network : nn.Module
-        The network that they are for; only its state-dict keys are read.
+        The network that they are for. Only the keys of its state dict are read.
     named : bool
-        Whether the backbone was asked for by name.
+        Whether the network was made by that name.
 
     Returns
     -------
     LoadedWeights
-        The state dict, with its normalisation where that is known.
+        The state dict, its origin, and its normalisation where that is known.
 
     Raises
     ------
@@ -98,21 +71,28 @@ def load_weights(
         )
     path = Path(weights)
     if weights == "imagenet" or not (path.suffix in _SUFFIXES or path.exists()):
-        return _from_torchvision(str(weights), name, named)
+        if named:
+            return find_family(name).pretrained(name, str(weights))
+        raise ValueError(
+            f"weights={str(weights)!r} need a backbone given by its name; for the "
+            f"module {name!r} give None, a path that exists, or a FrozenEstimator."
+        )
     loaded = _from_file(path, network)
-    if named and loaded.mean is None and _n_channels(network, loaded.state) == 3:
-        # An RGB file without statistics most likely descends from torchvision's.
-        loaded.mean, loaded.std = _torchvision_normalization("DEFAULT", name)
+    state = family_of(network).adapt_state(network, loaded.state)
+    if named and loaded.mean is None and _n_channels(network, state) == 3:
+        # An RGB file without statistics was most likely trained from the default ones.
+        normalization = find_family(name).normalization(name)
+        loaded.mean, loaded.std = normalization or (None, None)
     return loaded
 
 
 def fill(
     network: nn.Module, loaded: LoadedWeights, head_prefixes: tuple[str, ...]
 ) -> None:
-    """Load a state dict into a network without a head; anything else must fit.
+    """Load a state dict into a network without a head.
 
-    The network's first convolution takes the file's channel count; a vision
-    transformer's position embeddings are interpolated to the network's image size.
+    The network's first convolution takes the file's channel count, and the network's
+    family adapts old layouts and other image sizes. All else must fit.
 
     Parameters
     ----------
@@ -121,7 +101,7 @@ def fill(
     loaded : LoadedWeights
         The weights.
     head_prefixes : tuple of str
-        Keys that begin so belong to a head and are ignored.
+        Keys that start with one of these belong to a head and are ignored.
 
     Raises
     ------
@@ -133,22 +113,16 @@ def fill(
         for key, value in loaded.state.items()
         if not key.startswith(head_prefixes)
     }
-    embeddings = state.get("encoder.pos_embedding")
-    if isinstance(network, models.VisionTransformer) and embeddings is not None:
-        state["encoder.pos_embedding"] = fit_positions(network, embeddings)
+    state = family_of(network).adapt_state(network, state)
     n_channels = _n_channels(network, state)
     if n_channels is not None:
         adapt_channels(network, n_channels, keep_response=False)
-    _check_keys(network, state, loaded.origin)
-    # MNASNet reads the version of its layout from the metadata; batch normalisation
-    # must find none there, so that it accepts old files without batch counts.
-    versioned: Any = OrderedDict(state)
-    versioned._metadata = {"": {"version": network._version}}
-    network.load_state_dict(versioned, strict=False)
+    _check_keys(network, state, loaded.source)
+    network.load_state_dict(state, strict=False)
 
 
 def _n_channels(network: nn.Module, state: Mapping[str, torch.Tensor]) -> int | None:
-    """Channels that the state dict's first convolution takes, if it has one."""
+    """Return the channels of the state dict's first convolution, if it has one."""
     found = first_convolution(network)
     kernel = state.get(f"{found[0]}.weight") if found else None
     if found is None or kernel is None or kernel.ndim != 4:
@@ -157,8 +131,9 @@ def _n_channels(network: nn.Module, state: Mapping[str, torch.Tensor]) -> int | 
 
 
 def _check_keys(
-    network: nn.Module, state: Mapping[str, torch.Tensor], origin: str
+    network: nn.Module, state: Mapping[str, torch.Tensor], source: str
 ) -> None:
+    """Raise an error if keys or shapes differ. Batch counts may be missing."""
     own = network.state_dict()
     needed = {key for key in own if not key.endswith("num_batches_tracked")}
     problems = {
@@ -177,7 +152,7 @@ def _check_keys(
     ]
     if found:
         raise ValueError(
-            f"weights from {origin} do not fit the backbone: {'; '.join(found)}. Check "
+            f"weights from {source} do not fit the backbone: {'; '.join(found)}. Check "
             "backbone= and, for a ResNet, stem=."
         )
 
@@ -187,7 +162,7 @@ def _from_estimator(estimator: Any, name: str) -> LoadedWeights:
         estimator,
         "backbone_",
         msg="weights=FrozenEstimator(...) holds a %(name)s without backbone_: fit it "
-        "before it is frozen.",
+        "before you freeze it.",
     )
     backbone = estimator.backbone_
     if backbone.name != name:
@@ -195,50 +170,15 @@ def _from_estimator(estimator: Any, name: str) -> LoadedWeights:
             f"weights hold the fitted backbone {backbone.name!r}, but backbone is "
             f"{name!r}: both must be the same."
         )
+    source = f"FrozenEstimator({type(estimator).__name__})"
     return LoadedWeights(
         state=backbone.network.state_dict(),
-        origin=f"FrozenEstimator({type(estimator).__name__})",
+        source=source,
+        origin=source if backbone.is_trained else None,
         mean=backbone.mean.flatten(),
         std=backbone.std.flatten(),
         stem=backbone.stem,
     )
-
-
-def _from_torchvision(weights: str, name: str, named: bool) -> LoadedWeights:
-    if not named or name in OWN_NAMES:
-        raise ValueError(
-            f"weights={weights!r} exist only for torchvision models asked for by name; "
-            f"for backbone {name!r} give None, a path that exists, or a "
-            "FrozenEstimator."
-        )
-    choices = models.get_model_weights(name).__members__
-    key = "DEFAULT" if weights == "imagenet" else weights
-    if key not in choices:
-        raise ValueError(
-            f"weights must be None, 'imagenet', one of {sorted(choices)}, a path that "
-            f"exists, or a FrozenEstimator for backbone {name!r}, got {weights!r}."
-        )
-    try:  # torchvision's own builder knows the old layouts of some of its files
-        network = models.get_model(name, weights=choices[key])
-    except OSError as error:  # URLError is one
-        raise OSError(
-            f"weights={weights!r}: {choices[key]} could not be downloaded ({error}). "
-            "Give weights= the path of a state dict, or None for random weights."
-        ) from error
-    mean, std = _torchvision_normalization(key, name)
-    return LoadedWeights(network.state_dict(), f"torchvision {weights!r}", mean, std)
-
-
-def _torchvision_normalization(
-    key: str, name: str
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    if name in OWN_NAMES:
-        return None, None
-    if name in {"googlenet", "inception_v3"}:
-        # Trained with this; torchvision converts inside the network, which we do not.
-        return torch.full((3,), 0.5), torch.full((3,), 0.5)
-    preset = models.get_model_weights(name)[key].transforms()
-    return torch.tensor(preset.mean), torch.tensor(preset.std)
 
 
 def _from_file(path: Path, network: nn.Module) -> LoadedWeights:
@@ -254,7 +194,7 @@ def _from_file(path: Path, network: nn.Module) -> LoadedWeights:
             f"weights file {path} must hold a state dict of tensors, bare or under the "
             "key 'state_dict'."
         )
-    loaded = LoadedWeights(dict(state), str(path))
+    loaded = LoadedWeights(dict(state), source=str(path), origin=path.name)
     own = network.state_dict().keys()
     while not loaded.state.keys() & own:
         if {"mean", "std"} <= loaded.state.keys():  # the buffers of a saved Backbone
@@ -266,12 +206,6 @@ def _from_file(path: Path, network: nn.Module) -> LoadedWeights:
             break
         loaded.state = {
             key.removeprefix(common[0]): value for key, value in loaded.state.items()
-        }
-    if isinstance(network, models.DenseNet):
-        # torchvision's files still have the layer names of 2017: norm.1, conv.2.
-        loaded.state = {
-            re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key): value
-            for key, value in loaded.state.items()
         }
     return loaded
 
@@ -293,7 +227,7 @@ def _read(path: Path) -> Any:
         read, options = torch.load, {"map_location": "cpu", "weights_only": True}
     try:
         return read(path, **options)
-    except Exception as error:  # each format has its own errors, none a common one
+    except Exception as error:  # the formats have no common error class
         raise ValueError(
             f"weights file {path} could not be read as a state dict of plain tensors: "
             f"{error}"

@@ -8,13 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skssl.augment import Augmentation
-from skssl.nn import Backbone, in_eval_mode
+from skssl.nn import Backbone
 from skssl.pretext._base import PretextModule, PretextTask, TrainingInfo
 
 __all__ = [
     "WhichViewModule",
     "WhichViewTask",
-    "check_takes_size",
     "which_view",
     "which_view_loss",
 ]
@@ -135,39 +134,3 @@ class WhichViewTask(PretextTask):
     def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:  # noqa: ARG002
         """Return the backbone with a linear head; see `PretextTask.build`."""
         return WhichViewModule(backbone, self.n_versions)
-
-
-@torch.no_grad()
-def check_takes_size(backbone: Backbone, size: tuple[int, int], method: str) -> None:
-    """Raise an error where a backbone has not the same features at another size.
-
-    Parameters
-    ----------
-    backbone : Backbone
-        Its modes and statistics stay as they were.
-    size : (height, width)
-        Size of the images that the method feeds it, pixels.
-    method : str
-        Name of the method, for the message.
-
-    Raises
-    ------
-    ValueError
-        If the backbone fails on images of this size, or gives features of another
-        width than ``backbone.n_features``.
-    """
-    images = backbone.mean.new_zeros((1, backbone.n_channels, *size))
-    problem = None
-    try:
-        with in_eval_mode(backbone):
-            width = backbone(images).shape[1]
-        if width != backbone.n_features:
-            problem = f"it gives {width} features instead of {backbone.n_features}"
-    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
-        problem = str(error)
-    if problem is not None:
-        raise ValueError(
-            f"{method} feeds the backbone images of {size[0]} x {size[1]} px, which "
-            f"{backbone.name!r} cannot take: {problem}; choose a network that averages "
-            "its maps, such as backbone='resnet18'."
-        )

@@ -17,8 +17,8 @@ from torch.nn import functional
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone
+from skssl.nn.sizes import check_takes_size
 from skssl.pretext._base import PretextModule, PretextTask, TrainingInfo
-from skssl.pretext._labelled import check_takes_size
 
 __all__ = [
     "MultiCropModule",

@@ -14,6 +14,7 @@ from torch.nn import functional
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation, cut_tiles, maximal_hamming_permutations
 from skssl.nn import Backbone, mlp
+from skssl.nn.sizes import check_takes_size
 from skssl.pretext._base import (
     MethodCard,
     PretextModule,
@@ -21,7 +22,6 @@ from skssl.pretext._base import (
     TrainingInfo,
     settled,
 )
-from skssl.pretext._labelled import check_takes_size
 from skssl.pretext._tiles import (
     N_TILES,
     TILE_FRACTION,

@@ -5,7 +5,7 @@ He, Chen, Xie, Li, Dollár & Girshick 2022.
 
 import math
 from numbers import Integral, Real
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -13,10 +13,11 @@ from torch import Tensor
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone
-from skssl.nn.vit import VisionTransformer
-from skssl.nn.vits import SMALL_VITS
 from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
 from skssl.pretext._token_decoder import HEAD_WIDTH, TokenDecoder
+
+if TYPE_CHECKING:
+    from skssl.nn.vit import VisionTransformer
 
 _EPSILON = 1e-6
 _COLOURS = ("brightness", "contrast", "saturation", "hue", "gamma", "grayscale")
@@ -99,12 +100,14 @@ class _MAEModule(PretextModule):
         return _normalize_patches(patches) if self.normalize_pixels else patches
 
 
-def _get_vision_transformer(backbone: Backbone) -> VisionTransformer:
+def _get_vision_transformer(backbone: Backbone) -> "VisionTransformer":
+    from skssl.nn.vit import VisionTransformer  # imports torchvision, which is slow
+
     network = backbone.network
     if not isinstance(network, VisionTransformer):
         raise ValueError(
             "mae masks patches of a vision transformer of skssl: "
-            f"backbone={SMALL_VITS[0]!r}, {SMALL_VITS[1]!r}, 'vit_b_16' and the "
+            "backbone='vit_tiny', 'vit_small', 'vit_b_16' and the "
             "like, or a skssl.nn.vit.VisionTransformer; got the backbone "
             f"{backbone.name!r}."
         )

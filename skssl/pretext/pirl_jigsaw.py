@@ -12,8 +12,8 @@ from torch import Tensor
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation, cut_tiles
 from skssl.nn import Backbone, mlp
+from skssl.nn.sizes import check_takes_size
 from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo, settled
-from skssl.pretext._labelled import check_takes_size
 from skssl.pretext._pirl import PIRLModule, PIRLTask
 from skssl.pretext._tiles import (
     N_TILES,

@@ -1,4 +1,4 @@
-"""Sets of phantoms on disk, laid out as the papers' sets are."""
+"""Phantoms on disk, in the layouts of the papers' data sets."""
 
 import csv
 from pathlib import Path
@@ -13,7 +13,7 @@ from skssl.recipes import Budget
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr("benchmarks.papers.figures.N_RESAMPLES", 50)
+    monkeypatch.setattr("benchmarks.papers.metrics.N_RESAMPLES", 50)
 
 
 def write_table(path: Path, header: list[str], rows: list[list[object]]) -> None:
@@ -23,7 +23,7 @@ def write_table(path: Path, header: list[str], rows: list[list[object]]) -> None
 
 @pytest.fixture(scope="session")
 def ct_folder(tmp_path_factory):
-    """Phantoms of 24 patients as COVID-CT: train, val and test by patients."""
+    """Phantoms of 24 patients in the layout of COVID-CT, split by patient."""
     root = tmp_path_factory.mktemp("ct")
     scans = make_scan_phantoms(24, images_per_patient=2, image_size=32, random_state=0)
     (root / "images").mkdir()
@@ -42,7 +42,7 @@ def ct_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def luna_folder(tmp_path_factory):
-    """Phantoms of 6 other patients as slices of LUNA."""
+    """Phantoms of 6 other patients in the layout of LUNA slices."""
     root = tmp_path_factory.mktemp("luna")
     scans = make_scan_phantoms(6, images_per_patient=2, image_size=32, random_state=1)
     rows = []
@@ -55,7 +55,7 @@ def luna_folder(tmp_path_factory):
 
 @pytest.fixture
 def setup(ct_folder, luna_folder, tmp_path):
-    """A setup of one epoch on small images, from random weights."""
+    """One epoch on small images, with random initial weights."""
     return Setup(
         data=ct_folder,
         external=luna_folder,

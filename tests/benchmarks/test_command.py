@@ -1,4 +1,4 @@
-"""`python -m benchmarks.papers`: arguments, and what is not there."""
+"""`python -m benchmarks.papers`: arguments, and missing data or weights."""
 
 import dataclasses
 import json
@@ -13,8 +13,7 @@ from benchmarks.papers.__main__ import main
 from skssl.nn import build_backbone
 
 
-def test_from_the_command_line(ct_folder, tmp_path, capsys):
-    """A row of the table on phantoms, and its page and picture."""
+def test_command_writes_results_page_and_plot(ct_folder, tmp_path, capsys):
     out = tmp_path / "he.json"
     command = ["he2020", "--data", str(ct_folder), "--budget", "tiny"]
     command += ["--init", "none", "--networks", "crnet", "--tables", "1"]
@@ -25,43 +24,43 @@ def test_from_the_command_line(ct_folder, tmp_path, capsys):
     assert "| CRNet | random init | 0.720 |" in out.with_suffix(".md").read_text()
     assert out.with_suffix(".png").stat().st_size > 10_000
     main([*command, "--page-only"])
-    assert "no weights to start from" in out.with_suffix(".md").read_text()
+    assert "no initial weights" in out.with_suffix(".md").read_text()
     assert "tiny (1 % of the epochs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--networks", "crnet", "resnet5"], "Did you mean 'resnet50'"),
-        (["--tables", "4"], "--tables must be from 1 to 3"),
-        (["--seeds", "-1"], "'-1' is no whole number from 0 on"),
-        (["--init", ""], "--init must be imagenet, none or"),
+        (["--tables", "4"], "--tables must be between 1 and 3"),
+        (["--seeds", "-1"], "'-1' is not an integer of at least 0"),
+        (["--init", ""], "--init must be imagenet, none, or"),
         (["--out", "results"], r"--out must be a \.json file, got 'results'"),
-        (["--out", "ct/he.json"], "--out must not lie in --data"),
+        (["--out", "ct/he.json"], "--out must not be in --data"),
         (["--device", "tpu"], "--device: device='tpu'"),
     ],
 )
-def test_arguments_that_would_fail_later(options, said, capsys, monkeypatch):
+def test_invalid_arguments_are_refused(options, message, capsys, monkeypatch):
     monkeypatch.setattr("benchmarks.papers.__main__.run_rows", None)
     with pytest.raises(SystemExit):
         main(["he2020", "--data", "ct", *options])
-    assert re.search(said, capsys.readouterr().err)
+    assert re.search(message, capsys.readouterr().err)
 
 
-def test_data_that_is_not_there(tmp_path, capsys):
+def test_missing_data_is_reported(tmp_path, capsys):
     main(["ewen2020", "--data", str(tmp_path / "no"), "--out", f"{tmp_path}/e.json"])
-    assert "left out, COVID-CT: root" in capsys.readouterr().out
+    assert "skipped, COVID-CT: root" in capsys.readouterr().out
     assert "COVID-CT: root" in (tmp_path / "e.md").read_text()
 
 
-def test_weights_that_are_not_there(ct_folder, tmp_path):
+def test_missing_weights_are_reported(ct_folder, tmp_path):
     command = ["ewen2020", "--data", str(ct_folder), "--out", f"{tmp_path}/e.json"]
     main([*command, "--init", f"{tmp_path}/{{backbone}}.pth"])
     page = (tmp_path / "e.md").read_text()
     assert page.count("no file densenet169.pth") == 5
 
 
-def test_imagenet_that_cannot_be_downloaded(ct_folder, tmp_path, monkeypatch):
+def test_failed_download_is_reported(ct_folder, tmp_path, monkeypatch):
     def refuse(*args, **options):
         raise URLError("no network")
 
@@ -73,8 +72,7 @@ def test_imagenet_that_cannot_be_downloaded(ct_folder, tmp_path, monkeypatch):
     assert page.count("ImageNet weights could not be downloaded (URLError)") == 10
 
 
-def test_weights_of_a_source(setup, tmp_path):
-    """A state dict stands in for ImageNet's."""
+def test_initial_weights_from_a_state_dict(setup, tmp_path):
     source = build_backbone("crnet", in_channels=1, image_size=(24, 24))
     torch.save(source.state_dict(), tmp_path / "crnet.pth")
     given = dataclasses.replace(setup, init=f"{tmp_path}/{{backbone}}.pth")

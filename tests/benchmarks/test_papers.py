@@ -1,4 +1,4 @@
-"""The tables of the papers: their rows and their runs."""
+"""Tables of the papers: their rows, claims and runs."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.papers import covid_ct, ewen2020, gazda2021, he2020, li2021
 from benchmarks.papers.__main__ import PAPERS
-from benchmarks.papers.figures import METRICS, binary_figures
+from benchmarks.papers.best_epoch import fit_and_pick
+from benchmarks.papers.metrics import METRICS, binary_metrics
 from benchmarks.papers.running import choose_rows
 from benchmarks.papers.tables import Row
-from benchmarks.papers.watching import fit_and_pick
 from skssl import Phase
 from skssl.recipes import targeted_flip
 from skssl.testing import tiny_cnn
@@ -22,7 +22,7 @@ LEARNS_NOTHING = pytest.mark.filterwarnings(
 )
 
 
-def test_rows_are_those_of_the_papers():
+def test_number_of_rows():
     sizes = {
         name: [len(table.rows) for table in paper.tables]
         for name, paper in PAPERS.items()
@@ -47,12 +47,12 @@ def test_rows_are_those_of_the_papers():
         (gazda2021, 0, ("COVIDGR", "10%"), (0.778, 0.860, 0.800, 0.756, 0.774)),
     ],
 )
-def test_published_figures(paper, table, labels, published):
+def test_published_values(paper, table, labels, published):
     rows = {row.labels: row for row in paper.PAPER.tables[table].rows}
     assert tuple(rows[labels].published.values()) == published
 
 
-def test_unfrozen_rows_are_runs_of_method_2():
+def test_unfrozen_rows_share_the_runs_of_method_2():
     keys = {row.labels: row.key for t in he2020.PAPER.tables for row in t.rows}
     unfrozen = ("ResNet-50", "unfrozen")
     assert keys[unfrozen] == keys["ResNet-50", "Method 2"]
@@ -60,7 +60,7 @@ def test_unfrozen_rows_are_runs_of_method_2():
     assert len(rows) == 6  # five methods and the frozen extractor
 
 
-def test_claims_are_of_rows_that_exist():
+def test_rows_of_claims_exist():
     for paper in PAPERS.values():
         keys = {row.key for table in paper.tables for row in table.rows}
         for claim in paper.claims:
@@ -69,33 +69,33 @@ def test_claims_are_of_rows_that_exist():
                 assert row.key in keys, claim.text
 
 
-def test_binary_figures_by_hand():
+def test_binary_metrics_by_hand():
     y = np.array([1, 1, 1, 0, 0])
     scores = np.array([2.0, 1.0, -1.0, -2.0, 0.5])
-    figures = binary_figures(y, scores)
-    assert figures["accuracy"] == pytest.approx(3 / 5)
-    assert figures["sensitivity"] == pytest.approx(2 / 3)
-    assert figures["specificity"] == pytest.approx(1 / 2)
-    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
-    assert figures["f1"] == pytest.approx(2 / 3)
-    assert figures["f1_negative"] == pytest.approx(1 / 2)
-    assert figures["auc"] == pytest.approx(5 / 6)
+    metrics = binary_metrics(y, scores)
+    assert metrics["accuracy"] == pytest.approx(3 / 5)
+    assert metrics["sensitivity"] == pytest.approx(2 / 3)
+    assert metrics["specificity"] == pytest.approx(1 / 2)
+    assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert metrics["f1"] == pytest.approx(2 / 3)
+    assert metrics["f1_negative"] == pytest.approx(1 / 2)
+    assert metrics["auc"] == pytest.approx(5 / 6)
 
 
-def test_the_published_f1_is_that_of_the_images_without_covid():
-    """160 of 203 right and 0.7850 of balance leave 92 of 105 and 68 of 98."""
+def test_published_f1_is_that_of_images_without_covid():
+    """160 of 203 correct at a balanced accuracy of 0.7850: 92 of 105 and 68 of 98."""
     y = np.repeat([0, 1], [105, 98])
     scores = np.concatenate(
         [np.repeat([-1, 1], [92, 13]), np.repeat([1, -1], [68, 30])]
     )
-    figures = binary_figures(y, scores)
+    metrics = binary_metrics(y, scores)
     published = {row.labels: row.published for row in ewen2020.PAPER.tables[0].rows}
     for name, value in published["InceptionV3", "0%"].items():
-        assert round(figures[name], 4) == value
-    assert round(figures["f1"], 3) == 0.760
+        assert round(metrics[name], 4) == value
+    assert round(metrics["f1"], 3) == 0.760
 
 
-def test_means_over_seeds(rng):
+def test_metrics_of_several_runs_are_means(rng):
     y = rng.integers(0, 2, 60)
     scores = rng.normal(size=(60, 3)) + y[:, None]
     mean_auc = np.mean([roc_auc_score(y, column) for column in scores.T])
@@ -106,13 +106,13 @@ def test_means_over_seeds(rng):
 
 
 @LEARNS_NOTHING
-def test_a_run_of_ewen2020(setup):
+def test_run_of_ewen2020(setup):
     outcome = ewen2020.PAPER.run(setup, {"backbone": "crnet", "fraction": 0.5}, 0)
-    test = covid_ct.load_part(setup.data, "test")
-    assert outcome.figures == binary_figures(test.y, outcome.scores)
+    test = covid_ct.load_splits(setup.data, "test")
+    assert outcome.metrics == binary_metrics(test.y, outcome.scores)
     picked = outcome.picked["figures"]
-    assert picked["accuracy"] >= outcome.figures["accuracy"]
-    assert picked == binary_figures(test.y, outcome.picked["scores"])
+    assert picked["accuracy"] >= outcome.metrics["accuracy"]
+    assert picked == binary_metrics(test.y, outcome.picked["scores"])
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_a_run_of_ewen2020(setup):
         {"method": 4},
     ],
 )
-def test_a_run_of_he2020(setup, settings):
+def test_run_of_he2020(setup, settings):
     outcome = he2020.PAPER.run(setup, {"backbone": "crnet", **settings}, 0)
-    assert 0 <= outcome.figures["auc"] <= 1
+    assert 0 <= outcome.metrics["auc"] <= 1
 
 
-def test_the_extractor_is_pretrained_once_for_both_rows(setup):
+def test_rows_share_the_pretraining(setup):
     for frozen in (True, False):
         settings = {"backbone": "crnet", "method": 2, "frozen": frozen}
         he2020.PAPER.run(setup, settings, 0)
@@ -137,8 +137,10 @@ def test_the_extractor_is_pretrained_once_for_both_rows(setup):
 
 
 @LEARNS_NOTHING
-def test_watching_changes_nothing(setup, tmp_path):
-    train, test = (covid_ct.load_part(setup.data, part) for part in ("train", "test"))
+def test_picking_an_epoch_does_not_change_the_fit(setup, tmp_path):
+    train, test = (
+        covid_ct.load_splits(setup.data, split) for split in ("train", "test")
+    )
     clf = targeted_flip(tiny_cnn, weights=None, budget=setup.budget, random_state=0)
     clf.pretrainer.set_params(fraction=0.0)
     phases = [Phase("head", epochs=1), Phase("all", epochs=3)]
@@ -150,10 +152,10 @@ def test_watching_changes_nothing(setup, tmp_path):
     with FileLock(tmp_path / "epochs-running.lock"):
         picked = fit_and_pick(clf, train, test, scratch=tmp_path)
     assert [path.name for path in tmp_path.glob("epochs-*[!k]")] == ["epochs-running"]
-    for mine, its in zip(
+    for picking, plain in zip(
         clf.networks_[0].state_dict().values(),
         alone.networks_[0].state_dict().values(),
         strict=True,
     ):
-        assert torch.equal(mine, its)
+        assert torch.equal(picking, plain)
     assert 1 <= picked["epoch"] <= 4

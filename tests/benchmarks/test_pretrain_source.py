@@ -1,4 +1,4 @@
-"""Weights of a source domain: the script makes a file that estimators take."""
+"""`pretrain_source.py` writes weights that estimators can load."""
 
 import io
 import json
@@ -19,32 +19,32 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pretrain_source.py"
 
 @pytest.fixture
 def archive(tmp_path, rng):
-    """A zip of 8 training and 2 test images of each of two classes."""
+    """A zip file of 8 training and 2 test images for each of two classes."""
     path = tmp_path / "source.zip"
     with zipfile.ZipFile(path, "w") as file:
-        for part, n in (("train", 8), ("test", 2)):
+        for split, n in (("train", 8), ("test", 2)):
             for name in ("cat", "dog"):
                 for i in range(n):
                     pixels = rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)
                     stream = io.BytesIO()
                     Image.fromarray(pixels).save(stream, format="jpeg")
-                    file.writestr(f"{part}/{name}/{i}.jpg", stream.getvalue())
+                    file.writestr(f"{split}/{name}/{i}.jpg", stream.getvalue())
     return path
 
 
-def test_the_file_serves_as_weights(archive, tmp_path, rng):
+def test_estimators_load_the_weights(archive, tmp_path, rng):
     out = tmp_path / "source" / "crnet.pth"
     options = ["--backbone", "crnet", "--size", "24", "--epochs", "1", "--lr", "0.01"]
     command = [sys.executable, str(SCRIPT), "--data", str(archive), *options]
     done = subprocess.run(
         [*command, "--out", str(out)], check=True, capture_output=True, text=True
     )
-    told = json.loads(out.with_suffix(".json").read_text())
-    assert (told["n_images"], told["image_size"], told["epochs"]) == (16, 24, 1)
-    assert told["lr"] == 0.01
-    # Half of the test images are of one class.
-    assert 0 <= told["test_accuracy"] <= 1
-    assert ("try a lower --lr" in done.stdout) == (told["test_accuracy"] <= 0.75)
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert (record["n_images"], record["image_size"], record["epochs"]) == (16, 24, 1)
+    assert record["lr"] == 0.01
+    # The warning threshold is 1.5 times the larger class, half of the test images.
+    assert 0 <= record["test_accuracy"] <= 1
+    assert ("try a lower --lr" in done.stdout) == (record["test_accuracy"] <= 0.75)
     clf = FineTuneClassifier(
         backbone="crnet",
         weights=out,
@@ -58,22 +58,25 @@ def test_the_file_serves_as_weights(archive, tmp_path, rng):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--out", "source.json"], r"--out must be a \.pth file"),
-        (["--out", "c.pth", "--per-class", "0"], r"source\.zip: 0 images of each"),
-        (["--out", "c.pth", "--data", "empty"], "no train/<class>/"),
+        (
+            ["--out", "c.pth", "--per-class", "0"],
+            r"source\.zip: per_class must be at",
+        ),
+        (["--out", "c.pth", "--data", "empty"], "found no train/<class>/"),
         (["--out", "c.pth", "--data", "absent.zip"], r"--data absent\.zip: .*No such"),
     ],
 )
-def test_what_would_fail_after_the_training(archive, tmp_path, options, said):
+def test_invalid_arguments_are_refused_first(archive, tmp_path, options, message):
     if "empty" in options:
         options = [*options[:-1], str(tmp_path / "empty.zip")]
         with zipfile.ZipFile(tmp_path / "empty.zip", "w") as file:
             file.writestr("cifar10/train/cat/1.jpg", b"")
     command = [sys.executable, str(SCRIPT), "--data", str(archive), *options]
-    told = subprocess.run(
+    result = subprocess.run(
         command, check=False, capture_output=True, text=True, cwd=tmp_path
     )
-    assert told.returncode == 2
-    assert re.search(said, told.stderr)
+    assert result.returncode == 2
+    assert re.search(message, result.stderr)

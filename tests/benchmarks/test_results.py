@@ -1,4 +1,4 @@
-"""The file of results of a paper, and its page."""
+"""Results file and page of a paper."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.papers.figures import binary_figures, compare, summarize
+from benchmarks.papers.metrics import binary_metrics, compare, summarize
 from benchmarks.papers.page import claim_grid, markdown, picked_grid
 from benchmarks.papers.results import Results
 from benchmarks.papers.running import choose_rows, run_rows
@@ -16,7 +16,7 @@ from benchmarks.papers.tables import Claim, Outcome, Paper, Row, Table
 
 @pytest.fixture
 def paper():
-    """A paper of three rows whose runs draw scores."""
+    """A paper with three rows, whose runs draw random scores."""
     here = ("data",)
     rows = tuple(
         Row((name,), {"backbone": name}, {"accuracy": 0.8, "auc": 0.9}, needs)
@@ -32,12 +32,12 @@ def paper():
         gain = 3.0 if settings["backbone"] == "a" else 0.0
         scores = rng.normal(size=100) + gain * (y - 0.5)
         return Outcome(
-            binary_figures(y, scores),
+            binary_metrics(y, scores),
             scores=scores,
             test={"y": y, "groups": np.arange(100) // 2 % 25},
             picked={
                 "epoch": 1,
-                "figures": binary_figures(y, 4.0 * y - 2),
+                "figures": binary_metrics(y, 4.0 * y - 2),
                 "scores": 4.0 * y - 2,
             },
         )
@@ -50,13 +50,13 @@ def paper():
         external=None,
         tables=(table,),
         run=run,
-        find=lambda setup, need: None,
+        why_unavailable=lambda setup, need: None,
         claims=(Claim("a above b", {"backbone": "a"}, {"backbone": "b"}),),
     )
     return made, ran
 
 
-def test_what_is_there_is_not_run_again(paper, setup, tmp_path, capsys):
+def test_finished_runs_are_skipped(paper, setup, tmp_path, capsys):
     made, ran = paper
     rows = choose_rows(made, [], [])
     path = tmp_path / "made.json"
@@ -65,12 +65,12 @@ def test_what_is_there_is_not_run_again(paper, setup, tmp_path, capsys):
     ran.clear()
     run_rows(made, setup, Results.start(path, made, setup), rows, [0, 1, 2])
     assert ran == [("b", 0), ("b", 1), ("a", 2), ("b", 2)]
-    told = capsys.readouterr().out
-    assert "c: left out, no weights to start from" in told
-    assert "[4/4] b, seed 2 (about 0 h 00 min left)" in told
+    printed = capsys.readouterr().out
+    assert "c: skipped, no initial weights" in printed
+    assert "[4/4] b, seed 2 (about 0 h 00 min left)" in printed
 
 
-def test_a_run_that_fails_loses_nothing(paper, setup, tmp_path):
+def test_failed_run_is_reported_and_repeated(paper, setup, tmp_path):
     made, _ = paper
 
     def fail(setup, settings, seed):
@@ -93,20 +93,18 @@ def test_a_run_that_fails_loses_nothing(paper, setup, tmp_path):
     assert "failed" not in markdown(made, again)
 
 
-def test_other_files_are_refused_before_anything_is_run(
-    paper, setup, tmp_path, luna_folder
-):
+def test_changed_inputs_are_refused_before_any_run(paper, setup, tmp_path, luna_folder):
     made, ran = paper
     rows = choose_rows(made, [], [])
     results = Results.start(tmp_path / "made.json", made, setup)
     run_rows(made, setup, results, rows[:1], [0])
     other = dataclasses.replace(setup, data=luna_folder)
-    with pytest.raises(ValueError, match=r"of other files \(data\): give another"):
+    with pytest.raises(ValueError, match=r"with other files \(data\): pass another"):
         run_rows(made, other, results, rows, [0, 1])
     assert ran == [("a", 0)]
 
 
-def test_only_what_a_row_reads_counts(setup, ct_folder, tmp_path):
+def test_inputs_are_only_those_that_a_row_reads(setup, ct_folder, tmp_path):
     weights = tmp_path / "crnet.pth"
     weights.write_bytes(b"1")
     given = dataclasses.replace(setup, init=str(weights))
@@ -115,19 +113,19 @@ def test_only_what_a_row_reads_counts(setup, ct_folder, tmp_path):
         *("data", "external", "weights")
     }
     (tmp_path / "cell").mkdir()
-    of_sets = dataclasses.replace(setup, data=tmp_path)
-    before = of_sets.inputs("crnet", ("cell",))
+    in_folders = dataclasses.replace(setup, data=tmp_path)
+    before = in_folders.inputs("crnet", ("cell",))
     (tmp_path / "cell" / ".DS_Store").touch()
     (tmp_path / "covidgr").mkdir()
     (tmp_path / "covidgr" / "1.png").touch()
     digest_folder.cache_clear()
-    assert of_sets.inputs("crnet", ("cell",)) == before
+    assert in_folders.inputs("crnet", ("cell",)) == before
     (tmp_path / "cell" / "1.png").touch()
     digest_folder.cache_clear()
-    assert of_sets.inputs("crnet", ("cell",)) != before
+    assert in_folders.inputs("crnet", ("cell",)) != before
 
 
-def test_labels_that_change_places_are_noticed(tmp_path):
+def test_exchanged_labels_change_the_digest(tmp_path):
     table = tmp_path / "metadata.csv"
     table.write_text("a.png,COVID\nb.png,other\n")
     before = digest_folder(tmp_path)
@@ -136,9 +134,11 @@ def test_labels_that_change_places_are_noticed(tmp_path):
     assert digest_folder(tmp_path) != before
 
 
-def test_a_reason_goes_when_the_data_come(paper, setup, tmp_path):
+def test_reason_is_removed_when_data_are_available(paper, setup, tmp_path):
     made, _ = paper
-    absent = dataclasses.replace(made, find=lambda setup, need: "no such folder")
+    absent = dataclasses.replace(
+        made, why_unavailable=lambda setup, need: "no such folder"
+    )
     results = Results.start(tmp_path / "made.json", made, setup)
     rows = choose_rows(made, [], [])[:1]
     assert run_rows(absent, setup, results, rows, [0]) == []
@@ -148,32 +148,37 @@ def test_a_reason_goes_when_the_data_come(paper, setup, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
-    [("no json", "made.json is not a file of results: Exp"), ("{}", "it lacks m")],
+    ("text", "message"),
+    [
+        ("no json", "made.json is not a results file: Exp"),
+        ("{}", r"it lacks \['missing'"),
+    ],
 )
-def test_another_file_is_not_taken_for_results(tmp_path, text, said):
+def test_other_files_are_not_results(tmp_path, text, message):
     (tmp_path / "made.json").write_text(text)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         Results.read(tmp_path / "made.json")
 
 
-def test_a_network_that_tells_one_class_has_no_interval():
+def test_constant_prediction_has_no_interval():
     y = np.tile([0, 1], 20)
-    run = {"figures": binary_figures(y, np.ones(40)), "scores": np.ones(40)}
+    run = {"figures": binary_metrics(y, np.ones(40)), "scores": np.ones(40)}
     test = {"y": y.tolist(), "groups": None}
     assert str(summarize([run], test, "specificity")) == "0.000"
     assert str(summarize([run] * 2, test, "auc")) == "0.500 ± 0.000"
 
 
-def test_a_bar_in_a_cell_does_not_part_it(paper, setup, tmp_path):
+def test_bar_in_a_cell_is_escaped(paper, setup, tmp_path):
     made, _ = paper
-    absent = dataclasses.replace(made, find=lambda setup, need: "a|b is absent")
+    absent = dataclasses.replace(
+        made, why_unavailable=lambda setup, need: "a|b is absent"
+    )
     results = Results.start(tmp_path / "made.json", made, setup)
     run_rows(absent, setup, results, choose_rows(made, [], []), [0])
     assert r"a\|b is absent" in markdown(made, results)
 
 
-def test_a_file_of_another_budget_is_refused(paper, setup, tmp_path):
+def test_results_file_of_other_settings_is_refused(paper, setup, tmp_path):
     made, _ = paper
     path = tmp_path / "made.json"
     run_rows(
@@ -184,44 +189,44 @@ def test_a_file_of_another_budget_is_refused(paper, setup, tmp_path):
         [0],
     )
     other = dataclasses.replace(setup, init="imagenet")
-    with pytest.raises(ValueError, match="give another --out"):
+    with pytest.raises(ValueError, match="pass another file as --out"):
         Results.start(path, made, other)
 
 
-def test_the_page(paper, setup, tmp_path):
+def test_page(paper, setup, tmp_path):
     made, _ = paper
     results = Results.start(tmp_path / "made.json", made, setup)
     run_rows(made, setup, results, choose_rows(made, [], []), [0, 1])
     page = markdown(made, results)
     assert "Budget: fast (1 % of the epochs, images of at most 24 px)" in page
     assert "Scored on 100 images of 25 patients (test)." in page
-    assert "| c | 0.800 | 0.900 | no weights to start from (--init none) |" in page
+    assert "| c | 0.800 | 0.900 | no initial weights (--init none) |" in page
     (claim,) = claim_grid(made, results).rows
     assert claim[-1] == "holds"
-    # Both rows tell all test images with the epoch that these pick.
+    # The picked epoch of both rows predicts all test images correctly.
     assert claim[4] == "+0.000 [+0.000, +0.000]"
     (a, _, both) = picked_grid(made, results).rows
-    honest = np.mean([r["figures"]["accuracy"] for r in results.of("backbone=a")])
+    honest = np.mean([r["figures"]["accuracy"] for r in results.runs("backbone=a")])
     assert a[2:4] == (f"{honest:.3f}", "1.000")
     assert a[4].startswith(f"{1 - honest:+.3f} [")
     honest = np.mean([run["figures"]["accuracy"] for run in results.content["runs"]])
     assert both[:4] == ("mean of all runs", "", f"{honest:.3f}", "1.000")
 
 
-def test_the_page_tells_the_source_of_the_weights(paper, setup, tmp_path):
+def test_page_describes_the_source_of_the_weights(paper, setup, tmp_path):
     made, _ = paper
     (tmp_path / "c.pth").touch()
-    told = {"source": "CIFAR-10", "n_images": 20_000, "image_size": 64}
-    told |= {"epochs": 4, "test_accuracy": 0.61234, "seconds": 3}
-    (tmp_path / "c.json").write_text(json.dumps(told))
+    record = {"source": "CIFAR-10", "n_images": 20_000, "image_size": 64}
+    record |= {"epochs": 4, "test_accuracy": 0.61234, "seconds": 3}
+    (tmp_path / "c.json").write_text(json.dumps(record))
     given = dataclasses.replace(setup, init=f"{tmp_path}/{{backbone}}.pth")
     results = Results.start(tmp_path / "made.json", made, given)
     run_rows(made, given, results, choose_rows(made, [], []), [0])
     page = markdown(made, Results.read(results.path))
-    assert "(c: CIFAR-10, 20,000 images of 64 px, 4 epochs, 0.612 of" in page
+    assert "(c: CIFAR-10, 20,000 images of 64 px, 4 epochs, test accuracy 0.612" in page
 
 
-def test_two_processes_add_to_one_file(paper, setup, tmp_path):
+def test_two_processes_share_a_file(paper, setup, tmp_path):
     made, _ = paper
     path = tmp_path / "made.json"
     rows = choose_rows(made, [], [])
@@ -232,19 +237,20 @@ def test_two_processes_add_to_one_file(paper, setup, tmp_path):
     assert keys == ["backbone=a", "backbone=b"]
 
 
-def test_comparisons_are_by_patients(paper, setup, tmp_path):
+def test_comparisons_are_paired(paper, setup, tmp_path):
     made, _ = paper
     results = Results.start(tmp_path / "made.json", made, setup)
     run_rows(made, setup, results, choose_rows(made, [], []), [0, 1])
-    a, b = results.of("backbone=a"), results.of("backbone=b")
-    test = results.test_of(a)
+    a, b = results.runs("backbone=a"), results.runs("backbone=b")
+    test = results.test_images(a)
     comparison, n_seeds = compare(a, b, test, "auc")
-    found = comparison.difference
     assert n_seeds == 2
     means = [summarize(runs, test, "auc").value for runs in (a, b)]
-    assert found.estimate == pytest.approx(means[0] - means[1], abs=1e-4)
+    assert comparison.difference.estimate == pytest.approx(
+        means[0] - means[1], abs=1e-4
+    )
     same = compare(a, a, test, "auc")[0].difference
     assert same.low == same.high == 0
-    # Seeds that one of the two lacks are left out.
+    # Only common seeds are compared.
     assert compare(a, b[:1], test, "auc")[1] == 1
     assert compare(a[:1], b[1:], test, "auc") is None

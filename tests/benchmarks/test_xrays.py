@@ -1,4 +1,4 @@
-"""The papers on chest X-rays, on made folders in the published layouts."""
+"""The papers on chest X-rays, with phantoms in the published layouts."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
 
 @pytest.fixture(scope="session")
 def images():
-    """Forty images of forty patients."""
+    """Forty images, one per patient."""
     return make_scan_phantoms(
         40, images_per_patient=1, image_size=32, random_state=2
     ).data
@@ -37,7 +37,7 @@ def radiography(images, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def xrays(images, tmp_path_factory):
-    """A folder with Cell alone, and CheXpert beside it."""
+    """A folder with the sets Cell and CheXpert only."""
     root = tmp_path_factory.mktemp("xrays")
     for i, image in enumerate(images):
         split = "test" if i < 12 else "train"
@@ -59,60 +59,60 @@ def xrays(images, tmp_path_factory):
 @pytest.mark.parametrize(
     "settings", [{"method": "cross"}, {"method": "scratch", "labels": 0.5}]
 )
-def test_a_run_of_li2021(setup, radiography, settings):
-    at_hand = dataclasses.replace(setup, data=radiography)
-    outcome = li2021.PAPER.run(at_hand, {"backbone": "crnet", **settings}, 0)
-    figures = outcome.figures
+def test_run_of_li2021(setup, radiography, settings):
+    available = dataclasses.replace(setup, data=radiography)
+    outcome = li2021.PAPER.run(available, {"backbone": "crnet", **settings}, 0)
+    metrics = outcome.metrics
     mean = (
-        2 / (1 / figures["sensitivity"] + 1 / figures["specificity"])
-        if (figures["sensitivity"] and figures["specificity"])
+        2 / (1 / metrics["sensitivity"] + 1 / metrics["specificity"])
+        if (metrics["sensitivity"] and metrics["specificity"])
         else 0.0
     )
-    assert figures["harmonic_mean"] == pytest.approx(mean)  # of one network
-    assert {f"{name}_sd" for name in li2021.PAPER.tables[0].figures} <= set(figures)
+    assert metrics["harmonic_mean"] == pytest.approx(mean)  # holds for a single network
+    assert {f"{name}_sd" for name in li2021.PAPER.tables[0].metrics} <= set(metrics)
 
 
-def test_covid_against_the_rest_by_hand():
+def test_covid_versus_rest_by_hand():
     y = np.array([0, 0, 1, 2, 3])
     p = np.array(
         [
-            [0.7, 0.1, 0.1, 0.1],  # COVID, told
-            [0.3, 0.4, 0.2, 0.1],  # COVID, taken for another
+            [0.7, 0.1, 0.1, 0.1],  # COVID, correct
+            [0.3, 0.4, 0.2, 0.1],  # COVID, predicted as another class
             [0.1, 0.6, 0.2, 0.1],
-            [0.5, 0.2, 0.2, 0.1],  # another, taken for COVID
-            [0.1, 0.1, 0.6, 0.2],  # another, taken for a third
+            [0.5, 0.2, 0.2, 0.1],  # another class, predicted as COVID
+            [0.1, 0.1, 0.6, 0.2],  # another class, predicted as a third
         ]
     )
-    figures = li2021._mean_figures(y, np.stack([p, p], axis=1))
-    assert figures["sensitivity"] == pytest.approx(1 / 2)
-    assert figures["specificity"] == pytest.approx(2 / 3)
-    assert figures["harmonic_mean"] == pytest.approx(4 / 7)
-    assert figures["accuracy"] == pytest.approx(2 / 5)
-    assert figures["auc"] == pytest.approx(5 / 6)
-    assert figures["accuracy_sd"] == 0
-    assert figures["accuracy_low"] <= 2 / 5 <= figures["accuracy_high"]
+    metrics = li2021._mean_metrics(y, np.stack([p, p], axis=1))
+    assert metrics["sensitivity"] == pytest.approx(1 / 2)
+    assert metrics["specificity"] == pytest.approx(2 / 3)
+    assert metrics["harmonic_mean"] == pytest.approx(4 / 7)
+    assert metrics["accuracy"] == pytest.approx(2 / 5)
+    assert metrics["auc"] == pytest.approx(5 / 6)
+    assert metrics["accuracy_sd"] == 0
+    assert metrics["accuracy_low"] <= 2 / 5 <= metrics["accuracy_high"]
     confusion = li2021._confusion(y, p[:, None])
     expected = [[1 / 2, 1 / 2, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0]]
     np.testing.assert_allclose(confusion, expected)
 
 
-def test_a_run_of_gazda2021(setup, xrays):
-    at_hand = dataclasses.replace(setup, data=xrays, external=xrays / "chexpert")
+def test_run_of_gazda2021(setup, xrays):
+    available = dataclasses.replace(setup, data=xrays, external=xrays / "chexpert")
     settings = {"backbone": "crnet", "set": "cell", "fraction": 1.0}
-    outcome = gazda2021.PAPER.run(at_hand, settings, 0)
+    outcome = gazda2021.PAPER.run(available, settings, 0)
     assert outcome.test_name == "cell"
     assert len(outcome.scores) == len(outcome.test["y"]) == 12
 
 
-def test_sets_that_are_not_there_are_named(setup, xrays):
-    at_hand = dataclasses.replace(setup, data=xrays, external=xrays / "chexpert")
+def test_missing_sets_are_named(setup, xrays):
+    available = dataclasses.replace(setup, data=xrays, external=xrays / "chexpert")
     missing = {
-        row.settings["set"]: gazda2021.PAPER.missing(at_hand, row)
+        row.settings["set"]: gazda2021.PAPER.missing(available, row)
         for row in choose_rows(gazda2021.PAPER, [], [])
     }
     assert missing.pop("cell") is None
     for name, reason in missing.items():
         assert gazda2021._NAMES[name] in reason
-    alone = dataclasses.replace(at_hand, external=None)
+    alone = dataclasses.replace(available, external=None)
     row = choose_rows(gazda2021.PAPER, [], [])[0]
     assert gazda2021.PAPER.missing(alone, row) == "no CheXpert (--external)"

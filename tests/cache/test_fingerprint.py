@@ -1,16 +1,19 @@
 """Equal things have one name, in any process; others have another."""
 
 import abc
+import ast
 import copy
 import enum
 import importlib
 import math
+import shutil
 import subprocess
 import sys
 import threading
 from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,8 +21,14 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+import skssl
 from skssl import Phase
-from skssl._cache.fingerprint import code_version, fingerprint, hardware
+from skssl._cache.fingerprint import (
+    TRAINING_LAYERS,
+    code_version,
+    fingerprint,
+    hardware,
+)
 from skssl.augment import get_recipe
 from skssl.pretext import MoCo
 from skssl.testing import tiny_cnn
@@ -215,8 +224,119 @@ def test_what_holds_itself_has_a_name():
 
 
 def test_what_has_no_content_is_refused():
-    with pytest.raises(TypeError, match="cannot be told by its content"):
+    with pytest.raises(TypeError, match="has no content that can be hashed"):
         fingerprint(threading.Lock())
+
+
+SETTINGS = {"width": 3}
+LAYERS = [1, 2]
+RULE = Settings()
+LOCK = threading.Lock()
+
+
+def uses_globals():
+    return SETTINGS["width"], [layer for layer in LAYERS], RULE.rate  # noqa: C416
+
+
+def uses_it_indirectly():
+    return uses_globals()
+
+
+def uses_a_lock():
+    with LOCK:
+        return 1
+
+
+def reads_a_file():
+    with open("weights.txt") as file:  # noqa: PTH123
+        return file
+
+
+@pytest.mark.parametrize("function", [uses_globals, uses_it_indirectly])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda patch: patch.setitem(SETTINGS, "width", 4),
+        lambda patch: patch.setitem(SETTINGS, "depth", [{"a": 1}]),
+        lambda patch: patch.setattr(sys.modules[__name__], "LAYERS", [1, 3]),
+        lambda patch: patch.setattr(sys.modules[__name__], "RULE", Settings(0.2)),
+    ],
+)
+def test_the_content_of_globals_counts(function, change):
+    before = fingerprint(function)
+    with pytest.MonkeyPatch.context() as patch:
+        change(patch)
+        assert fingerprint(function) != before
+    assert fingerprint(function) == before
+
+
+def test_the_globals_of_a_users_module_count(tmp_path, monkeypatch):
+    (tmp_path / "own_config.py").write_text("CFG = {'w': 1}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("own_config")
+
+    def enclosed():
+        return module.CFG["w"]
+
+    def by_default(own=module):
+        return own.CFG["w"]
+
+    def imported():
+        import own_config
+
+        return own_config.CFG["w"]
+
+    before = [fingerprint(f) for f in (enclosed, by_default, imported)]
+    monkeypatch.setitem(module.CFG, "w", 2)
+    after = [fingerprint(f) for f in (enclosed, by_default, imported)]
+    assert not set(before) & set(after)
+    monkeypatch.delitem(sys.modules, "own_config")
+
+
+def test_what_a_key_cannot_hold_is_refused():
+    with pytest.raises(TypeError, match=r"uses_a_lock uses 'LOCK': .* no content that"):
+        fingerprint(uses_a_lock)
+    with pytest.raises(TypeError, match="reads_a_file calls 'open'"):
+        fingerprint(reads_a_file)
+    with pytest.raises(TypeError, match="calls 'load'"):
+        fingerprint(lambda: torch.load("weights.pth"))
+
+
+def top_level_imports(path):
+    """Yield the top-level files and folders of skssl that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("skssl."):
+            yield node.module.split(".")[1]
+
+
+def test_the_key_of_a_training_holds_the_code_that_it_runs():
+    root = Path(skssl.__file__).parent
+    reached, new = set(), {"_pretrain", "_targeted"}
+    while new:
+        reached |= new
+        files = [
+            path
+            for room in new
+            for path in [root / f"{room}.py", *(root / room).rglob("*.py")]
+            if path.exists()
+        ]
+        new = {room for path in files for room in top_level_imports(path)} - reached
+    assert reached == TRAINING_LAYERS
+
+
+def test_code_that_no_training_runs_does_not_count(tmp_path):
+    root = tmp_path / "skssl"
+    shutil.copytree(Path(skssl.__file__).parent, root)
+
+    def version_after(place):
+        path = root / place
+        path.write_text(path.read_text() + "# another line\n")
+        code_version.cache_clear()
+        return code_version(TRAINING_LAYERS, root)
+
+    first = code_version(TRAINING_LAYERS, root)
+    assert version_after("metrics/_delong.py") == first
+    assert version_after("nn/losses.py") != first
 
 
 def test_names_are_the_same_in_another_process():
@@ -227,10 +347,10 @@ def test_names_are_the_same_in_another_process():
         "print(fingerprint({'a', 'b', 'c'}, MoCo(), np.arange(3), max), "
         "code_version())"
     )
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout.split()
-    assert told == [
+    assert printed == [
         fingerprint({"a", "b", "c"}, MoCo(), np.arange(3), max),
         code_version(),
     ]

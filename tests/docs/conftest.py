@@ -1,4 +1,4 @@
-"""The modules that write parts of the pages."""
+"""Fixtures for the Sphinx extensions that generate parts of the pages."""
 
 import importlib
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def extension(monkeypatch):
-    """Return what imports a module of ``docs/_ext``."""
+    """Return a function that imports a module of ``docs/_ext``."""
     docs = Path(__file__).resolve().parents[2] / "docs"
     monkeypatch.syspath_prepend(docs / "_ext")
     return importlib.import_module
@@ -16,7 +16,7 @@ def extension(monkeypatch):
 
 @pytest.fixture(scope="session")
 def cells():
-    """Return a function from a list-table to its rows, each a list of cells."""
+    """Return a function that splits a list-table into rows of cells."""
 
     def read(table):
         rows = table.split("\n   * - ")[1:]

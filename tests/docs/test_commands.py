@@ -1,4 +1,4 @@
-"""The commands that the pages print have the arguments that the scripts take."""
+"""The scripts accept the arguments of the commands that the pages show."""
 
 import argparse
 import re
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def commands():
-    """Return what follows ``python`` in each printed command of ours."""
+    """Return the arguments of ``python`` in each benchmark command of the pages."""
     found = set()
     for page in (ROOT / "docs").glob("*/*.rst"):
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
@@ -22,11 +22,11 @@ def commands():
 
 
 class ParsedError(Exception):
-    """The arguments were read, and nothing is to be run."""
+    """The arguments were parsed; stop before anything runs."""
 
 
 @pytest.mark.parametrize("command", commands())
-def test_a_printed_command_is_read(command, monkeypatch):
+def test_a_command_of_the_pages_is_accepted(command, monkeypatch):
     def parse(parser, *given):
         _, unknown = parser.parse_known_args(*given)
         assert not unknown
@@ -37,10 +37,10 @@ def test_a_printed_command_is_read(command, monkeypatch):
     script, *arguments = shlex.split(command.removeprefix("-m "))
     monkeypatch.setattr(sys, "argv", [script, *arguments])
     monkeypatch.delitem(sys.modules, f"{script}.__main__", raising=False)
-    of_module = command.startswith("-m ")
-    run = runpy.run_module if of_module else runpy.run_path
+    is_module = command.startswith("-m ")
+    run = runpy.run_module if is_module else runpy.run_path
     with pytest.raises(ParsedError):
-        run(script if of_module else str(ROOT / script), run_name="__main__")
+        run(script if is_module else str(ROOT / script), run_name="__main__")
 
 
 def test_commands_are_found():

@@ -1,4 +1,4 @@
-"""The tables of what was measured, from files of results."""
+"""The tables of measurements are generated from result files."""
 
 import json
 
@@ -29,7 +29,7 @@ def test_gains_are_differences_within_a_seed(measured, tmp_path, cells):
     (tmp_path / "gain_toy.json").write_text(json.dumps(study))
     text = measured.gain_tables(tmp_path)
     assert ".. rubric:: toy" in text
-    assert "Measured with: ``device cpu``." in text
+    assert "Environment: ``device cpu``." in text
     assert cells(text)[2] == [
         "simclr",
         "2 × 64",
@@ -42,10 +42,10 @@ def test_gains_are_differences_within_a_seed(measured, tmp_path, cells):
 
 
 def comparison_row(seed, features, test, gain=None, **more):
-    figures = {"test": test} if gain is None else {"test": test, "gain": gain}
-    for name, value in list(figures.items()):
-        figures |= {f"{name}_low": value - 0.05, f"{name}_high": value + 0.05}
-    return {"seed": seed, "features": features} | figures | more
+    metrics = {"test": test} if gain is None else {"test": test, "gain": gain}
+    for name, value in list(metrics.items()):
+        metrics |= {f"{name}_low": value - 0.05, f"{name}_high": value + 0.05}
+    return {"seed": seed, "features": features} | metrics | more
 
 
 def test_methods_are_compared_with_the_gain_of_each_seed(measured, tmp_path, cells):
@@ -99,17 +99,17 @@ def test_speeds_are_read_from_their_files(measured, tmp_path, cells):
     assert cells(text)[1:] == [["skssl", "150"], ["skssl / bare step, auto", "0.9512"]]
 
 
-def test_without_measurements_the_page_says_so(measured, tmp_path):
+def test_without_measurements_the_page_states_it(measured, tmp_path):
     assert measured.gain_tables(tmp_path) == "Not measured yet.\n"
     assert measured.comparison_tables(tmp_path) == "Not measured yet.\n"
     assert measured.speed_tables(tmp_path / "absent") == "Not measured yet.\n"
 
 
-def test_transfers_have_a_table_for_each_network(measured, tmp_path, cells):
+def test_transfers_have_one_table_per_network(measured, tmp_path, cells):
     def row(network, run, seed, accuracy, **more):
-        figures = dict.fromkeys(("balanced_accuracy", "auc", "f1"), accuracy + 0.1)
-        about = {"network": network, "run": run, "seed": seed, "accuracy": accuracy}
-        return about | {"accuracy_half_width": 0.06} | figures | more
+        metrics = dict.fromkeys(("balanced_accuracy", "auc", "f1"), accuracy + 0.1)
+        key = {"network": network, "run": run, "seed": seed, "accuracy": accuracy}
+        return key | {"accuracy_half_width": 0.06} | metrics | more
 
     rows = [
         row("crnet", "random init", 0, 0.7),
@@ -120,24 +120,26 @@ def test_transfers_have_a_table_for_each_network(measured, tmp_path, cells):
     (tmp_path / "transfer_toy.json").write_text(json.dumps({"rows": rows}))
     text = measured.transfer_tables(tmp_path)
     assert text.count(".. rubric::") == 2
-    found = cells(text.split(".. rubric:: resnet18")[0])
-    assert found[1] == [
+    table = cells(text.split(".. rubric:: resnet18")[0])
+    assert table[1] == [
         *("random init", "0.700 ± 0.060; 0.800 ± 0.060", "0.750 ± 0.071"),
         *("0.850 ± 0.071",) * 3,
         "",
     ]
-    assert found[2][0] == "flip 100%"
-    assert found[2][-1] == "0.950"
+    assert table[2][0] == "flip 100%"
+    assert table[2][-1] == "0.950"
 
 
-def test_no_transfers_yet(measured, tmp_path):
+def test_without_transfers_the_page_states_it(measured, tmp_path):
     assert measured.transfer_tables(tmp_path) == measured.NOT_MEASURED
 
 
-def test_procedures_are_ranked_and_the_tested_have_each_seed(measured, tmp_path, cells):
+def test_procedures_are_ranked_and_test_results_show_each_seed(
+    measured, tmp_path, cells
+):
     folds = {"sd": 0.04, "seconds": 600.0}
     area = {"auc_low": 0.7, "auc_high": 0.9, "accuracy": 0.75}
-    found = {
+    results = {
         "cross_validation": [
             {"procedure": "short", "auc": 0.76, **folds},
             {"procedure": "long", "auc": 0.79, **folds},
@@ -148,10 +150,10 @@ def test_procedures_are_ranked_and_the_tested_have_each_seed(measured, tmp_path,
             {"procedure": "long", "seed": 1, "auc": 0.78, **area},
         ],
     }
-    (tmp_path / "scratch_toy.json").write_text(json.dumps(found))
-    chosen, tested = measured.scratch_tables(tmp_path).split(".. rubric:: Tested")
+    (tmp_path / "scratch_toy.json").write_text(json.dumps(results))
+    chosen, tested = measured.scratch_tables(tmp_path).split(".. rubric:: Test split")
     assert cells(chosen) == [
-        ["Procedure", "AUC on folds of train and val", "Minutes"],
+        ["Procedure", "Cross-validated AUC", "Minutes"],
         ["long", "0.790 ± 0.040", "10"],
         ["short", "0.760 ± 0.040", "10"],
     ]
@@ -163,8 +165,8 @@ def test_procedures_are_ranked_and_the_tested_have_each_seed(measured, tmp_path,
         ],
         ["mean of: long; short", "0.820 [0.700, 0.900]", "0.820", "0.750"],
     ]
-    (tmp_path / "scratch_toy.json").write_text(json.dumps(found | {"test": []}))
-    assert "Tested" not in measured.scratch_tables(tmp_path)
+    (tmp_path / "scratch_toy.json").write_text(json.dumps(results | {"test": []}))
+    assert "Test split" not in measured.scratch_tables(tmp_path)
     (tmp_path / "scratch_toy.json").unlink()
     assert measured.scratch_tables(tmp_path) == measured.NOT_MEASURED
 

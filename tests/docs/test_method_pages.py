@@ -1,4 +1,4 @@
-"""The tables of methods and the page of each are those of what is built."""
+"""Method tables and method pages agree with the registered methods."""
 
 from inspect import getdoc
 
@@ -12,7 +12,7 @@ def pages(extension):
     return extension("method_pages")
 
 
-def test_every_pretext_has_its_rows(pages, cells):
+def test_every_pretext_is_in_each_table(pages, cells):
     needs, advice, optimizers = (
         cells(table())
         for table in (pages.needs_table, pages.advice_table, pages.optimizer_table)
@@ -39,27 +39,26 @@ def test_every_pretext_has_its_rows(pages, cells):
             assert float(optimizer[2]) == task.default_lr
 
 
-def test_the_cards_agree_with_what_is_built(pages):
-    """Copies where there is a momentum encoder, features where something is kept."""
+def test_the_cards_agree_with_the_modules(pages):
     for name in list_pretexts():
         task = get_pretext(name)
-        numbers = pages.count_numbers(task)
-        assert numbers.heads > 0, name
-        assert (numbers.copies > 0) == task.card.momentum_encoder, name
-        assert (numbers.kept > 0) == (task.card.keeps != "nothing"), name
+        sizes = pages.count_sizes(task)
+        assert sizes.heads > 0, name
+        assert (sizes.copies > 0) == task.card.momentum_encoder, name
+        assert (sizes.stored > 0) == (task.card.keeps != "nothing"), name
 
 
-def test_the_numbers_of_moco_by_hand(pages, cells):
+def test_the_sizes_of_moco_computed_by_hand(pages, cells):
     # ResNet-18 with one channel, without its head of 1,000 classes
     backbone = 11_689_512 - 2 * 64 * 7 * 7 - (512 * 1000 + 1000)
     projector = 512 * 2048 + 2048 + 2 * 2048 + 2048 * 128 + 128
     queue = 4 * 32 * 128
-    assert pages.count_numbers(MoCo()) == (projector, backbone + projector, queue)
+    assert pages.count_sizes(MoCo()) == (projector, backbone + projector, queue)
     row = next(row for row in cells(pages.needs_table()) if "'moco'" in row[0])
     assert row[5:] == ["1.32", "12.49", "0.02", "any"]
 
 
-def test_optimizers_without_a_rate_of_the_pretext_show_their_own(pages):
+def test_without_a_learning_rate_the_default_of_the_optimizer_is_shown(pages):
     assert SimCLR.default_lr is None
     assert pages.peak_lr(SimCLR()) == 1e-3
 
@@ -74,27 +73,27 @@ def test_every_pretext_has_a_page_with_its_equation(pages, name):
     assert task.card.advice in page
     assert ".. math::" in getdoc(type(task))
     assert f'``optimizer="auto"`` is ``{task.default_optimizer}``' in page
-    for refused, reason in task.forbidden_augmentations.items():
-        assert f"- ``{refused}``, since {reason}." in page
+    for rejected, reason in task.forbidden_augmentations.items():
+        assert f"- ``{rejected}``: {reason}." in page
 
 
-def test_a_page_says_what_auto_leaves_out_and_what_is_settled(pages):
+def test_a_page_shows_what_auto_leaves_out_and_derived_defaults(pages):
     flip, moco = pages.method_page("flip"), pages.method_page("moco")
-    assert "is ``medical_gray`` without ``horizontal_flip`` for images of one" in flip
-    assert "and ``cross`` without ``horizontal_flip`` for others." in flip
+    assert "is ``medical_gray`` without ``horizontal_flip`` for single-channel" in flip
+    assert "and ``cross`` without ``horizontal_flip`` for other images." in flip
     assert "For 500 images" not in flip
-    assert "and ``moco_v2`` for others." in moco
-    settled = "For 500 images of 64 × 64 px in batches of 32: ``queue_size=128``."
-    assert settled in moco
+    assert "and ``moco_v2`` for other images." in moco
+    derived = "For 500 images of 64 × 64 px in batches of 32: ``queue_size=128``."
+    assert derived in moco
 
 
-def test_pages_of_methods_that_are_gone_go(pages, tmp_path):
-    (tmp_path / "gone.rst").write_text("x")
+def test_pages_of_removed_methods_are_deleted(pages, tmp_path):
+    (tmp_path / "removed.rst").write_text("x")
     pages.write_method_pages(tmp_path)
     assert sorted(path.stem for path in tmp_path.iterdir()) == list_pretexts()
 
 
-def test_a_new_pretext_appears_by_itself(pages, tmp_path, monkeypatch, cells):
+def test_a_new_pretext_is_added_automatically(pages, tmp_path, monkeypatch, cells):
     monkeypatch.setattr(_base, "REGISTRY", _base.REGISTRY | {})
     monkeypatch.setattr("skssl.pretext._registry.REGISTRY", _base.REGISTRY)
 
@@ -117,7 +116,7 @@ def test_a_new_pretext_appears_by_itself(pages, tmp_path, monkeypatch, cells):
     link = ":doc:`Later </user_guide/methods/aa_later>`, ``'aa_later'``"
     assert cells(pages.needs_table())[1] == [
         *(link, "3", "no", "nothing", "yes"),
-        *("1.32", "0.00", "0.00", "all but CRNet, MaxViT, Inception"),
+        *("1.32", "0.00", "0.00", "all except CRNet, MaxViT, Inception"),
     ]
     advice = cells(pages.advice_table())[1]
     assert advice == [link, "A 2030, :doi:`10.1/x`", "Never yet."]
@@ -127,4 +126,4 @@ def test_a_new_pretext_appears_by_itself(pages, tmp_path, monkeypatch, cells):
     assert page.startswith("Later\n=====\n")
     assert f".. autoclass:: {Later.__module__}.Later\n" in page
     assert "``medical_gray`` without ``blur``" in page
-    assert "- ``blur``, since it is late." in page
+    assert "- ``blur``: it is late." in page

@@ -1,11 +1,11 @@
-"""The tables of a paper, from a file of results."""
+"""The tables of a paper are generated from a results file."""
 
 import json
 
 import numpy as np
 import pytest
 
-from benchmarks.papers.figures import METRICS
+from benchmarks.papers.metrics import METRICS
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def published(extension):
     return extension("published")
 
 
-def test_a_paper_has_its_tables(published, tmp_path, cells):
+def test_paper_tables_show_the_results(published, tmp_path, cells):
     y = np.tile([0, 1], 20)
     run = {
         "key": "backbone=densenet169 fraction=1.0",
@@ -46,8 +46,8 @@ def test_a_paper_has_its_tables(published, tmp_path, cells):
     assert "40 images of 10 patients (test)" in text
     assert "a CPU (skssl 1, torch 2)" in text
     results, picked = (
-        cells(part.split("\n.. rubric::")[0])
-        for part in text.split(".. list-table::")[1:]
+        cells(section.split("\n.. rubric::")[0])
+        for section in text.split(".. list-table::")[1:]
     )
     measured = next(row for row in results if row[:2] == ["DenseNet-169", "100%"])
     assert measured[2:5] == ["0.862", "0.861", "0.870"]
@@ -58,5 +58,5 @@ def test_a_paper_has_its_tables(published, tmp_path, cells):
     assert picked[1][3:5] == ["0.700", "0.800"]
 
 
-def test_a_paper_without_results_says_so(published, tmp_path):
+def test_a_paper_without_results_states_it(published, tmp_path):
     assert published.paper_tables(tmp_path, "he2020") == published.NOT_MEASURED

@@ -64,6 +64,26 @@ def test_scikit_learns_checks_run_in_full():
     assert rest == {*EXPECTED_FAILURES, "check_array_api_input"}
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_no_output_depends_on_the_order_or_number_of_images(seed):
+    rng = np.random.default_rng(seed)
+    X = 3 * rng.uniform(size=(20, 3))
+    clf = FineTuneClassifier(
+        backbone=two_layers,
+        head="mlp" if seed % 2 else "linear",
+        hidden_size=16,
+        phases=[Phase(lr=1e-2, epochs=2, batch_size=32)],
+        image_shape="flat",
+        augmentation="identity",
+        random_state=seed,
+    ).fit(X, (X[:, 0] > 1.5).astype(int))
+    order = rng.permutation(20)
+    for method in (clf.predict_proba, clf.decision_function, clf.transform):
+        together = method(X)
+        np.testing.assert_array_equal(method(X[order]), together[order])
+        np.testing.assert_array_equal(method(X[7:8]), together[7:8])
+
+
 def test_probabilities_are_float32_and_sum_to_one(make_clf, scans):
     clf = make_clf().fit(scans.data, scans.target)
     p = clf.predict_proba(scans.data)

@@ -180,7 +180,7 @@ def test_random_filters_keep_their_scale(n_channels):
     assert weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)
 
 
-def test_normalisation_at_the_door():
+def test_images_are_normalised():
     backbone = Backbone(nn.Identity(), n_channels=2, n_features=2, name="none")
     backbone.set_normalization([0.5, 0.25], [0.5, 0.125])
     images = torch.tensor([1.0, 0.5]).reshape(1, 2, 1, 1)

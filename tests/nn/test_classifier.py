@@ -1,4 +1,4 @@
-"""Classifiers: heads, and what a training holds still."""
+"""Classifiers: heads, and what training freezes."""
 
 import pytest
 import torch
@@ -35,17 +35,17 @@ def test_a_linear_head_has_the_features_before_it():
 
 
 @pytest.mark.parametrize("part", ["head", "backbone", "all"])
-def test_what_is_held_has_no_gradient_and_no_new_statistics(classifier, part):
-    held = {"head": {"backbone"}, "backbone": {"head"}, "all": set()}[part]
+def test_frozen_modules_have_no_gradient_and_no_new_statistics(classifier, part):
+    frozen = {"head": {"backbone"}, "backbone": {"head"}, "all": set()}[part]
     before = {k: v.clone() for k, v in classifier.state_dict().items()}
     classifier.only_train(part).train()
     classifier(torch.rand(4, 1, 16, 16)).sum().backward()
     for name, weight in classifier.named_parameters():
-        assert (weight.grad is None) == (name.split(".")[0] in held)
+        assert (weight.grad is None) == (name.split(".")[0] in frozen)
     for name, value in classifier.state_dict().items():
         if "running" in name:
-            is_held = name.split(".")[0] in held
-            assert torch.equal(value, before[name]) == is_held, name
+            is_frozen = name.split(".")[0] in frozen
+            assert torch.equal(value, before[name]) == is_frozen, name
     classifier.eval()
     assert not any(module.training for module in classifier.modules())
 
@@ -55,7 +55,7 @@ def test_other_parts_are_refused(classifier):
         classifier.only_train("stem")
 
 
-def test_a_copy_shares_nothing(classifier):
+def test_a_copy_shares_no_memory(classifier):
     state = {k: v + 1 for k, v in classifier.state_dict().items()}
     other = classifier.copy_with(state)
     assert not torch.equal(other.head.output.bias, classifier.head.output.bias)

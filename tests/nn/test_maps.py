@@ -78,7 +78,7 @@ def test_the_map_of_crnet_is_its_features():
     assert torch.equal(found.flatten(1), backbone(images))
 
 
-def test_tokens_lie_in_the_map_as_their_patches_in_the_image():
+def test_tokens_have_the_places_of_their_patches():
     backbone = make(vit, 24).eval()
     images = torch.rand(2, 3, 24, 24)
     found = forward_map(backbone, images, find_map(backbone, (24, 24)))

@@ -155,7 +155,7 @@ def test_old_layouts_of_torchvision_files(tmp_path):
     assert torch.equal(loaded[key.format("")], state[key.format(".")])
 
 
-def test_mnasnet_loads_though_its_file_tells_no_version(tmp_path):
+def test_mnasnet_loads_a_file_without_a_version(tmp_path):
     state = dict(models.mnasnet0_5().state_dict())
     path = save(state, tmp_path / "mnasnet.pth")
     assert_same_weights(build("mnasnet0_5", 3, weights=path).network, state)
@@ -183,7 +183,7 @@ def test_what_does_not_fit_is_named(rgb_state, tmp_path, change, match):
         build(weights=path)
 
 
-def test_another_stem_than_the_file_is_hinted_at(tmp_path):
+def test_the_error_for_another_stem_than_the_file_mentions_stem(tmp_path):
     path = save(build(stem="small").network.state_dict(), tmp_path / "small.pth")
     with pytest.raises(ValueError, match=r"conv1.weight .*stem="):
         build(weights=path)
@@ -211,7 +211,7 @@ def test_safetensors_not_installed(tmp_path, monkeypatch):
         build(weights=path)
 
 
-def test_a_frozen_estimator_hands_its_backbone_on():
+def test_a_frozen_estimator_provides_its_backbone():
     source = build("resnet18", in_channels=3)
     source.set_normalization([0.1, 0.2, 0.3], [0.2, 0.3, 0.4])
     weights = FrozenEstimator(Pretrainer().fit(source))
@@ -233,7 +233,7 @@ def test_a_frozen_estimator_may_hold_a_module_or_a_vit_of_another_size():
     assert build("vit_b_32", px=64, weights=weights).n_features == 768
 
 
-def test_estimators_that_cannot_serve():
+def test_invalid_estimators_as_weights():
     fitted = Pretrainer().fit(build("resnet18"))
     with pytest.raises(TypeError, match=r"clone is unfitted.*FrozenEstimator\(fitted"):
         build(weights=fitted)
@@ -246,9 +246,14 @@ def test_estimators_that_cannot_serve():
 @pytest.mark.parametrize(
     ("backbone", "weights", "error", "match"),
     [
-        ("crnet", "imagenet", ValueError, "only for torchvision models"),
-        ("vit_tiny", "imagenet", ValueError, "only for torchvision models"),
-        (nn.Conv2d(1, 2, 3), "imagenet", ValueError, "only for torchvision models"),
+        ("crnet", "imagenet", ValueError, "'crnet' has no pretrained weights"),
+        ("vit_tiny", "imagenet", ValueError, "'vit_tiny' has no pretrained weights"),
+        (
+            nn.Conv2d(1, 2, 3),
+            "imagenet",
+            ValueError,
+            "need a backbone given by",
+        ),
         ("resnet18", "IMAGENET", ValueError, r"'IMAGENET1K_V1'.*got 'IMAGENET'"),
         ("resnet18", 3, TypeError, "weights must be None, 'imagenet'.* got int"),
         ("resnet18", SimpleNamespace(), TypeError, "got SimpleNamespace"),

@@ -172,7 +172,7 @@ def test_what_cannot_be_kept_is_fitted_all_the_same(make_ssl, scans, cache):
             params, momentum=0.5, **options
         )
     )
-    with pytest.warns(CacheWarning, match="could not be kept"):
+    with pytest.warns(CacheWarning, match="could not be stored"):
         ssl.fit(scans.data)
     assert ssl.transform(scans.data[:2]).shape[0] == 2
 

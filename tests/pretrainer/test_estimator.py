@@ -211,9 +211,10 @@ def test_stages_are_chained_by_a_frozen_estimator(make_ssl, scans):
     assert not np.allclose(first.transform(scans.data), trained.transform(scans.data))
 
 
-def test_fits_inside_no_grad(make_ssl, scans):
+def test_fits_inside_no_grad(make_ssl, scans, assert_same_weights):
     with torch.no_grad():
-        make_ssl().fit(scans.data)
+        inside = make_ssl().fit(scans.data)
+    assert_same_weights(inside, make_ssl().fit(scans.data))
 
 
 def test_warmup_may_take_all_epochs(make_ssl, scans):

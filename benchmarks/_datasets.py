@@ -1,4 +1,4 @@
-"""Data sets, their splits and the settings of pretraining for `bench_gain.py`."""
+"""Data sets of the benchmarks, with their splits and pretraining settings."""
 
 import argparse
 import io
@@ -10,7 +10,7 @@ from PIL import Image
 
 from skssl.datasets import load_covid_ct, load_luna_slices, make_scan_phantoms
 
-# A slow key network, which goes with SGD and version 2's projector.
+# A slowly updated key network, combined with SGD and the projector of MoCo v2.
 SLOW_MOCO = {
     "optimizer": "sgd",
     "lr": 0.02,
@@ -20,10 +20,10 @@ SLOW_MOCO = {
 
 
 @dataclass
-class Study:
+class Dataset:
     """One data set, split, with the settings of its pretraining."""
 
-    unlabelled: object  # what the pretext sees
+    unlabelled: object  # images for pretraining
     X: object
     y: np.ndarray
     X_test: object
@@ -32,11 +32,11 @@ class Study:
     groups_test: np.ndarray
     metric: str
     settings: dict = field(default_factory=dict)
-    # Rows of X of each draw of labels; by default all are one draw.
+    # Rows of X in each draw of labels; None: one draw, of all rows.
     label_sets: list[np.ndarray] | None = None
     augmentation: str = "auto"
-    # Settings of single methods: of the pretrainer, and of the task as pretext__*.
-    methods: dict[str, dict] = field(default_factory=dict)
+    # By method: settings of the pretrainer, and of the pretext as pretext__*.
+    method_settings: dict[str, dict] = field(default_factory=dict)
 
 
 def phantoms(
@@ -46,8 +46,8 @@ def phantoms(
     n_test: int = 120,
     n_draws: int = 1,
     lesion_contrast: float = 1.0,
-) -> Study:
-    """280 patients, of 40 of whom one slice, drawn at random, is labelled."""
+) -> Dataset:
+    """280 patients; 40 of them have one labelled slice each, drawn at random."""
     scans = make_scan_phantoms(
         280 + n_test,
         image_size=96,
@@ -60,12 +60,12 @@ def phantoms(
     test = np.flatnonzero(np.isin(scans.groups, patients[280:]))
     draws = []
     for _ in range(n_draws):
-        # One slice of each patient: the first rows of a shuffled list.
+        # One slice per patient: its first row in a shuffled list.
         shuffled = rng.permutation(train)
         one_each = shuffled[np.unique(scans.groups[shuffled], return_index=True)[1]]
         draws.append(_draw(one_each, 40, rng, y=scans.target))
     labelled = np.concatenate(draws)
-    return Study(
+    return Dataset(
         scans.data[train],
         scans.data[labelled],
         scans.target[labelled],
@@ -75,22 +75,22 @@ def phantoms(
         scans.groups[test],
         "roc_auc",
         {"image_size": 64, "max_epochs": 20, "batch_size": 32},
-        label_sets=_places(draws),
-        methods={
+        label_sets=_positions(draws),
+        method_settings={
             "simclr": {"pretext__normalize_output": True},
             "moco": {"max_epochs": 60, **SLOW_MOCO},
         },
     )
 
 
-def cifar10(args: argparse.Namespace, seed: int) -> Study:
-    """10,000 training images, 1,000 of them labelled; 10,000 test images."""
+def cifar10(args: argparse.Namespace, seed: int) -> Dataset:
+    """10,000 training images, of which 1,000 are labelled; 10,000 test images."""
     archive = zipfile.ZipFile(args.data)
     X, y = read_zip(archive, "train/", 1000)
     X_test, y_test = read_zip(archive, "test/", 1000)
     rng = np.random.default_rng(seed)
     labelled = rng.permutation(len(X))[:1000]
-    return Study(
+    return Dataset(
         X,
         X[labelled],
         y[labelled],
@@ -101,7 +101,7 @@ def cifar10(args: argparse.Namespace, seed: int) -> Study:
         "accuracy",
         {"max_epochs": 6, "batch_size": 64},
         augmentation="moco_v2",
-        methods={
+        method_settings={
             "simclr": {"pretext__normalize_output": True},
             "moco": {
                 "max_epochs": 16,
@@ -114,8 +114,8 @@ def cifar10(args: argparse.Namespace, seed: int) -> Study:
 
 def xray(
     args: argparse.Namespace, seed: int, *, n_unlabelled: int = 4000, n_draws: int = 1
-) -> Study:
-    """Some X-rays for the pretext, 100 of them labelled, 1,000 others for test."""
+) -> Dataset:
+    """X-rays for pretraining, of which 100 are labelled; 1,000 others for the test."""
     archive = zipfile.ZipFile(args.data)
     X, y = read_zip(archive, "COVID-19_Radiography_Dataset/", None)
     rng = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def xray(
     pretext, test = order[:n_unlabelled], order[4000:5000]
     draws = [_draw(pretext, 100, rng) for _ in range(n_draws)]
     labelled = np.concatenate(draws)
-    return Study(
+    return Dataset(
         X[pretext],
         X[labelled],
         y[labelled],
@@ -133,20 +133,20 @@ def xray(
         test,
         "roc_auc",
         {"image_size": 64, "max_epochs": 15, "batch_size": 64},
-        label_sets=_places(draws),
-        methods={"moco": {"pretext__momentum": 0.99}},
+        label_sets=_positions(draws),
+        method_settings={"moco": {"pretext__momentum": 0.99}},
     )
 
 
-def covid_ct(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
-    """Official split: train and val for pretext and probe, test for the report."""
+def covid_ct(args: argparse.Namespace, seed: int) -> Dataset:  # noqa: ARG001
+    """Official split: train and val for pretraining and probe, test for scoring."""
     scans = load_covid_ct(args.data)
     train = np.flatnonzero(np.isin(scans.split, ["train", "val"]))
     test = np.flatnonzero(scans.split == "test")
     unlabelled = list(scans.data[train])
     if args.luna:
         unlabelled += list(load_luna_slices(args.luna).data)
-    return Study(
+    return Dataset(
         unlabelled,
         scans.data[train],
         scans.target[train],
@@ -156,30 +156,35 @@ def covid_ct(args: argparse.Namespace, seed: int) -> Study:  # noqa: ARG001
         scans.groups[test],
         "roc_auc",
         {"image_size": 112, "max_epochs": 20, "batch_size": 32},
-        methods={
+        method_settings={
             "simclr": {"pretext__normalize_output": True},
             "moco": {**SLOW_MOCO},
         },
     )
 
 
-STUDIES = {"phantoms": phantoms, "cifar10": cifar10, "xray": xray, "covid-ct": covid_ct}
+DATASETS = {
+    "phantoms": phantoms,
+    "cifar10": cifar10,
+    "xray": xray,
+    "covid-ct": covid_ct,
+}
 
 
 def shuffle_patients(groups: np.ndarray, seed: int) -> np.ndarray:
-    """Return the rows in an order in which patients come at random, each in a block.
+    """Return the rows with patients in random order, each patient in one block.
 
-    COVID-CT lies sorted by class: its first quarter would be of one class.
+    COVID-CT is sorted by class, so that its first quarter has one class only.
     """
     _, patient = np.unique(groups, return_inverse=True)
-    place = np.random.default_rng(seed).permutation(patient.max() + 1)
-    return np.argsort(place[patient], kind="stable")
+    rank = np.random.default_rng(seed).permutation(patient.max() + 1)
+    return np.argsort(rank[patient], kind="stable")
 
 
 def _draw(
     rows: np.ndarray, n: int, rng: np.random.Generator, y: np.ndarray | None = None
 ) -> np.ndarray:
-    """Draw n of ``rows``: as they come, or, given y, as many of each class."""
+    """Draw n of ``rows``; if y is given, equally many of each class."""
     if y is None:
         return rng.permutation(rows)[:n]
     classes = np.unique(y)
@@ -188,8 +193,8 @@ def _draw(
     )
 
 
-def _places(draws: list[np.ndarray]) -> list[np.ndarray]:
-    """Return where each draw lies in all of them, one after the other."""
+def _positions(draws: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the positions of each draw in the concatenation of all draws."""
     ends = np.cumsum([len(draw) for draw in draws])
     return np.split(np.arange(ends[-1]), ends[:-1])
 
@@ -202,7 +207,7 @@ def read_zip(
     Raises
     ------
     ValueError
-        If there are none, or ``per_class`` is below 1.
+        If there are no images, or ``per_class`` is below 1.
     """
     names = sorted(
         name
@@ -210,13 +215,15 @@ def read_zip(
         if name.startswith(prefix) and name.lower().endswith((".jpg", ".png"))
     )
     if not names:
-        raise ValueError(f"no {prefix}<class>/*.jpg or *.png is in it.")
+        raise ValueError(f"found no {prefix}<class>/*.jpg or *.png in it.")
     if per_class is not None and per_class < 1:
-        raise ValueError(f"{per_class} images of each class were asked for.")
+        raise ValueError(f"per_class must be at least 1, got {per_class}.")
     folders = [name.removeprefix(prefix).split("/")[0] for name in names]
     _, target = np.unique(folders, return_inverse=True)
-    keep = np.concatenate(
+    chosen = np.concatenate(
         [np.flatnonzero(target == c)[:per_class] for c in np.unique(target)]
     )
-    images = [np.asarray(Image.open(io.BytesIO(archive.read(names[i])))) for i in keep]
-    return np.stack(images), target[keep]
+    images = [
+        np.asarray(Image.open(io.BytesIO(archive.read(names[i])))) for i in chosen
+    ]
+    return np.stack(images), target[chosen]

@@ -1,28 +1,28 @@
-"""A picture of a paper's tables: published marks and measured intervals."""
+"""Plot of the tables of a paper: published values and measured intervals."""
 
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from benchmarks.papers.figures import summarize
+from benchmarks.papers.metrics import summarize
 from benchmarks.papers.results import Results
 from benchmarks.papers.tables import Paper, Row
 
 _NAMES = {"accuracy": "Accuracy", "auc": "AUC"}
 
 
-def draw(paper: Paper, results: Results, path: Path) -> bool:
-    """Draw one panel for each table, accuracy and AUC side by side.
+def plot(paper: Paper, results: Results, path: Path) -> bool:
+    """Plot two panels for each table, accuracy and AUC.
 
     Returns
     -------
     bool
-        Whether there was anything to draw.
+        False if there are no results, and no file was written.
     """
     tables = [
         (table, rows)
         for table in paper.tables
-        for rows in ([row for row in table.rows if results.of(row.key)],)
+        for rows in ([row for row in table.rows if results.runs(row.key)],)
         if rows
     ]
     if not tables:
@@ -37,8 +37,8 @@ def draw(paper: Paper, results: Results, path: Path) -> bool:
         layout="constrained",
     )
     for line, (table, rows) in zip(axes, tables, strict=True):
-        for ax, figure in zip(line, _NAMES, strict=True):
-            _panel(ax, rows, results, figure)
+        for ax, metric in zip(line, _NAMES, strict=True):
+            _panel(ax, rows, results, metric)
         line[0].set_title(table.title, fontsize=9, loc="left")
         line[1].tick_params(labelleft=False)
     handles, labels = axes[0][0].get_legend_handles_labels()
@@ -49,27 +49,25 @@ def draw(paper: Paper, results: Results, path: Path) -> bool:
     return True
 
 
-def _panel(ax: plt.Axes, rows: list[Row], results: Results, figure: str) -> None:
-    """Draw a figure of the rows, from the top."""
-    for place, row in enumerate(rows):
-        runs = results.of(row.key)
-        mean = summarize(runs, results.test_of(runs), figure)
+def _panel(ax: plt.Axes, rows: list[Row], results: Results, metric: str) -> None:
+    """Plot a metric of the rows, from the top."""
+    for i, row in enumerate(rows):
+        runs = results.runs(row.key)
+        mean = summarize(runs, results.test_images(runs), metric)
         spread = mean.spread or 0.0
         low = mean.value - spread if mean.low is None else mean.low
         high = mean.value + spread if mean.high is None else mean.high
-        ax.plot([low, high], [place, place], color="C0", linewidth=2)
+        ax.plot([low, high], [i, i], color="C0", linewidth=2)
         for run in runs:
-            ax.plot(run["figures"][figure], place, "|", color="C0", markersize=9)
-        label = "here: mean, seeds, 95 %" if place == 0 else None
-        ax.plot(mean.value, place, "o", color="C0", label=label)
-        if figure in row.published:
-            label = "published" if place == 0 else None
-            ax.plot(
-                row.published[figure], place, "D", mfc="none", mec="C3", label=label
-            )
+            ax.plot(run["figures"][metric], i, "|", color="C0", markersize=9)
+        label = "measured: mean, seeds, 95 %" if i == 0 else None
+        ax.plot(mean.value, i, "o", color="C0", label=label)
+        if metric in row.published:
+            label = "published" if i == 0 else None
+            ax.plot(row.published[metric], i, "D", mfc="none", mec="C3", label=label)
     ax.set_yticks(range(len(rows)), [" · ".join(row.labels) for row in rows])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(right=1)
     ax.axvline(0.5, color="0.8", linewidth=1, zorder=0)
     ax.grid(axis="x", color="0.92")
-    ax.set_xlabel(_NAMES[figure])
+    ax.set_xlabel(_NAMES[metric])

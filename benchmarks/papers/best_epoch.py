@@ -1,4 +1,4 @@
-"""What a protocol that looks at the test images would have picked."""
+"""The epoch with the highest accuracy on the test images, to measure its optimism."""
 
 import shutil
 import tempfile
@@ -12,13 +12,13 @@ import torch
 from filelock import FileLock, Timeout
 from skorch.callbacks import Callback
 
-from benchmarks.papers.figures import binary_figures
+from benchmarks.papers.metrics import binary_metrics
 
 
-class EpochWatcher(Callback):
-    """Write the classifier's weights to a folder after each epoch.
+class EpochWriter(Callback):
+    """Write the weights of the classifier to a folder after each epoch.
 
-    The training goes on as it would: nothing of it depends on what is written.
+    The training does not depend on it.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def fit_and_pick(
     *,
     scratch: Path,
 ) -> dict[str, Any]:
-    """Fit a classifier; return its best epoch **on the test images**.
+    """Fit a classifier, and return its best epoch **on the test images**.
 
-    The classifier is left as its own rule has it, which never sees these images.
+    The fitted classifier itself is not affected by the test images.
 
     Parameters
     ----------
@@ -52,35 +52,35 @@ def fit_and_pick(
         Fitted in place.
     train, test : (X, y, groups)
     scratch : Path
-        Folder for the weights of all epochs, which are removed at the end; those that
-        a killed run left there are removed at the beginning.
+        Folder for the weights of all epochs. They are removed at the end. Weights of
+        runs that were killed are removed at the start.
 
     Returns
     -------
     dict
-        Of the epoch with the highest test accuracy, the first of several: its number
-        ``epoch``, its ``figures`` and its ``scores``.
+        The first epoch with the highest test accuracy: its number ``epoch``, from 1,
+        its metrics ``figures`` and its ``scores``.
     """
     X, y, groups = train
-    with _folder_below(scratch) as folder:
-        watcher, others = EpochWatcher(folder), clf.callbacks
-        clf.set_params(callbacks=[*(others or []), watcher])
-        clf.fit(X, y, groups=groups).set_params(callbacks=others)
+    with _temporary_folder(scratch) as folder:
+        writer, callbacks = EpochWriter(folder), clf.callbacks
+        clf.set_params(callbacks=[*(callbacks or []), writer])
+        clf.fit(X, y, groups=groups).set_params(callbacks=callbacks)
         network = clf.networks_[0]
-        kept = {name: value.clone() for name, value in network.state_dict().items()}
+        fitted = {name: value.clone() for name, value in network.state_dict().items()}
         scores = []
-        for path in watcher.files_:
+        for path in writer.files_:
             network.load_state_dict(torch.load(path, weights_only=True))
             scores.append(clf.decision_function(test[0]))
-        network.load_state_dict(kept)
-    figures = [binary_figures(test[1], of_epoch) for of_epoch in scores]
-    best = int(np.argmax([of_epoch["accuracy"] for of_epoch in figures]))
-    return {"epoch": best + 1, "figures": figures[best], "scores": scores[best]}
+        network.load_state_dict(fitted)
+    metrics = [binary_metrics(test[1], epoch_scores) for epoch_scores in scores]
+    best = int(np.argmax([values["accuracy"] for values in metrics]))
+    return {"epoch": best + 1, "figures": metrics[best], "scores": scores[best]}
 
 
 @contextmanager
-def _folder_below(scratch: Path) -> Iterator[Path]:
-    """Yield a new folder, and remove it; those whose process has ended, before."""
+def _temporary_folder(scratch: Path) -> Iterator[Path]:
+    """Yield a new folder and remove it; first remove those of ended processes."""
     scratch.mkdir(parents=True, exist_ok=True)
     for path in scratch.glob("epochs-*.lock"):
         with suppress(Timeout), FileLock(path, timeout=0):

@@ -1,4 +1,4 @@
-"""Figures of a run, their means over seeds with intervals by patients, and pairs."""
+"""Metrics of runs: means over seeds, intervals by patients, paired comparisons."""
 
 import warnings
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from benchmarks._areas import mean_auc
+from benchmarks._auc import mean_auc
 from skssl.metrics import Comparison, bootstrap_interval, paired_bootstrap
 
 N_RESAMPLES = 1000
 
 
-def binary_figures(y: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """Return the figures of two classes, whose border is a score of 0."""
+def binary_metrics(y: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """Return the metrics of two classes; a score above 0 predicts class 1."""
     return {name: metric(y, scores[:, None]) for name, metric in METRICS.items()}
 
 
 class Counts(NamedTuple):
-    """How many images are told right and wrong, by column of scores."""
+    """Confusion counts, by column of scores."""
 
     tp: np.ndarray
     fn: np.ndarray
@@ -27,15 +27,20 @@ class Counts(NamedTuple):
     tn: np.ndarray
 
     @classmethod
-    def of(cls, y: np.ndarray, scores: np.ndarray) -> "Counts":
-        """Count the signs of scores (n, k) of labels (n,)."""
-        ill, told = (y == 1)[:, None], scores > 0
-        pairs = ((ill, told), (ill, ~told), (~ill, told), (~ill, ~told))
+    def from_scores(cls, y: np.ndarray, scores: np.ndarray) -> "Counts":
+        """Count labels (n,) by the signs of scores (n, k)."""
+        positive, predicted = (y == 1)[:, None], scores > 0
+        pairs = (
+            (positive, predicted),
+            (positive, ~predicted),
+            (~positive, predicted),
+            (~positive, ~predicted),
+        )
         return cls(*(np.sum(a & b, axis=0) for a, b in pairs))
 
 
 def _accuracy(y: np.ndarray, scores: np.ndarray) -> float:
-    n = Counts.of(y, scores)
+    n = Counts.from_scores(y, scores)
     return _mean((n.tp + n.tn) / len(y))
 
 
@@ -44,22 +49,22 @@ def _balanced_accuracy(y: np.ndarray, scores: np.ndarray) -> float:
 
 
 def _sensitivity(y: np.ndarray, scores: np.ndarray) -> float:
-    n = Counts.of(y, scores)
+    n = Counts.from_scores(y, scores)
     return _mean(n.tp / (n.tp + n.fn))
 
 
 def _specificity(y: np.ndarray, scores: np.ndarray) -> float:
-    n = Counts.of(y, scores)
+    n = Counts.from_scores(y, scores)
     return _mean(n.tn / (n.tn + n.fp))
 
 
 def _f1(y: np.ndarray, scores: np.ndarray) -> float:
-    n = Counts.of(y, scores)
+    n = Counts.from_scores(y, scores)
     return _mean(2 * n.tp / (2 * n.tp + n.fp + n.fn))
 
 
 def _f1_negative(y: np.ndarray, scores: np.ndarray) -> float:
-    n = Counts.of(y, scores)
+    n = Counts.from_scores(y, scores)
     return _mean(2 * n.tn / (2 * n.tn + n.fn + n.fp))
 
 
@@ -67,7 +72,7 @@ def _mean(values: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-#: Figures of scores (n, k), of k runs: their mean over the runs.
+#: Metrics of labels (n,) and scores (n, k): means over the k runs.
 METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
@@ -80,7 +85,7 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 class Mean(NamedTuple):
-    """A mean over runs, with their spread and its 95 % interval by patients."""
+    """A mean over runs, with standard deviation and 95 % interval by patients."""
 
     value: float
     spread: float | None = None
@@ -93,29 +98,31 @@ class Mean(NamedTuple):
         return f"{self.value:.3f}{spread}{bounds}"
 
 
-def summarize(runs: list[dict[str, Any]], test: dict[str, Any], figure: str) -> Mean:
-    """Return the mean of a figure over the runs of a row.
+def summarize(runs: list[dict[str, Any]], test: dict[str, Any], metric: str) -> Mean:
+    """Return the mean of a metric over the runs of a row.
 
-    The spread is over the last epochs where a run tells it (``figure_sd``), and else
-    over the runs, if there are several. The interval is that of the mean of these very
-    networks on other patients, and leaves that spread out. Without scores it is the
-    mean of the runs' bounds (``figure_low`` and ``figure_high``), if they tell some,
-    which is wider.
+    The standard deviation is over the runs, if there are several. Without scores, it is
+    over the last epochs if all runs have it (``metric_sd``).
+
+    The interval covers the choice of patients, for the mean of these networks. It does
+    not cover the variation between seeds. Without scores, its bounds are the means of
+    the bounds of the runs (``metric_low`` and ``metric_high``), if all runs have them.
+    Such an interval is wider.
     """
-    values = [run["figures"][figure] for run in runs]
+    values = [run["figures"][metric] for run in runs]
     mean = Mean(float(np.mean(values)))
     if runs[1:]:
         mean = mean._replace(spread=float(np.std(values, ddof=1)))
-    if figure in METRICS and all("scores" in run for run in runs):
-        interval = _interval(_columns(runs), test, METRICS[figure])
+    if metric in METRICS and all("scores" in run for run in runs):
+        interval = _interval(_columns(runs), test, METRICS[metric])
         return mean._replace(**interval)
-    told = {kind: _told(runs, f"{figure}_{kind}") for kind in ("low", "high")}
-    spread = _told(runs, f"{figure}_sd")
-    return mean._replace(spread=mean.spread if spread is None else spread, **told)
+    bounds = {end: _mean_value(runs, f"{metric}_{end}") for end in ("low", "high")}
+    spread = _mean_value(runs, f"{metric}_sd")
+    return mean._replace(spread=mean.spread if spread is None else spread, **bounds)
 
 
-def _told(runs: list[dict[str, Any]], name: str) -> float | None:
-    """Return the mean of a figure that all runs tell, or None."""
+def _mean_value(runs: list[dict[str, Any]], name: str) -> float | None:
+    """Return the mean of a value that all runs have, or None."""
     values = [run["figures"].get(name) for run in runs]
     return None if None in values else float(np.mean(values))
 
@@ -123,10 +130,10 @@ def _told(runs: list[dict[str, Any]], name: str) -> float | None:
 def _interval(
     scores: np.ndarray, test: dict[str, Any], metric: Callable
 ) -> dict[str, float]:
-    """Return the bounds, or nothing where all draws are alike."""
+    """Return the bounds, or nothing if all resamples give the same value."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
-        found = bootstrap_interval(
+        interval = bootstrap_interval(
             np.asarray(test["y"]),
             scores,
             metric=metric,
@@ -134,39 +141,40 @@ def _interval(
             n_resamples=N_RESAMPLES,
             random_state=0,
         )
-    return {"low": found.low, "high": found.high} if found.low < found.high else {}
+    if interval.low < interval.high:
+        return {"low": interval.low, "high": interval.high}
+    return {}
 
 
 def compare(
     better: list[dict[str, Any]],
     worse: list[dict[str, Any]],
     test: dict[str, Any],
-    figure: str,
+    metric: str,
 ) -> tuple[Comparison, int] | None:
-    """Return by how much one row is above another on the same patients.
+    """Compare the means of two rows over their common seeds, on the same patients.
 
     Returns
     -------
     comparison, n_seeds
-        Of the mean over the seeds that both have, whose number is the second; None if
-        there is no such seed.
+        None if there is no common seed.
     """
-    shared = {run["seed"] for run in better} & {run["seed"] for run in worse}
-    if not shared:
+    common = {run["seed"] for run in better} & {run["seed"] for run in worse}
+    if not common:
         return None
     pair = (
-        _columns([run for run in runs if run["seed"] in shared])
+        _columns([run for run in runs if run["seed"] in common])
         for runs in (better, worse)
     )
     comparison = paired_bootstrap(
         np.asarray(test["y"]),
         *pair,
-        metric=METRICS[figure],
+        metric=METRICS[metric],
         groups=test["groups"],
         n_resamples=N_RESAMPLES,
         random_state=0,
     )
-    return comparison, len(shared)
+    return comparison, len(common)
 
 
 def _columns(runs: list[dict[str, Any]]) -> np.ndarray:
