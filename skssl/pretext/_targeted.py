@@ -34,8 +34,9 @@ class Dihedral(WhichViewTask):
 
     Notes
     -----
-    Class k is k mod 4 quarter turns counter-clockwise, of the mirror image where k is
-    4 or more. It combines the flip of Ewen & Khan and the turns of Gidaris et al.
+    Class k is a rotation by k mod 4 quarter turns counter-clockwise, of the mirror
+    image if k is 4 or more. It combines the flip of Ewen & Khan and the rotations of
+    Gidaris et al.
 
     Examples
     --------

@@ -112,7 +112,7 @@ class Jigsaw(PretextTask):
 
     .. math:: -\log F_k\left(f(t_{π_k(1)}), …, f(t_{π_k(9)})\right)
 
-    The orders are chosen as in the paper, to differ in as many places as possible (see
+    The orders are chosen as in the paper, to differ in many positions (see
     :func:`skssl.augment.maximal_hamming_permutations`), and are always the same.
 
     With ``normalize_tiles`` a tile becomes :math:`m + s (t - μ) / (σ + 0.01)`, with μ
