@@ -67,7 +67,7 @@ finetuned.set_params(pretrainer__pretext__temperature=0.5)
 
 # %%
 # The targeted pretrainer of Ewen & Khan learns to detect horizontal flips. The
-# classifier then continues with the same head. Training starts from random weights here,
+# classifier then continues with the same head. Training starts from random weights,
 # not from ImageNet weights as in the paper, and needs higher learning rates.
 
 targeted = FineTuneClassifier(
