@@ -1,20 +1,20 @@
 """
-COVID-CT: what pretraining gains on 543 real slices
-===================================================
+COVID-CT: the gain of pretraining on 543 real slices
+====================================================
 
-The slices of COVID-CT (Yang et al. 2020) with the official split: train and val are
-for everything that is chosen, test is scored once. The whole procedure, pretraining
-included, runs inside each fold of a cross-validation that keeps patients apart::
+This example uses the slices of COVID-CT (Yang et al. 2020) with the official split. All
+choices are made on train and val; test is scored once. The whole procedure, including
+the pretraining, runs inside each fold of a patient-grouped cross-validation::
 
     python examples/plot_20_covid_ct.py --data covid-ct
 
 ``--data`` is the published folder layout (``Images-processed``, ``Data-split``) or a
-folder with ``metadata.csv``. On two CPU cores it takes some 15 minutes; ``--epochs``
-and ``--folds`` make it shorter or longer.
+folder with ``metadata.csv``. The example takes about 15 minutes on two CPU cores. The
+time depends on ``--epochs`` and ``--folds``.
 
-What to expect: the two classes of this set come from different sources, so that an
-untrained network and even raw pixels score well above chance, and at n = 203 the
-intervals are wide. An honest comparison says so.
+The two classes of this set come from different sources. An untrained network, and even
+raw pixels, therefore score well above chance. With 203 test images, the intervals are
+wide. A comparison must report both.
 """
 
 import argparse
@@ -48,23 +48,25 @@ args = parser.parse_args()
 # ------------------
 
 scans = load_covid_ct(args.data)
-chosen_on = np.isin(scans.split, ["train", "val"])
-X, y, groups = scans.data[chosen_on], scans.target[chosen_on], scans.groups[chosen_on]
-X_test, y_test = scans.data[~chosen_on], scans.target[~chosen_on]
+development = np.isin(scans.split, ["train", "val"])
+X, y = scans.data[development], scans.target[development]
+groups, groups_test = scans.groups[development], scans.groups[~development]
+X_test, y_test = scans.data[~development], scans.target[~development]
 print(
-    f"{len(X)} slices of {len(set(groups))} patients to choose on, {len(X_test)} test"
+    f"{len(X)} slices of {len(set(groups))} patients for development, "
+    f"{len(X_test)} test slices"
 )
 
 # %%
-# One search for each row of the table
-# ------------------------------------
-# ``cache`` keeps what was pretrained and encoded, so that the grid over C costs one
-# pretraining a fold; ``max_epochs=0`` is the untrained network.
+# One search for each model
+# -------------------------
+# ``cache`` stores pretrained networks and features, so that the grid over C needs one
+# pretraining per fold. ``max_epochs=0`` gives the untrained network.
 
-rows = {"untrained": 0, args.pretext: args.epochs}
+models = {"untrained": 0, args.pretext: args.epochs}
 searches, results = {}, {}
 with tempfile.TemporaryDirectory() as cache:
-    for name, max_epochs in rows.items():
+    for name, max_epochs in models.items():
         start = time.perf_counter()
         pipe = Pipeline(
             [
@@ -92,10 +94,10 @@ with tempfile.TemporaryDirectory() as cache:
         )
         searches[name] = search.fit(X, y, groups=groups)
         # %%
-        # The test split is used here, once a row, and nowhere else.
+        # The test split is used here only, once per model.
         scores = search.decision_function(X_test)
         results[name] = bootstrap_interval(
-            y_test, scores, groups=scans.groups[~chosen_on], random_state=0
+            y_test, scores, groups=groups_test, random_state=0
         )
         print(
             f"{name:10} CV AUC {search.best_score_:.3f} at C = "
@@ -104,8 +106,8 @@ with tempfile.TemporaryDirectory() as cache:
         )
 
 # %%
-# ROC curves on the test split, and cross-validated AUC over C
-# ------------------------------------------------------------
+# ROC curves on the test split, and cross-validated AUC by C
+# ----------------------------------------------------------
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
 for name, search in searches.items():

@@ -1,12 +1,14 @@
 """
-Fine-tuning: the same pretrainer as features, and end to end
-============================================================
+Fine-tuning: pretrained features and end-to-end training
+========================================================
 
-A pretrainer serves two ways. Its ``transform`` gives features, for logistic regression
-or any other estimator of a pipeline; and `FineTuneClassifier` goes on training the
-whole network. In both, the pretraining runs inside each fold, on its training rows.
+A pretrainer can be used in two ways. Its ``transform`` computes features for logistic
+regression or any other estimator in a pipeline. `FineTuneClassifier` continues to train
+the whole network. In both cases, the pretraining runs inside each fold, on the training
+images of the fold.
 
-The images are phantoms, drawn here. It takes some three minutes on two CPU cores.
+The images are simulated phantoms. The example takes about three minutes on two CPU
+cores.
 """
 
 from pathlib import Path
@@ -34,7 +36,7 @@ folds = StratifiedGroupKFold(3, shuffle=True, random_state=0)
 # %%
 # As features
 # -----------
-# The pretrainer is a step of the pipeline; ``ssl__…`` reaches its parameters, and
+# The pretrainer is a step of the pipeline. ``ssl__…`` sets its parameters, and
 # ``ssl__pretext__…`` those of the pretext.
 
 ssl = SelfSupervisedPretrainer("simclr", image_size=32, max_epochs=10, random_state=0)
@@ -50,8 +52,8 @@ pipe.set_params(ssl__pretext__temperature=0.5, clf__C=0.1)
 # %%
 # End to end
 # ----------
-# `FineTuneClassifier` holds the same pretrainer, and is the last step of a pipeline or
-# of a search. ``pretrainer__…`` reaches the pretrainer's parameters.
+# `FineTuneClassifier` takes the same pretrainer. It can be the last step of a pipeline,
+# or be searched directly. ``pretrainer__…`` sets parameters of the pretrainer.
 
 finetuned = FineTuneClassifier(
     ssl,
@@ -64,9 +66,9 @@ finetuned = FineTuneClassifier(
 finetuned.set_params(pretrainer__pretext__temperature=0.5)
 
 # %%
-# The targeted pretrainer of Ewen & Khan learns left from right with the very head that
-# the classifier then goes on with. From random weights it needs faster phases than the
-# paper's, which start from ImageNet.
+# The targeted pretrainer of Ewen & Khan learns to detect horizontal flips. The
+# classifier then continues with the same head. Training starts from random weights,
+# not from ImageNet weights as in the paper, and needs higher learning rates.
 
 targeted = FineTuneClassifier(
     TargetedFlipPretrainer(
@@ -77,13 +79,13 @@ targeted = FineTuneClassifier(
 )
 
 # %%
-# A head of your own
-# ------------------
-# Features are float32, as skorch wants them, so that any module can be the head.
+# A custom head
+# -------------
+# Features are float32, as skorch expects, so that any module can be the head.
 
 
 class Head(torch.nn.Module):
-    """A small network on features."""
+    """A small network that classifies features."""
 
     def __init__(self, n_features: int = 512):
         super().__init__()
@@ -96,7 +98,7 @@ class Head(torch.nn.Module):
         return self.layers(h)
 
 
-own_head = Pipeline(
+custom_head = Pipeline(
     [
         ("ssl", ssl),
         ("scale", StandardScaler()),
@@ -116,18 +118,18 @@ own_head = Pipeline(
 )
 
 # %%
-# Side by side, by patients
-# -------------------------
+# Comparison by patient-grouped cross-validation
+# ----------------------------------------------
 
-torch.manual_seed(0)  # skorch's head draws from torch's global generator
-rows = {
+torch.manual_seed(0)  # the head of skorch uses torch's global generator
+models = {
     "logistic regression on features": (pipe, {"clf__C": [0.1]}),
-    "own head on features": (own_head, {}),
+    "custom head on features": (custom_head, {}),
     "fine-tuned": (finetuned, {"frozen": [False]}),
     "flip-targeted, fine-tuned": (targeted, {"pretrainer__fraction": [0.0, 1.0]}),
 }
-found = {}
-for name, (estimator, grid) in rows.items():
+results = {}
+for name, (estimator, grid) in models.items():
     search = GridSearchCV(
         estimator, grid, scoring="roc_auc", cv=folds, refit=False, error_score="raise"
     ).fit(scans.data, scans.target, groups=scans.groups)
@@ -135,14 +137,14 @@ for name, (estimator, grid) in rows.items():
     for params, mean, std in zip(
         table["params"], table["mean_test_score"], table["std_test_score"], strict=True
     ):
-        share = params.get("pretrainer__fraction")
-        label = name if share is None else f"{name}, {share:.0%} of the images"
-        found[label] = (mean, std)
+        fraction = params.get("pretrainer__fraction")
+        label = name if fraction is None else f"{name}, {fraction:.0%} of the images"
+        results[label] = (mean, std)
         print(f"{label:45} AUC {mean:.3f} ± {std:.3f} over {folds.n_splits} folds")
 
 figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
-means, stds = np.array(list(found.values())).T
-axis.barh(list(found), means, xerr=stds, color="tab:blue", alpha=0.7)
+means, stds = np.array(list(results.values())).T
+axis.barh(list(results), means, xerr=stds, color="tab:blue", alpha=0.7)
 axis.set(xlim=(0.4, 1.0), xlabel="AUC of held-out patients, 3 folds")
 axis.invert_yaxis()
 output = Path("output")

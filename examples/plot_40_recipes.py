@@ -1,15 +1,15 @@
 """
-Systems of four papers, side by side
-====================================
+Comparison of the systems of four papers
+========================================
 
-`skssl.recipes` has the systems of four papers, ready to fit. Here each of them learns
-the same simulated slices, from random weights and with a budget of a tenth of the
-published epochs on small images, and is compared with the network that had no
-pretraining, on the same test patients. For real images, leave ``weights`` and
-``budget`` out.
+`skssl.recipes` provides the systems of four papers as estimators. Here each of them is
+trained on the same simulated slices, from random weights. The budget is a tenth of the
+published epochs, on small images. Each system is compared with a network without
+pretraining, on the same test patients. For real images, omit ``weights`` and
+``budget``.
 
-It takes some two minutes on two CPU cores. With so little, differences are mostly
-chance: the intervals say so.
+The example takes about two minutes on two CPU cores. With so little training, most
+differences are due to chance, as the intervals show.
 """
 
 from pathlib import Path
@@ -29,23 +29,23 @@ from skssl.recipes import (
 )
 
 scans = make_scan_phantoms(80, image_size=48, lesion_contrast=2.0, random_state=0)
-train, test = (scans.split == part for part in ("train", "test"))
+train, test = (scans.split == split for split in ("train", "test"))
 X, y, patients = scans.data[train], scans.target[train], scans.groups[train]
-print(f"{train.sum()} slices to learn from, {test.sum()} test slices")
+print(f"{train.sum()} training slices, {test.sum()} test slices")
 
 budget = Budget("example", epochs=0.1, image_size=48)
 print(f"budget: {budget}")
 settings = {"weights": None, "budget": budget, "random_state": 0}
 
 # %%
-# Self-Trans has a stage on images of other patients, which is fitted by itself, once.
+# The first stage of Self-Trans is trained once, on images of other patients.
 
 others = make_scan_phantoms(60, image_size=48, random_state=1)
 external = self_trans_pretrainer("resnet18", **settings).fit(others.data)
 
 # %%
-# All of them take images, labels and patients. The last one is a pipeline whose last
-# step looks for C in folds that keep these patients together.
+# All systems take images, labels and patients. The last one is a pipeline whose last
+# step chooses C by patient-grouped cross-validation.
 
 systems = {
     "from scratch": self_trans("resnet18", method="scratch", **settings),
@@ -60,21 +60,23 @@ for name, system in systems.items():
     scores[name] = system.decision_function(scans.data[test])
 
 # %%
-# An interval by patients for each, and the paired difference to the first.
+# The AUC of each system with an interval by patients, and the paired difference to the
+# network without pretraining.
 
-y_test, of_patient = scans.target[test], scans.groups[test]
-areas = {s: delong_interval(y_test, scores[s], groups=of_patient) for s in systems}
-for name, area in areas.items():
-    line = f"{name:21} AUC {area}"
+y_test, test_patients = scans.target[test], scans.groups[test]
+aucs = {s: delong_interval(y_test, scores[s], groups=test_patients) for s in systems}
+for name, auc in aucs.items():
+    line = f"{name:21} AUC {auc}"
     if name != "from scratch":
         pair = scores[name], scores["from scratch"]
-        line += f", above scratch by {delong_test(y_test, *pair, groups=of_patient)}"
+        comparison = delong_test(y_test, *pair, groups=test_patients)
+        line += f", difference to scratch {comparison}"
     print(line)
 
 figure, axis = plt.subplots(figsize=(7, 2.6), layout="constrained")
-low, centre, high = np.array([(a.low, a.estimate, a.high) for a in areas.values()]).T
+low, centre, high = np.array([(a.low, a.estimate, a.high) for a in aucs.values()]).T
 axis.errorbar(
-    centre, list(areas), xerr=[centre - low, high - centre], fmt="o", capsize=3
+    centre, list(aucs), xerr=[centre - low, high - centre], fmt="o", capsize=3
 )
 axis.axvline(0.5, color="0.8", zorder=0)
 axis.margins(y=0.15)

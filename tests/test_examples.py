@@ -52,7 +52,7 @@ def test_covid_ct(covid_folder, tmp_path):
         "plot_20_covid_ct.py",
         *("--data", str(covid_folder), "--epochs", "1", "--folds", "2"),
     )
-    assert "24 slices of 8 patients to choose on, 12 test" in printed
+    assert "24 slices of 8 patients for development, 12 test" in printed
     assert printed.count("test AUC") == 2
     assert (tmp_path / "output" / "covid_ct.png").stat().st_size > 10_000
 
@@ -80,5 +80,5 @@ def test_fine_tuning(tmp_path):
 def test_recipes(tmp_path):
     printed = run(tmp_path, "plot_40_recipes.py")
     assert "budget: example (10 % of the epochs, images of at most 48 px)" in printed
-    assert printed.count("above scratch by") == 4
+    assert printed.count("difference to scratch") == 4
     assert (tmp_path / "output" / "recipes.png").stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""Files to arrays: PNG, JPEG, TIFF and whatever else pillow reads, and DICOM."""
+"""Decoding of image files: DICOM, and all formats that pillow reads."""
 
 import hashlib
 import time
@@ -17,23 +17,24 @@ from skssl.exceptions import ImageNotFoundError, ImageReadError
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than 8 bits
 _GRAY_MODES = ("1", "L", "LA", "La", *_WIDE_MODES)
 _EXIF_ORIENTATION = 0x0112
-_EXIF_TURNED = (5, 6, 7, 8)  # orientations that exchange width and height
-_CLOCK_TICK = 2 * 10**9  # ns; two changes within one may leave the same time
+_EXIF_TRANSPOSED = (5, 6, 7, 8)  # orientations that swap width and height
+_CLOCK_TICK_NS = 2 * 10**9  # two changes within a tick may have the same time
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What is known of an image before its pixels are decoded.
+    """Properties of an image that are known before its pixels are decoded.
 
     Attributes
     ----------
     height, width : int
-        Size in pixels, as a viewer shows it.
+        Size in pixels, with the orientation that a viewer shows.
     n_channels : int or None
-        None where only the pixels tell: gray scans are often stored as RGB files.
+        None if the pixels have to be examined: gray scans are often stored as RGB
+        files.
     eight_bit : bool
-        Whether its values are 0..255 already and need no ``value_range``.
+        Whether the values are 0..255 and need no ``value_range``.
     """
 
     height: int
@@ -43,7 +44,7 @@ class ImageHeader:
 
 
 def read_header(path: str | Path) -> ImageHeader:
-    """Read the size and kind of an image file without decoding its pixels.
+    """Read size and type of an image file without decoding its pixels.
 
     Parameters
     ----------
@@ -57,13 +58,13 @@ def read_header(path: str | Path) -> ImageHeader:
     Raises
     ------
     ImageNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ImageReadError
-        If it is no image that can be read.
+        If the file cannot be read as an image.
     ImportError
         If it is a DICOM file and pydicom is not installed.
     """
-    with _named_errors(path):
+    with _errors_naming(path):
         if _is_dicom(path):
             dataset = _pydicom().dcmread(path, stop_before_pixels=True)
             return ImageHeader(
@@ -75,7 +76,7 @@ def read_header(path: str | Path) -> ImageHeader:
         with Image.open(path) as image:
             _check_single_page(path, image)
             size = image.size
-            if image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_TURNED:
+            if image.getexif().get(_EXIF_ORIENTATION, 1) in _EXIF_TRANSPOSED:
                 size = size[::-1]
             return ImageHeader(
                 height=size[1],
@@ -93,27 +94,27 @@ def read_image(path: str | Path, *, min_side: int | None = None) -> np.ndarray:
     path : str or Path
         An image file or, with pydicom installed, a DICOM file.
     min_side : int, optional
-        The caller will scale the image to this many pixels or fewer. JPEG files
-        may then be decoded at 1/2, 1/4 or 1/8 of their size, at no less than
-        twice ``min_side``, which is several times faster.
+        The caller will scale the image to at most this many pixels. JPEG files may
+        then be decoded at 1/2, 1/4 or 1/8 of their size, but not below twice
+        ``min_side``. This is several times faster.
 
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3)
-        uint8 for 8-bit files; else the stored values (16-bit, 32-bit or float), and
-        for DICOM the rescaled values (Hounsfield units in CT) as float32.
+        uint8 for 8-bit files. Otherwise the stored values (16-bit, 32-bit or float);
+        for DICOM, the rescaled values (Hounsfield units in CT) as float32.
 
     Raises
     ------
     ImageNotFoundError, ImageReadError, ImportError
-        As `read_header`.
+        As in `read_header`.
 
     Notes
     -----
-    Palettes are resolved, transparent pixels are laid over black, and EXIF
-    orientation is applied, so that the array is what a viewer shows.
+    The array is what a viewer shows: palettes are converted to colours, transparent
+    pixels are blended with black, and the EXIF orientation is applied.
     """
-    with _named_errors(path):
+    with _errors_naming(path):
         if _is_dicom(path):
             return _read_dicom(path)
         with Image.open(path) as image:
@@ -124,23 +125,23 @@ def read_image(path: str | Path, *, min_side: int | None = None) -> np.ndarray:
 
 
 def digest_file(path: str | Path) -> bytes:
-    """Return the SHA-256 digest of a file's bytes, read again only after a change.
+    """Return the SHA-256 digest of a file, which is cached until the file changes.
 
     Raises
     ------
     ImageNotFoundError, ImageReadError
-        If it cannot be read.
+        If the file cannot be read.
     """
-    with _named_errors(path):
-        about = Path(path).stat()
-        change = (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-        if time.time_ns() - about.st_mtime_ns < _CLOCK_TICK:
-            return _digest_version.__wrapped__(str(path), change)
-        return _digest_version(str(path), change)
+    with _errors_naming(path):
+        stat = Path(path).stat()
+        version = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        if time.time_ns() - stat.st_mtime_ns < _CLOCK_TICK_NS:
+            return _digest_version.__wrapped__(str(path), version)
+        return _digest_version(str(path), version)
 
 
 @lru_cache(maxsize=1_000_000)
-def _digest_version(path: str, change: tuple[int, ...]) -> bytes:  # noqa: ARG001
+def _digest_version(path: str, version: tuple[int, ...]) -> bytes:  # noqa: ARG001
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
@@ -156,7 +157,7 @@ def pil_to_array(image: Image.Image) -> np.ndarray:
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3)
-        uint8 unless the mode has more than 8 bits.
+        uint8, unless the mode has more than 8 bits.
 
     Examples
     --------
@@ -168,11 +169,11 @@ def pil_to_array(image: Image.Image) -> np.ndarray:
         return np.asarray(image)
     if image.mode == "1":
         return np.asarray(image.convert("L"))
-    if image.mode == "La":  # alpha is multiplied in already: black shines through
+    if image.mode == "La":  # premultiplied alpha: blended with black already
         return np.asarray(image.getchannel(0))
     if image.has_transparency_data:
         gray = image.mode in _GRAY_MODES
-        image = _over_black(image.convert("RGBA"))
+        image = _blend_with_black(image.convert("RGBA"))
         return np.asarray(image.convert("L") if gray else image)
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
@@ -180,17 +181,17 @@ def pil_to_array(image: Image.Image) -> np.ndarray:
 
 
 def _check_single_page(path: str | Path, image: Image.Image) -> None:
-    """Refuse a stack of slices in one TIFF, of which only the first would be read."""
+    """Refuse a TIFF file with several pages, of which only the first would be read."""
     n_pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
     if n_pages > 1:
         raise ImageReadError(
-            f"{str(path)!r} holds {n_pages} pages: pass single slices as files or as "
-            "arrays"
+            f"{str(path)!r} holds {n_pages} pages: pass each page as a file or "
+            "an array of its own"
         )
 
 
-def _over_black(image: Image.Image) -> Image.Image:
-    """Lay an RGBA image over black; an opaque one is returned without blending."""
+def _blend_with_black(image: Image.Image) -> Image.Image:
+    """Blend an RGBA image with black; an opaque one keeps its exact values."""
     if image.getextrema()[3][0] == 255:
         return image.convert("RGB")
     black = Image.new("RGBA", image.size, (0, 0, 0, 255))
@@ -198,8 +199,8 @@ def _over_black(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _named_errors(path: str | Path) -> Iterator[None]:
-    """Turn whatever a decoder raises into an error that names the file."""
+def _errors_naming(path: str | Path) -> Iterator[None]:
+    """Convert all errors of decoders to errors that name the file."""
     try:
         yield
     except (ImageReadError, ImportError):
@@ -210,17 +211,17 @@ def _named_errors(path: str | Path) -> Iterator[None]:
         raise ImageReadError(
             f"{str(path)!r} is not an image that pillow can read"
         ) from error
-    # Decoders raise nearly anything on damaged bytes, SyntaxError included.
+    # Decoders raise errors of nearly any type for damaged files, even SyntaxError.
     except Exception as error:
         raise ImageReadError(f"{str(path)!r} could not be decoded: {error}") from error
 
 
 def _is_dicom(path: str | Path) -> bool:
-    """Tell a DICOM file by its name or, where the name has no suffix, its preamble."""
+    """Recognise a DICOM file by its suffix or, without a suffix, by its preamble."""
     suffix = Path(path).suffix.lower()
     if suffix in _DICOM_SUFFIXES:
         return True
-    # Archives name slices by number or UID: "IM0001", "1.2.840.113619.2.55".
+    # Archives name files by number or UID: "IM0001", "1.2.840.113619.2.55".
     if suffix and not suffix[1:].isdigit():
         return False
     with Path(path).open("rb") as file:
@@ -247,7 +248,7 @@ def _dicom_is_eight_bit(dataset: Any) -> bool:
 
 
 def _read_dicom(path: str | Path) -> np.ndarray:
-    """Decode one DICOM frame; stored values become modality values (HU in CT)."""
+    """Decode one DICOM frame, and convert it to modality values (HU in CT)."""
     _pydicom()
     from pydicom import dcmread
     from pydicom.pixels import apply_rescale, pixel_array
@@ -255,12 +256,12 @@ def _read_dicom(path: str | Path) -> np.ndarray:
     dataset = dcmread(path)
     if int(dataset.get("NumberOfFrames", 1) or 1) > 1:
         raise ImageReadError(
-            f"{str(path)!r} holds {dataset.NumberOfFrames} frames: pass single "
-            "frames as files or as arrays"
+            f"{str(path)!r} holds {dataset.NumberOfFrames} frames: pass each frame as "
+            "a file or an array of its own"
         )
     pixels = pixel_array(dataset)  # (H, W) or (H, W, 3), YBR converted to RGB
     if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
-        # Low values are bright there: mirror them within the stored bits.
+        # Low values are bright in this mode: invert them within the stored bits.
         signed = dataset.get("PixelRepresentation", 0) == 1
         top = -1 if signed else 2 ** int(dataset.BitsStored) - 1
         pixels = (top - pixels.astype(np.int64)).astype(pixels.dtype)

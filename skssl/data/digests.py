@@ -1,4 +1,4 @@
-"""Images named by their content."""
+"""Digests of image content."""
 
 import hashlib
 
@@ -8,8 +8,8 @@ from skssl.data.decode import digest_file
 from skssl.data.sources import FileSource, ImageSource
 from skssl.data.threads import map_rows
 
-_N_BYTES = 16  # of a digest
-_CHUNK = 64  # images a thread takes at a time
+_N_BYTES = 16  # length of a digest
+_CHUNK_SIZE = 64  # images per task of a thread
 
 
 def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
@@ -18,10 +18,10 @@ def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
     Parameters
     ----------
     source : ImageSource
-        Files count by their bytes, whatever their names; other images by type, shape
-        and values.
+        Digests of files depend on their bytes, not on their names. Digests of other
+        images depend on data type, shape and values.
     n_jobs : int or None
-        Threads.
+        Number of threads.
 
     Returns
     -------
@@ -35,15 +35,15 @@ def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
 
     def digest(row: int) -> bytes:
         if isinstance(source, FileSource):
-            return source.naming_row(row, digest_file)[:_N_BYTES]
+            return source.call_on_path(row, digest_file)[:_N_BYTES]
         image = source.read(row)
         image = image[:, :, 0] if image.shape[2:] == (1,) else image
         kind = f"{image.dtype.str} {image.shape} ".encode()
         return hashlib.sha256(kind + image.tobytes()).digest()[:_N_BYTES]
 
-    def of_chunk(start: int) -> bytes:
-        rows = range(start, min(start + _CHUNK, len(source)))
+    def digest_chunk(start: int) -> bytes:
+        rows = range(start, min(start + _CHUNK_SIZE, len(source)))
         return b"".join(map(digest, rows))
 
-    chunks = map_rows(of_chunk, range(0, len(source), _CHUNK), n_jobs)
+    chunks = map_rows(digest_chunk, range(0, len(source), _CHUNK_SIZE), n_jobs)
     return np.frombuffer(b"".join(chunks), dtype=np.dtype(f"V{_N_BYTES}"))

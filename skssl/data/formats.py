@@ -1,4 +1,4 @@
-"""Raw pixel arrays to uint8 channels-first images of one size."""
+"""Conversion of raw pixel arrays to uint8 channels-first images of one size."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,29 +8,31 @@ from PIL import Image
 
 Resize = Literal["squash", "crop", "pad"]
 
-# ITU-R BT.601 luma, the weights of PIL's and torchvision's gray conversions.
+# ITU-R BT.601 luma, the weights of gray conversions in PIL and torchvision.
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """How raw images of a set become uint8 tensors: fitted once, used for ever.
+    """How raw images are converted to uint8, derived from the training images.
 
     Parameters
     ----------
     n_channels : int
-        Channels of the result. Gray is repeated to 3, RGB is weighed to 1 (luma).
+        Number of channels of the result. Gray is repeated to 3 channels, RGB is
+        converted to 1 by a weighted sum (luma).
     value_range : (low, high) or None
-        Values of non-uint8 images that become 0 and 255. None where all are uint8.
+        Values of non-uint8 images that become 0 and 255. None if all images are uint8.
     clip : bool or None, default=True
-        What to do with values outside ``value_range``: True clips, False is an
-        error, None clips integers (a window on Hounsfield units or detector
-        counts) and refuses floats (which mostly means another scale).
+        Handling of values outside ``value_range``. True clips them, False raises an
+        error. None clips integers, for which the range is a window on Hounsfield units
+        or detector counts, and raises for floats, which are usually scaled differently
+        than assumed.
     convert_channels : bool, default=False
-        Whether arrays of another channel count are converted; files always are.
+        Whether arrays with another number of channels are converted. Files always are.
     resize : {"squash", "crop", "pad"}, default="squash"
-        How another aspect ratio is met: by scaling both sides, by cutting the
-        longer one about the centre, or by black borders.
+        How images with another aspect ratio are resized: by scaling both sides
+        independently, by a centre crop of the longer side, or with black borders.
     """
 
     n_channels: int
@@ -51,8 +53,7 @@ class ImageFormat:
         size : (height, width)
             Size of the result, pixels.
         convert : bool
-            Repeat gray to 3 channels, or weigh 3 to gray, whatever
-            ``convert_channels`` says.
+            Convert between gray and RGB regardless of ``convert_channels``.
 
         Returns
         -------
@@ -61,8 +62,8 @@ class ImageFormat:
         Raises
         ------
         ValueError
-            If values are NaN, infinite or out of range, or the channel count
-            cannot be converted. The caller adds which image it was.
+            If values are NaN, infinite or out of range, or the number of channels
+            cannot be converted. The caller adds the name of the image.
         """
         image = raw[:, :, None] if raw.ndim == 2 else raw  # (H, W, C)
         image = self._to_uint8(image)
@@ -80,80 +81,81 @@ class ImageFormat:
             return image.astype(np.uint8) * np.uint8(255)
         if self.value_range is None:
             raise ValueError(
-                f"it holds {image.dtype} values, while the training images were all "
-                "8-bit, so that no value_range is known: give value_range=(low, high)"
+                f"it holds {image.dtype} values, but all training images were 8-bit "
+                "and no value_range was learned: pass value_range=(low, high)"
             )
         low, high = self.value_range
-        least, most = finite_range(image)
+        minimum, maximum = finite_range(image)
         strict = not self.clip if self.clip is not None else image.dtype.kind == "f"
-        if strict and (least < low or most > high):
+        if strict and (minimum < low or maximum > high):
             raise ValueError(
-                f"its values span {least:g} to {most:g}, outside "
-                f"value_range=({low:g}, {high:g}): widen the range, or pass "
-                "out_of_range='clip' to use it as a window"
+                f"its values span {minimum:g} to {maximum:g}, outside "
+                f"value_range=({low:g}, {high:g}): pass a wider range, or "
+                "out_of_range='clip' to clip values outside it"
             )
-        # Halves in float64, so that a range as wide as the dtype does not overflow.
+        # In float64 and halved, so that a range as wide as the dtype does not overflow.
         half = np.float64(high) / 2 - np.float64(low) / 2
         if half == 0:
             return np.zeros(image.shape, dtype=np.uint8)
-        share = (np.clip(image.astype(np.float64), low, high) / 2 - low / 2) / half
-        return np.rint(255 * share).astype(np.uint8)
+        fraction = (np.clip(image.astype(np.float64), low, high) / 2 - low / 2) / half
+        return np.rint(255 * fraction).astype(np.uint8)
 
 
 def finite_range(image: np.ndarray) -> tuple[float, float]:
-    """Return the least and the greatest value of an image.
+    """Return the minimum and maximum of an image.
 
     Raises
     ------
     ValueError
         If a value is NaN or infinite.
     """
-    least, most = float(image.min()), float(image.max())
-    if not (np.isfinite(least) and np.isfinite(most)):
+    minimum, maximum = float(image.min()), float(image.max())
+    if not (np.isfinite(minimum) and np.isfinite(maximum)):
         raise ValueError("it contains NaN or infinity")
-    return least, most
+    return minimum, maximum
 
 
 def _match_channels(image: np.ndarray, n_channels: int, convert: bool) -> np.ndarray:
-    """Repeat gray or weigh RGB to gray; any other change of channels is an error."""
-    have = image.shape[2]
-    if convert and (have, n_channels) == (1, 3):
+    """Convert gray to RGB or RGB to gray; other conversions are an error."""
+    found = image.shape[2]
+    if convert and (found, n_channels) == (1, 3):
         return image.repeat(3, axis=2)
-    if convert and (have, n_channels) == (3, 1):
+    if convert and (found, n_channels) == (3, 1):
         return np.rint(image @ LUMA).astype(np.uint8)[:, :, None]
     raise ValueError(
-        f"it has {have} channels where {n_channels} are expected (color='gray' or "
-        "'rgb' would convert them)"
+        f"it has {found} channels, but {n_channels} are expected: pass color='gray' or "
+        "color='rgb' to convert gray and RGB images"
     )
 
 
-def _resize(image: np.ndarray, size: tuple[int, int], how: Resize) -> np.ndarray:
+def _resize(image: np.ndarray, size: tuple[int, int], resize: Resize) -> np.ndarray:
     """Scale a uint8 (H, W, C) image to ``size`` with antialiasing."""
     height, width = image.shape[:2]
     target_height, target_width = size
     box = (0.0, 0.0, float(width), float(height))
-    inner = size
-    if how == "crop":
+    scaled_size = size
+    if resize == "crop":
         scale = min(height / target_height, width / target_width)
-        cut_w = (width - scale * target_width) / 2
-        cut_h = (height - scale * target_height) / 2
-        box = (cut_w, cut_h, width - cut_w, height - cut_h)
-    elif how == "pad":
+        x = (width - scale * target_width) / 2
+        y = (height - scale * target_height) / 2
+        box = (x, y, width - x, height - y)
+    elif resize == "pad":
         scale = max(height / target_height, width / target_width)
-        inner = (max(1, round(height / scale)), max(1, round(width / scale)))
-    scaled = _resample(image, inner, box)
-    if inner == size:
+        scaled_size = (max(1, round(height / scale)), max(1, round(width / scale)))
+    scaled = _resample(image, scaled_size, box)
+    if scaled_size == size:
         return scaled
     canvas = np.zeros((*size, image.shape[2]), dtype=np.uint8)
-    top, left = (target_height - inner[0]) // 2, (target_width - inner[1]) // 2
-    canvas[top : top + inner[0], left : left + inner[1]] = scaled
+    h, w = scaled_size
+    top, left = (target_height - h) // 2, (target_width - w) // 2
+    canvas[top : top + h, left : left + w] = scaled
     return canvas
 
 
 def _resample(
     image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]
 ) -> np.ndarray:
-    """Bilinear, antialiased resampling of ``box`` by pillow, all channels."""
+    """Resample ``box`` of all channels: bilinear and antialiased, by pillow."""
     n_channels = image.shape[2]
     if n_channels == 3:
         planes = [Image.fromarray(np.ascontiguousarray(image))]
@@ -162,7 +164,7 @@ def _resample(
             Image.fromarray(np.ascontiguousarray(image[:, :, c]))
             for c in range(n_channels)
         ]
-    done = [
+    resampled = [
         np.asarray(
             plane.resize(
                 size[::-1], Image.Resampling.BILINEAR, box=box, reducing_gap=3.0
@@ -170,4 +172,4 @@ def _resample(
         )
         for plane in planes
     ]
-    return done[0] if n_channels == 3 else np.stack(done, axis=2)
+    return resampled[0] if n_channels == 3 else np.stack(resampled, axis=2)

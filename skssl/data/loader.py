@@ -11,15 +11,15 @@ from skssl.data.store import ImageStore
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step gets.
+    """The input of a training step.
 
     Parameters
     ----------
     images : Tensor of shape (b, C, H, W), uint8
     index : Tensor of shape (b,), int64
-        The number of each image in the store.
+        The position of each image in the store.
     partners : Tensor of shape (b, C, H, W), uint8, or None
-        Another image of each image's patient.
+        For each image, another image of the same patient.
     """
 
     images: torch.Tensor
@@ -30,23 +30,24 @@ class Batch:
 class DeviceLoader:
     """Iterate over a store in shuffled batches of nearly equal size.
 
-    An epoch of n images has ceil(n / batch_size) batches whose sizes differ by at
-    most one: nothing is dropped, and no short last batch upsets BatchNorm or the
-    number of negatives. A batch has at least two images: where that needs it (an odd
-    n in pairs), one batch is larger by one.
+    An epoch of n images has ceil(n / batch_size) batches whose sizes differ by at most
+    one. No image is dropped, and no small last batch affects batch normalisation or the
+    number of negatives. A batch has at least two images. If n is odd and ``batch_size``
+    is 2, one batch therefore has three.
 
     Parameters
     ----------
     store : ImageStore
     batch_size : int
-        Upper bound of the size of a batch, 2 or more, but for the case above.
+        Maximal size of a batch, at least 2; see above for the exception.
     generator : torch.Generator
-        On the CPU; draws the order of each epoch.
+        Draws the order of each epoch, on the CPU.
     device : torch.device
-        Where the batches are wanted.
+        Device of the batches.
     partner_groups : Tensor of shape (n,), int64, optional
-        The patient of each image: batches then have partners, drawn anew each time
-        from the patient's other images. Where there is none, it is the image itself.
+        The patient of each image. If given, batches have partners, drawn in each epoch
+        from the other images of the patient. An image that is the only one of its
+        patient is its own partner.
 
     Examples
     --------
@@ -77,32 +78,32 @@ class DeviceLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches on the device."""
-        # Moved to the store's device once an epoch, for which the host waits.
-        home = self.store.images.device
-        order = torch.randperm(len(self.store), generator=self.generator).to(home)
-        partner_of = None
+        # sync: indices move to the device of the store once per epoch.
+        stored_on = self.store.images.device
+        order = torch.randperm(len(self.store), generator=self.generator).to(stored_on)
+        partners = None
         if self.partner_groups is not None:
-            partner_of = draw_partners(self.partner_groups, self.generator).to(home)
+            partners = draw_partners(self.partner_groups, self.generator).to(stored_on)
         for index in torch.tensor_split(order, len(self)):
             yield Batch(
                 self._take(index),
                 index.to(self.device, non_blocking=True),
-                None if partner_of is None else self._take(partner_of[index]),
+                None if partners is None else self._take(partners[index]),
             )
 
     def _take(self, index: torch.Tensor) -> torch.Tensor:
-        """Return images of the store, on the device."""
+        """Return images of the store on the device."""
         taken = self.store.images.index_select(0, index)
         return taken.to(self.device, non_blocking=True)
 
 
 def draw_partners(groups: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Draw for each image another one of its group; itself where it is alone.
+    """Draw another image of the same group for each image, or itself if there is none.
 
     Parameters
     ----------
     groups : Tensor of shape (n,), int64
-        Numbers from 0 without gaps.
+        Consecutive numbers from 0.
     generator : torch.Generator
 
     Returns
@@ -117,12 +118,12 @@ def draw_partners(groups: torch.Tensor, generator: torch.Generator) -> torch.Ten
     n = len(groups)
     order = groups.argsort(stable=True)  # images by group
     size = groups.bincount()
-    start = size.cumsum(0) - size  # the group's first place in order
-    place = torch.empty_like(order)
-    place[order] = torch.arange(n)
+    start = size.cumsum(0) - size  # first position of each group in order
+    position = torch.empty_like(order)
+    position[order] = torch.arange(n)
     others = size[groups] - 1
-    # A step of 1 to `others` places, around the end of the group.
+    # Step 1 to `others` positions ahead, wrapping around within the group.
     step = 1 + (torch.rand(n, generator=generator) * others).long()
     step = torch.minimum(step, others)  # rand() may round up to 1
     first = start[groups]
-    return order[first + (place - first + step) % size[groups]]
+    return order[first + (position - first + step) % size[groups]]

@@ -1,9 +1,9 @@
-"""What people pass as X, behind one face: a numbered set of raw images."""
+"""A common interface to the inputs that are accepted as X."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,18 +13,19 @@ from skssl.data.decode import ImageHeader, pil_to_array, read_header, read_image
 from skssl.exceptions import ImageReadError
 
 ImageShape = Sequence[int] | str | None
+Result = TypeVar("Result")
 
-# A numpy stack with more "channels" than this is taken for a mistaken axis order.
+# A numpy array with more "channels" than this is assumed to have wrong axis order.
 _MAX_CHANNELS = 16
 
 
 class ImageSource(ABC):
-    """A set of raw images that can be read one by one, from several threads.
+    """A sequence of raw images, which several threads can read.
 
     Attributes
     ----------
     mixes_channels : bool
-        Whether gray and RGB may stand side by side, to be converted as needed.
+        Whether gray and RGB images may be mixed, and are converted as needed.
     """
 
     mixes_channels = False
@@ -39,15 +40,15 @@ class ImageSource(ABC):
 
     @abstractmethod
     def header(self, row: int) -> ImageHeader:
-        """Return the size and kind of image ``row``, without decoding a file."""
+        """Return size and type of image ``row``, without decoding a file."""
 
     def describe(self, row: int) -> str:
-        """Return how an error message should call image ``row``."""
+        """Return the name of image ``row`` for error messages."""
         return f"X[{row}]"
 
 
 class ArraySource(ImageSource):
-    """Images of one size in one array (n, H, W, C)."""
+    """Images of the same size in one array (n, H, W, C)."""
 
     def __init__(self, images: np.ndarray):
         self.images = images  # (n, H, W, C)
@@ -64,7 +65,7 @@ class ArraySource(ImageSource):
 
 
 class SequenceSource(ImageSource):
-    """Arrays, tensors or PIL images of unequal size in a sequence."""
+    """A sequence of arrays, tensors or PIL images, whose sizes may differ."""
 
     def __init__(self, images: Sequence[Any]):
         self.images = images
@@ -87,8 +88,8 @@ class SequenceSource(ImageSource):
         ):
             raise ValueError(
                 f"{self.describe(row)} has shape {image.shape} and dtype "
-                f"{image.dtype}: an image is a non-empty (H, W) or (H, W, C) array of "
-                "numbers"
+                f"{image.dtype}: expected a non-empty array (H, W) or (H, W, C) of "
+                "real numbers."
             )
         return image
 
@@ -100,7 +101,7 @@ class SequenceSource(ImageSource):
 
 
 class FileSource(ImageSource):
-    """Image files; an unreadable one is named with its row."""
+    """Image files. Errors name the row and the file."""
 
     mixes_channels = True
 
@@ -111,16 +112,18 @@ class FileSource(ImageSource):
         return len(self.paths)
 
     def read(self, row: int, *, min_side: int | None = None) -> np.ndarray:
-        return self.naming_row(row, read_image, min_side=min_side)
+        return self.call_on_path(row, read_image, min_side=min_side)
 
     def header(self, row: int) -> ImageHeader:
-        return self.naming_row(row, read_header)
+        return self.call_on_path(row, read_header)
 
     def describe(self, row: int) -> str:
         return f"X[{row}] ({self.paths[row]!r})"
 
-    def naming_row(self, row: int, read: Any, **options: Any) -> Any:
-        """Read something of a file; an error names its row."""
+    def call_on_path(
+        self, row: int, read: Callable[..., Result], **options: Any
+    ) -> Result:
+        """Return ``read(path, **options)``; an error names the row."""
         try:
             return read(self.paths[row], **options)
         except ImageReadError as error:
@@ -128,10 +131,10 @@ class FileSource(ImageSource):
 
 
 def is_table(X: Any) -> bool:
-    """Return whether X is scikit-learn's kind of data: rows of numbers.
+    """Return whether X is a table, with one row of numbers per sample.
 
-    Whatever is neither a stack nor a sequence of images, nor of paths, counts as a
-    table, so that scikit-learn's own validation words the errors.
+    Anything that is not an array or a sequence of images or paths counts as a table.
+    scikit-learn then validates it and raises its usual errors.
     """
     if isinstance(X, (torch.Tensor, np.ndarray)) and X.ndim > 2:
         return False
@@ -144,14 +147,14 @@ def is_table(X: Any) -> bool:
 
 
 def make_source(X: Any) -> ImageSource:
-    """Wrap images in whatever form they come, without copying or decoding them.
+    """Wrap images of any supported type, without copying or decoding them.
 
     Parameters
     ----------
     X : paths, arrays, PIL images or a tensor
         A sequence, Series or array of str or Path; an array (n, H, W) or
         (n, H, W, C); a tensor (n, H, W) or (n, C, H, W); a sequence of arrays
-        (H, W[, C]), tensors ([C, ]H, W) or PIL images of unequal size.
+        (H, W[, C]), tensors ([C, ]H, W) or PIL images, whose sizes may differ.
 
     Returns
     -------
@@ -160,10 +163,10 @@ def make_source(X: Any) -> ImageSource:
     Raises
     ------
     ValueError, TypeError
-        If X is none of these; the message says what was got.
+        If X has another type or shape.
     """
     if isinstance(X, (str, PathLike, Image.Image)):
-        raise TypeError(f"X is a single {type(X).__name__}: pass a sequence of them.")
+        raise TypeError(f"X is a single {type(X).__name__}: pass a sequence of images.")
     if isinstance(X, torch.Tensor):
         return _tensor_source(X)
     if isinstance(X, np.ndarray) and X.ndim > 2:
@@ -171,26 +174,26 @@ def make_source(X: Any) -> ImageSource:
     items = _as_items(X)
     if items is None or len(items) == 0:
         raise ValueError("X holds no images: found 0 samples, at least 1 is required.")
-    is_kind = _is_path if _is_path(items[0]) else _is_image
+    has_type = _is_path if _is_path(items[0]) else _is_image
     for row, item in enumerate(items):
-        if not is_kind(item):
+        if not has_type(item):
             raise TypeError(
-                f"X[{row}] is a {type(item).__name__}, while X[0] is a "
-                f"{type(items[0]).__name__}: pass only paths, or only images."
+                f"X[{row}] is of type {type(item).__name__}, but X[0] is of type "
+                f"{type(items[0]).__name__}: pass either paths or images."
             )
-    if is_kind is _is_path:
+    if has_type is _is_path:
         return FileSource([str(path) for path in items])
     return SequenceSource(items)
 
 
 def fold_rows(rows: np.ndarray, image_shape: ImageShape) -> np.ndarray:
-    """Fold flattened rows into images.
+    """Reshape the rows of a table to images.
 
     Parameters
     ----------
     rows : ndarray of shape (n, p)
     image_shape : (H, W), (H, W, C), "flat" or None
-        None folds p = k² into k × k; "flat" takes each row as a 1 × p image.
+        None reshapes p = k² values to k × k. "flat" makes each row a 1 × p image.
 
     Returns
     -------
@@ -199,7 +202,7 @@ def fold_rows(rows: np.ndarray, image_shape: ImageShape) -> np.ndarray:
     Raises
     ------
     ValueError
-        If p numbers cannot be folded like this.
+        If p does not match the shape.
 
     Examples
     --------
@@ -211,7 +214,7 @@ def fold_rows(rows: np.ndarray, image_shape: ImageShape) -> np.ndarray:
         side = int(np.sqrt(p) + 0.5)
         if side * side != p:
             raise ValueError(
-                f"X has {p} features, which is no perfect square: give "
+                f"X has {p} features, which is not a perfect square: pass "
                 "image_shape=(H, W) or (H, W, C), or image_shape='flat' for 1 × p "
                 "images."
             )
@@ -220,22 +223,22 @@ def fold_rows(rows: np.ndarray, image_shape: ImageShape) -> np.ndarray:
         image_shape = (1, p)
     if np.prod(image_shape) != p:
         raise ValueError(
-            f"X has {p} features, but image_shape={tuple(image_shape)} folds "
-            f"{np.prod(image_shape)} of them."
+            f"X has {p} features, but image_shape={tuple(image_shape)} needs "
+            f"{np.prod(image_shape)}."
         )
     shape = (*image_shape, 1) if len(image_shape) == 2 else tuple(image_shape)
     return rows.reshape(n, *shape)
 
 
 def tensor_to_array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor's values on the host; bfloat16, which numpy lacks, as float32."""
+    """Return a tensor as an array; bfloat16 becomes float32, since numpy lacks it."""
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
     return tensor.numpy(force=True)
 
 
 def _as_items(X: Any) -> Sequence[Any] | None:
-    """Return X as a flat sequence, or None if it is a table (2-D, sparse, a scalar)."""
+    """Return X as a 1-D sequence, or None if it is a table (2-D, sparse, a scalar)."""
     if isinstance(X, (list, tuple)):
         return X
     if hasattr(X, "toarray"):
@@ -281,7 +284,7 @@ def _stack_source(images: np.ndarray) -> ArraySource:
             f"X has shape {images.shape}: expected (n, H, W) or (n, H, W, C)."
         )
     if images.dtype.kind not in "buif":
-        raise ValueError(f"X has dtype {images.dtype}: expected numbers.")
+        raise ValueError(f"X has dtype {images.dtype}: expected real numbers.")
     if 0 in images.shape:
         raise ValueError(
             f"X has shape {images.shape}: found 0 samples or pixels, at least 1 is "

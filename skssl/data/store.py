@@ -1,4 +1,4 @@
-"""All training images decoded once, as one uint8 tensor."""
+"""All training images, decoded once, in one uint8 tensor."""
 
 import os
 import tempfile
@@ -12,20 +12,20 @@ from skssl.data.formats import ImageFormat
 from skssl.data.sources import ArraySource, ImageSource
 from skssl.data.threads import map_rows
 
-# A store larger than this share of the machine's memory lives in a file.
-_RAM_SHARE = 0.4
-_DEVICE_SHARE = 0.3
-_CHUNK = 64  # images a thread takes at a time
+# A store larger than this fraction of the memory is mapped to a file.
+_RAM_FRACTION = 0.4
+_DEVICE_FRACTION = 0.3
+_CHUNK_SIZE = 64  # images per task of a thread
 
 
 class ImageStore:
-    """Decoded training images with what belongs to each of them.
+    """Decoded training images, with the row and the patient of each.
 
     Parameters
     ----------
     images : Tensor of shape (n, C, H, W), uint8
     rows : ndarray of shape (n,), int
-        Which row of X each image is.
+        The row of X of each image.
     groups : ndarray of shape (n,) or None
         The patient of each image.
     """
@@ -52,21 +52,21 @@ class ImageStore:
         n_jobs: int | None = -1,
         max_ram: int | None = None,
     ) -> "ImageStore":
-        """Decode ``rows`` of a source in threads.
+        """Decode ``rows`` of a source in several threads.
 
         Parameters
         ----------
         source : ImageSource
         rows : ndarray of int
-            The images to keep.
+            The images to store.
         image_format : ImageFormat
         size : (height, width)
             Stored size in pixels.
         groups : ndarray of shape (len(source),), optional
         n_jobs : int or None
         max_ram : int, optional
-            Bytes above which the store becomes a memory-mapped temporary file
-            (deleted with the store). Default: 40 % of the machine's memory.
+            A store of more bytes is memory-mapped to a temporary file, which is
+            deleted together with the store. Default: 40 % of the memory of the machine.
 
         Returns
         -------
@@ -75,63 +75,63 @@ class ImageStore:
         Raises
         ------
         ValueError
-            If an image cannot be read or converted; the message names it.
+            If an image cannot be read or converted. The message names it.
         """
         shape = (len(rows), image_format.n_channels, *size)
-        kept = None if groups is None else groups[rows]
-        if _fits_as_it_is(source, rows, shape):
-            # A view: uint8 stacks that need no change are not copied.
+        groups = None if groups is None else groups[rows]
+        if _needs_no_change(source, rows, shape):
+            # A view of the array, without a copy.
             view = source.images.transpose(0, 3, 1, 2)  # type: ignore[attr-defined]
-            return cls(torch.from_numpy(view), rows, kept)
+            return cls(torch.from_numpy(view), rows, groups)
         out = _allocate(
-            shape, physical_ram() * _RAM_SHARE if max_ram is None else max_ram
+            shape, physical_ram() * _RAM_FRACTION if max_ram is None else max_ram
         )
 
         def fill(start: int) -> None:
-            for i in range(start, min(start + _CHUNK, len(rows))):
+            for i in range(start, min(start + _CHUNK_SIZE, len(rows))):
                 out[i] = render_row(source, rows[i], image_format, size)
 
-        # Not prefer="threads", which joblib.parallel_config overrules: processes
-        # would fill copies of their own.
+        # Not prefer="threads", which joblib.parallel_config overrides: processes would
+        # fill copies of the array.
         Parallel(n_jobs=n_jobs, require="sharedmem")(
-            delayed(fill)(start) for start in range(0, len(rows), _CHUNK)
+            delayed(fill)(start) for start in range(0, len(rows), _CHUNK_SIZE)
         )
-        return cls(torch.from_numpy(out), rows, kept)
+        return cls(torch.from_numpy(out), rows, groups)
 
     def to(self, device: torch.device) -> "ImageStore":
         """Move the images to the device if they fit in 30 % of its free memory."""
         if device.type != "cuda":
             return self
         free, _ = torch.cuda.mem_get_info(device)
-        if self.images.nbytes > free * _DEVICE_SHARE:
+        if self.images.nbytes > free * _DEVICE_FRACTION:
             return self
         return ImageStore(self.images.to(device), self.rows, self.groups)
 
     def pixel_statistics(self, n_images: int = 256) -> tuple[list[float], list[float]]:
-        """Return mean and standard deviation per channel, in units of [0, 1].
+        """Return mean and standard deviation per channel, for values in [0, 1].
 
-        They are taken from ``n_images`` evenly spaced images.
+        They are computed from about ``n_images`` evenly spaced images.
         """
         step = max(1, len(self) // n_images)
         sample = self.images[::step]  # (m, C, H, W)
-        # By histogram, which needs no floating-point copy of the pixels.
+        # Computed by a histogram, which needs no floating-point copy of the pixels.
         counts = torch.stack(
             [
                 torch.bincount(sample[:, c].flatten(), minlength=256)
                 for c in range(sample.shape[1])
             ]
         ).double()  # (C, 256)
-        share = counts / counts.sum(dim=1, keepdim=True)
-        level = torch.linspace(0, 1, 256, dtype=torch.float64, device=share.device)
-        mean = share @ level  # (C,)
-        std = (share @ level.square() - mean.square()).clamp_min(0).sqrt()
+        frequency = counts / counts.sum(dim=1, keepdim=True)
+        level = torch.linspace(0, 1, 256, dtype=torch.float64, device=counts.device)
+        mean = frequency @ level  # (C,)
+        std = (frequency @ level.square() - mean.square()).clamp_min(0).sqrt()
         return mean.tolist(), std.clamp_min(1 / 255).tolist()
 
 
 def render_row(
     source: ImageSource, row: int, image_format: ImageFormat, size: tuple[int, int]
 ) -> np.ndarray:
-    """Read and convert one image; returns uint8 (C, h, w). Errors name the row."""
+    """Read and convert one image to uint8 (C, h, w). Errors name the row."""
     raw = source.read(row, min_side=max(size))
     try:
         return image_format.render(raw, size, convert=source.mixes_channels)
@@ -148,7 +148,7 @@ def iter_batches(
     rows: np.ndarray | None = None,
     n_jobs: int | None = -1,
 ) -> Iterator[torch.Tensor]:
-    """Yield images of a source, all in order or ``rows``, a batch in memory at a time.
+    """Yield batches of all images of a source in order, or of ``rows``.
 
     Yields
     ------
@@ -166,23 +166,23 @@ def iter_batches(
 
 
 def physical_ram() -> float:
-    """Return the bytes of memory of this machine; infinity where that is unknown."""
+    """Return the memory of this machine in bytes, or infinity if it is unknown."""
     try:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, ValueError, OSError):
         return float("inf")
 
 
-def _fits_as_it_is(
+def _needs_no_change(
     source: ImageSource, rows: np.ndarray, shape: tuple[int, ...]
 ) -> bool:
-    """Tell whether the store can be the caller's own array."""
+    """Return whether the array of the caller can be used as the store."""
     if not isinstance(source, ArraySource):
         return False
     images = source.images  # (n, H, W, C)
     return (
         images.dtype == np.uint8
-        and images.flags.writeable  # torch warns about others
+        and images.flags.writeable  # torch warns about read-only arrays
         and min(images.strides) >= 0
         and (images.shape[0], images.shape[3], *images.shape[1:3]) == shape
         and np.array_equal(rows, np.arange(len(images)))
@@ -193,5 +193,5 @@ def _allocate(shape: tuple[int, ...], max_ram: float) -> np.ndarray:
     if np.prod(shape, dtype=np.int64) <= max_ram:
         return np.empty(shape, dtype=np.uint8)
     with tempfile.TemporaryFile(prefix="skssl-store-") as file:
-        # The mapping keeps the nameless file alive, and its end frees the disk.
+        # The mapping keeps the unnamed file open. The disk space is freed with it.
         return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)

@@ -1,4 +1,4 @@
-"""What the training images are like: sizes, channels and the range of their values."""
+"""Properties of the training images: sizes, channels and range of values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ from skssl.data.threads import map_rows
 
 Color = Literal["auto", "gray", "rgb"]
 
-# How many RGB files are decoded to see whether they hold colour or gray scans.
+# Number of RGB files that are decoded to decide between colour and gray scans.
 _N_COLOR_PROBES = 64
-# Mean difference of the channels, in 8-bit steps, above which a file is coloured:
-# JPEG stores gray as RGB with errors of about one step.
+# A file is coloured if its channels differ by more than this on average, in 8-bit
+# steps. Channels of gray images in RGB JPEG files differ by about one step.
 _COLOR_THRESHOLD = 4.0
 
 
 @dataclass(frozen=True)
 class ImageSurvey:
-    """Facts of a training set that the image format is derived from.
+    """Properties of a training set, from which the image format is derived.
 
     Attributes
     ----------
     size : (height, width) or None
-        The common size in pixels; None where sizes vary.
+        The common size in pixels, or None if sizes vary.
     n_channels : int
     value_range : (low, high) or None
-        The given one; else the least and greatest value of the non-uint8 images, or
-        None if all are uint8.
+        The given range. By default, minimum and maximum of the non-uint8 images, or
+        None if all images are uint8.
     """
 
     size: tuple[int, int] | None
@@ -47,20 +47,21 @@ def survey_images(
     value_range: Sequence[float] | str = "auto",
     n_jobs: int | None = -1,
 ) -> ImageSurvey:
-    """Look at the training images before they are decoded into the store.
+    """Examine the training images before they are decoded into the store.
 
     Parameters
     ----------
     source : ImageSource
     rows : sequence of int
-        The images to look at.
+        The training images.
     color : {"auto", "gray", "rgb"}, default="auto"
-        "auto" keeps the channels of arrays; a set of files is RGB if more than half
-        of them are coloured (judged on up to 64 of those stored as RGB), else gray.
+        "auto" keeps the channels of arrays. Files are taken as RGB if more than half of
+        them are coloured, estimated from up to 64 files stored as RGB, and otherwise
+        as gray.
     value_range : (low, high) or "auto"
-        "auto" takes the extremes of all non-uint8 images among ``rows``.
+        "auto" uses minimum and maximum of all non-uint8 images among ``rows``.
     n_jobs : int or None
-        Threads.
+        Number of threads.
 
     Returns
     -------
@@ -69,8 +70,8 @@ def survey_images(
     Raises
     ------
     ValueError
-        For unreadable files, arrays of mixed channel counts, NaN and infinity; the
-        message names the row.
+        If a file cannot be read, arrays differ in their number of channels, or values
+        are NaN or infinite. The message names the row.
     """
     headers = map_rows(source.header, rows, n_jobs)
     sizes = {(header.height, header.width) for header in headers}
@@ -78,13 +79,13 @@ def survey_images(
         row for row, header in zip(rows, headers, strict=True) if not header.eight_bit
     ]
     if not isinstance(value_range, str):
-        found = (float(value_range[0]), float(value_range[1]))
+        bounds = (float(value_range[0]), float(value_range[1]))
     elif not wide:
-        found = None
+        bounds = None
     else:
-        extremes = map_rows(lambda row: _extremes(source, row), wide, n_jobs)
+        extremes = map_rows(lambda row: _value_range(source, row), wide, n_jobs)
         lows, highs = zip(*extremes, strict=True)
-        found = (min(lows), max(highs))
+        bounds = (min(lows), max(highs))
     if color == "auto":
         n_channels = _n_channels(source, rows, headers, n_jobs)
     else:
@@ -92,11 +93,11 @@ def survey_images(
     return ImageSurvey(
         size=sizes.pop() if len(sizes) == 1 else None,
         n_channels=n_channels,
-        value_range=found,
+        value_range=bounds,
     )
 
 
-def _extremes(source: ImageSource, row: int) -> tuple[float, float]:
+def _value_range(source: ImageSource, row: int) -> tuple[float, float]:
     try:
         return finite_range(source.read(row))
     except ValueError as error:
@@ -109,7 +110,7 @@ def _n_channels(
     headers: Sequence[ImageHeader],
     n_jobs: int | None,
 ) -> int:
-    """Return the channel count of a set: what its arrays have, or its files show."""
+    """Return the number of channels of arrays, or of files by their colours."""
     counts = [header.n_channels for header in headers]
     if counts[0] is not None and None not in counts:
         other = next((i for i, count in enumerate(counts) if count != counts[0]), None)
@@ -117,14 +118,14 @@ def _n_channels(
             raise ValueError(
                 f"{source.describe(rows[other])} has {counts[other]} channels, but "
                 f"{source.describe(rows[0])} has {counts[0]}: pass color='gray' or "
-                "color='rgb' to make them alike."
+                "color='rgb' to convert them."
             )
         return counts[0]
-    unsure = [row for row, count in zip(rows, counts, strict=True) if count is None]
-    n_probes = min(_N_COLOR_PROBES, len(unsure))
-    probes = [unsure[i] for i in np.linspace(0, len(unsure) - 1, n_probes, dtype=int)]
-    coloured = np.mean(map_rows(lambda row: _is_coloured(source, row), probes, n_jobs))
-    return 3 if coloured * len(unsure) > len(rows) / 2 else 1
+    unknown = [row for row, count in zip(rows, counts, strict=True) if count is None]
+    n_probes = min(_N_COLOR_PROBES, len(unknown))
+    probes = [unknown[i] for i in np.linspace(0, len(unknown) - 1, n_probes, dtype=int)]
+    is_coloured = map_rows(lambda row: _is_coloured(source, row), probes, n_jobs)
+    return 3 if np.mean(is_coloured) * len(unknown) > len(rows) / 2 else 1
 
 
 def _is_coloured(source: ImageSource, row: int) -> bool:

@@ -1,4 +1,4 @@
-"""Work on many images in threads, with errors that do not depend on their timing."""
+"""Functions of many rows in threads, with errors that do not depend on timing."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -9,19 +9,19 @@ Result = TypeVar("Result")
 
 
 def map_rows(
-    look: Callable[[int], Result], rows: Iterable[int], n_jobs: int | None
+    function: Callable[[int], Result], rows: Iterable[int], n_jobs: int | None
 ) -> list[Result]:
-    """Return ``look(row)`` of all rows, in order.
+    """Return ``function(row)`` for all rows, in order.
 
     Raises
     ------
     Exception
-        That of the first row that failed, whichever thread was the fastest.
+        The error of the first row that failed, in the order of the rows.
     """
 
     def attempt(row: int) -> Result | Exception:
         try:
-            return look(row)
+            return function(row)
         except Exception as error:
             return error
 

@@ -30,11 +30,12 @@ class _LinearByImage(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if func is not functional.linear:
-            return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func is not functional.linear or not args or args[0].ndim < 2:
+            return func(*args, **kwargs)
         images, *weights = args
         # Copies, since the order of summation may also follow the alignment in memory.
-        outputs = [func(image.clone(), *weights) for image in images.split(1)]
+        outputs = [func(image.clone(), *weights, **kwargs) for image in images.split(1)]
         return torch.cat(outputs)
 
 

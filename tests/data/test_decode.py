@@ -1,4 +1,4 @@
-"""Every kind of file becomes the array that a viewer shows, or a named error."""
+"""Image files are decoded to what a viewer shows; errors name the file."""
 
 import numpy as np
 import pytest
@@ -28,14 +28,14 @@ def test_gray_png(tmp_path, gray):
     assert header.eight_bit
 
 
-def test_rgb_png_leaves_the_channel_count_to_the_pixels(tmp_path, rng):
+def test_rgb_header_has_no_channel_count(tmp_path, rng):
     rgb = rng.integers(0, 256, (5, 3, 3), dtype=np.uint8)
     path = save(tmp_path, Image.fromarray(rgb))
     np.testing.assert_array_equal(read_image(path), rgb)
     assert read_header(path).n_channels is None
 
 
-def test_transparent_pixels_are_black_whatever_their_colour(tmp_path):
+def test_transparent_pixels_are_black(tmp_path):
     rgba = np.full((2, 2, 4), 200, dtype=np.uint8)
     rgba[..., 3] = [[255, 0], [255, 255]]
     path = save(tmp_path, Image.fromarray(rgba))
@@ -44,7 +44,7 @@ def test_transparent_pixels_are_black_whatever_their_colour(tmp_path):
     np.testing.assert_array_equal(read_image(path), expected)
 
 
-def test_opaque_rgba_is_its_rgb(tmp_path, rng):
+def test_opaque_rgba_keeps_its_colours(tmp_path, rng):
     rgba = rng.integers(0, 256, (4, 4, 4), dtype=np.uint8)
     rgba[..., 3] = 255
     path = save(tmp_path, Image.fromarray(rgba))
@@ -57,7 +57,7 @@ def test_gray_with_alpha_stays_gray(tmp_path):
     np.testing.assert_array_equal(array, np.full((3, 3), 90))
 
 
-def test_palette_is_resolved(tmp_path):
+def test_palette_is_converted_to_colours(tmp_path):
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 10, 20, 30])
     array = read_image(save(tmp_path, image))
@@ -85,14 +85,14 @@ def test_float_tiff_is_kept(tmp_path):
 
 def test_exif_orientation_is_applied(tmp_path, gray):
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned by 90 degrees clockwise
+    exif[0x0112] = 6  # shown rotated by 90 degrees clockwise
     path = save(tmp_path, Image.fromarray(gray), exif=exif)
     np.testing.assert_array_equal(read_image(path), np.rot90(gray, -1))
     header = read_header(path)
     assert (header.height, header.width) == (4, 6)
 
 
-def test_stacks_of_pages_are_refused(tmp_path, gray):
+def test_tiff_of_several_pages_is_refused(tmp_path, gray):
     pages = [Image.fromarray(gray)] * 3
     path = save(
         tmp_path, pages[0], "stack.tiff", save_all=True, append_images=pages[1:]
@@ -102,7 +102,7 @@ def test_stacks_of_pages_are_refused(tmp_path, gray):
             read(path)
 
 
-def test_large_jpegs_are_decoded_small_but_never_below_twice_the_need(tmp_path):
+def test_large_jpeg_is_decoded_at_reduced_size(tmp_path):
     path = save(tmp_path, Image.new("L", (640, 480), 77), "image.jpg")
     small = read_image(path, min_side=50)
     assert small.shape == (120, 160)
@@ -116,7 +116,7 @@ def test_missing_file_is_named(tmp_path):
         read_header(tmp_path / "none.png")
 
 
-def test_text_named_png_is_named(tmp_path):
+def test_text_file_is_named(tmp_path):
     path = tmp_path / "notes.png"
     path.write_text("not an image")
     for read in (read_header, read_image):
@@ -134,7 +134,7 @@ def test_truncated_png_is_named(tmp_path, rng):
         read_image(path)
 
 
-def test_empty_file_and_folder_are_named(tmp_path):
+def test_empty_file_and_folder_are_refused(tmp_path):
     (tmp_path / "empty.png").touch()
     for name in ("empty.png", "."):
         with pytest.raises(ImageReadError):

@@ -1,4 +1,4 @@
-"""DICOM: rescaled values, MONOCHROME1, files without a suffix."""
+"""DICOM files: rescaled values, MONOCHROME1, names without a suffix."""
 
 import numpy as np
 import pytest
@@ -43,21 +43,21 @@ def test_values_become_hounsfield_units(tmp_path):
     assert not header.eight_bit
 
 
-def test_monochrome1_is_mirrored(tmp_path):
+def test_monochrome1_is_inverted(tmp_path):
     stored = np.array([[0, 55], [200, 255]], dtype=np.uint8)
     path = write(tmp_path / "a.dcm", stored, photometric="MONOCHROME1")
     np.testing.assert_array_equal(read_image(path), 255 - stored)
     assert read_header(path).eight_bit
 
 
-def test_signed_monochrome1_is_mirrored_within_its_range(tmp_path):
+def test_signed_monochrome1_is_inverted_within_its_range(tmp_path):
     stored = np.array([[-100, 0], [99, 500]], dtype=np.int16)
     path = write(tmp_path / "a.dcm", stored, photometric="MONOCHROME1")
     np.testing.assert_array_equal(read_image(path), -1 - stored.astype(float))
 
 
 @pytest.mark.parametrize("name", ["IM0001", "1.2.840.113619.2.55"])
-def test_names_without_a_suffix_are_told_by_their_preamble(tmp_path, name):
+def test_files_without_a_suffix_are_recognised_by_the_preamble(tmp_path, name):
     stored = np.arange(4, dtype=np.int16).reshape(2, 2)
     path = write(tmp_path / name, stored)
     np.testing.assert_array_equal(read_image(path), stored)
@@ -75,7 +75,7 @@ def test_damaged_file_is_named(tmp_path):
         read_image(tmp_path / "a.dcm")
 
 
-def test_without_pydicom_the_extra_is_named(tmp_path, monkeypatch):
+def test_missing_pydicom_is_reported(tmp_path, monkeypatch):
     import sys
 
     path = write(tmp_path / "a.dcm", np.zeros((2, 2), np.uint16))

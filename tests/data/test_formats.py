@@ -1,4 +1,4 @@
-"""Values, channels and sizes become what the format says, or an error says why not."""
+"""Conversion of values, channels and sizes, and the errors of each."""
 
 import numpy as np
 import pytest
@@ -7,22 +7,22 @@ from PIL import Image
 from skssl.data import ImageFormat
 
 
-def test_uint8_passes_unchanged_and_upright(rng):
+def test_uint8_is_not_changed(rng):
     image = rng.integers(0, 256, (5, 7), dtype=np.uint8)
     rendered = ImageFormat(n_channels=1).render(image, (5, 7))
     np.testing.assert_array_equal(rendered, image[None])
 
 
-def test_channels_come_first_and_stay_apart(rng):
+def test_channels_come_first(rng):
     image = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
     rendered = ImageFormat(n_channels=3).render(image, (5, 7))
     np.testing.assert_array_equal(rendered, image.transpose(2, 0, 1))
 
 
-def test_a_window_on_hounsfield_units():
+def test_window_on_hounsfield_units():
     hu = np.array([[-2000, -1000], [-300, 400], [3000, 399]], dtype=np.int16)
     window = ImageFormat(n_channels=1, value_range=(-1000, 400), clip=None)
-    # by hand: (-300 + 1000) / 1400 · 255 = 127.5, to even 128
+    # By hand: (-300 + 1000) / 1400 · 255 = 127.5, rounded to the even 128.
     expected = [[[0, 0], [128, 255], [255, 255]]]
     np.testing.assert_array_equal(window.render(hu, (3, 2)), expected)
 
@@ -78,7 +78,7 @@ def test_wide_values_without_a_range_are_refused():
         ImageFormat(n_channels=1).render(np.zeros((2, 2), np.uint16), (2, 2))
 
 
-def test_gray_is_pillows_and_colour_is_three_grays(rng):
+def test_conversion_between_gray_and_rgb(rng):
     rgb = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
     gray = ImageFormat(n_channels=1).render(rgb, (6, 5), convert=True)[0]
     pillow = np.asarray(Image.fromarray(rgb).convert("L"))
@@ -87,13 +87,13 @@ def test_gray_is_pillows_and_colour_is_three_grays(rng):
     np.testing.assert_array_equal(tripled, np.stack([gray] * 3))
 
 
-def test_channels_are_not_converted_unasked():
-    with pytest.raises(ValueError, match="3 channels where 1 are expected"):
+def test_other_channels_are_refused_by_default():
+    with pytest.raises(ValueError, match="3 channels, but 1 are expected"):
         ImageFormat(n_channels=1).render(np.zeros((2, 2, 3), np.uint8), (2, 2))
 
 
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 5])
-def test_resizing_is_pillows_in_each_channel(rng, n_channels):
+def test_resizing_equals_pillow_for_each_channel(rng, n_channels):
     image = rng.integers(0, 256, (20, 30, n_channels), dtype=np.uint8)
     rendered = ImageFormat(n_channels=n_channels).render(image, (7, 12))
     for channel in range(n_channels):
@@ -115,14 +115,14 @@ def test_squash_keeps_the_whole_image():
     assert out[:, 5:].min() == 255
 
 
-def test_crop_cuts_the_longer_side_about_the_centre():
+def test_crop_keeps_the_centre_of_the_longer_side():
     image = half_and_half(8, 32)
     image[:, :10] = image[:, -10:] = 77  # outside the central 8 × 8
     out = ImageFormat(n_channels=1, resize="crop").render(image, (8, 8))[0]
     np.testing.assert_array_equal(out, half_and_half(8, 8))
 
 
-def test_pad_adds_black_borders_about_the_whole_image():
+def test_pad_adds_black_borders():
     image = np.full((8, 32), 200, dtype=np.uint8)
     out = ImageFormat(n_channels=1, resize="pad").render(image, (16, 16))[0]
     expected = np.zeros((16, 16))

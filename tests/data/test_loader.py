@@ -1,4 +1,4 @@
-"""An epoch shows every image once, in batches that differ by one at most."""
+"""An epoch has each image once, in batches whose sizes differ by at most one."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def loader(n, batch_size, seed=0):
         (8, 4, [4, 4]),
         (9, 8, [5, 4]),
         (5, 64, [5]),
-        (3, 2, [3]),  # never one image alone
+        (3, 2, [3]),  # no batch of one image
         (7, 2, [3, 2, 2]),
         (2, 2, [2]),
     ],
@@ -32,7 +32,7 @@ def test_batch_sizes(n, batch_size, sizes):
     assert len(batches) == len(sizes)
 
 
-def test_every_image_once_an_epoch_with_its_index():
+def test_epoch_has_each_image_once_with_its_index():
     batches = loader(101, 16)
     orders = []
     for _ in range(2):
@@ -45,7 +45,7 @@ def test_every_image_once_an_epoch_with_its_index():
     assert not torch.equal(*orders)
 
 
-def test_the_generator_decides_the_order():
+def test_generator_determines_the_order():
     first, again, other = (
         torch.cat([batch.index for batch in loader(50, 16, seed)]) for seed in (0, 0, 1)
     )

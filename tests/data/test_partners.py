@@ -9,7 +9,7 @@ from skssl.data.loader import draw_partners
 GROUPS = torch.tensor([2, 0, 1, 2, 0, 2, 3])  # patients 1 and 3 have one image
 
 
-def test_partners_are_others_of_the_group():
+def test_partners_are_other_images_of_the_group():
     generator = torch.Generator().manual_seed(0)
     drawn = torch.stack([draw_partners(GROUPS, generator) for _ in range(400)])
     images = torch.arange(len(GROUPS))
@@ -18,12 +18,12 @@ def test_partners_are_others_of_the_group():
     assert (drawn[:, alone] == alone).all()
     others = torch.tensor([0, 1, 3, 4, 5])
     assert (drawn[:, others] != images[others]).all()
-    # image 0 has two others, 3 and 5, each drawn half the time
-    share = (drawn[:, 0] == 3).float().mean().item()
-    assert 0.4 < share < 0.6
+    # Image 0 has two possible partners, 3 and 5, with equal probability.
+    fraction = (drawn[:, 0] == 3).float().mean().item()
+    assert 0.4 < fraction < 0.6
 
 
-def test_batches_hold_the_partners_images():
+def test_batches_have_partners():
     images = torch.arange(7, dtype=torch.uint8).view(7, 1, 1, 1)
     loader = DeviceLoader(
         ImageStore(images, np.arange(7)),
@@ -38,7 +38,7 @@ def test_batches_hold_the_partners_images():
         assert torch.equal(GROUPS[partner], GROUPS[batch.index])
 
 
-def test_without_groups_there_are_no_partners_and_the_order_is_the_same():
+def test_partners_do_not_change_the_order():
     store = ImageStore(torch.zeros(7, 1, 1, 1, dtype=torch.uint8), np.arange(7))
 
     def orders(groups):

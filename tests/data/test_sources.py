@@ -1,4 +1,4 @@
-"""Whatever people pass as X is told apart, and what is none of it is refused."""
+"""Supported inputs X are recognised, and others are refused."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def paths(tmp_path, stack):
         "column",
     ],
 )
-def test_paths_in_any_wrapping(paths, stack, wrap):
+def test_containers_of_paths(paths, stack, wrap):
     X = wrap(paths)
     assert not is_table(X)
     source = make_source(X)
@@ -89,7 +89,7 @@ def test_paths_in_any_wrapping(paths, stack, wrap):
         "Series of arrays",
     ],
 )
-def test_images_in_any_wrapping(stack, wrap):
+def test_containers_of_images(stack, wrap):
     X = wrap(stack)
     assert not is_table(X)
     source = make_source(X)
@@ -121,7 +121,7 @@ def test_colour_tensors_are_channels_first():
     ],
     ids=["array", "lists", "frame", "sparse", "tensor", "1-D", "numbers", "objects"],
 )
-def test_tables_are_left_to_scikit_learn(X):
+def test_tables_are_recognised(X):
     assert is_table(X)
 
 
@@ -132,8 +132,8 @@ def test_tables_are_left_to_scikit_learn(X):
         (Path("scan.png"), TypeError, "single PosixPath|single WindowsPath"),
         (Image.new("L", (2, 2)), TypeError, "single Image"),
         ([], ValueError, "no images"),
-        (["a.png", 3], TypeError, r"X\[1\] is a int, while X\[0\] is a str"),
-        ([np.zeros((2, 2)), "a.png"], TypeError, r"X\[1\] is a str"),
+        (["a.png", 3], TypeError, r"X\[1\] is of type int, but X\[0\] is of type str"),
+        ([np.zeros((2, 2)), "a.png"], TypeError, r"X\[1\] is of type str"),
         (np.zeros((2, 2, 2, 2, 2)), ValueError, r"expected \(n, H, W\)"),
         (torch.zeros(2, 2, 2, 2, 2), ValueError, r"expected \(n, C, H, W\)"),
         (np.zeros((2, 3, 64, 64)), ValueError, "looks channels-first"),
@@ -141,12 +141,12 @@ def test_tables_are_left_to_scikit_learn(X):
         (np.zeros((2, 4, 4), dtype=complex), ValueError, "dtype complex128"),
     ],
 )
-def test_what_is_no_image_set_is_refused(X, error, message):
+def test_unsupported_inputs_are_refused(X, error, message):
     with pytest.raises(error, match=message):
         make_source(X)
 
 
-def test_an_item_that_is_no_image_is_named():
+def test_item_of_invalid_shape_is_named():
     source = make_source([np.zeros((2, 2)), np.zeros((2, 2, 2, 2))])
     with pytest.raises(ValueError, match=r"X\[1\] has shape \(2, 2, 2, 2\)"):
         source.header(1)
@@ -168,7 +168,7 @@ def test_unreadable_files_are_named_with_their_row(paths, tmp_path):
         ([2, 2, 4], (2, 2, 2, 4)),
     ],
 )
-def test_rows_fold(image_shape, folded):
+def test_rows_are_reshaped(image_shape, folded):
     rows = np.arange(32.0).reshape(2, 16)
     images = fold_rows(rows, image_shape)
     assert images.shape == folded
@@ -178,10 +178,10 @@ def test_rows_fold(image_shape, folded):
 @pytest.mark.parametrize(
     ("p", "image_shape", "message"),
     [
-        (15, None, "15 features, which is no perfect square.*image_shape="),
-        (16, (3, 5), r"16 features, but image_shape=\(3, 5\) folds 15"),
+        (15, None, "15 features, which is not a perfect square.*image_shape="),
+        (16, (3, 5), r"16 features, but image_shape=\(3, 5\) needs 15"),
     ],
 )
-def test_rows_that_do_not_fold(p, image_shape, message):
+def test_rows_of_another_size_are_refused(p, image_shape, message):
     with pytest.raises(ValueError, match=message):
         fold_rows(np.zeros((2, p)), image_shape)

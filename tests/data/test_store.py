@@ -1,4 +1,4 @@
-"""The store holds every row once, in order, as the format renders it."""
+"""The store holds all rows in order, as rendered by the image format."""
 
 import gc
 import weakref
@@ -32,8 +32,8 @@ def test_all_rows_in_order_from_several_threads(stack):
 
 
 @pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
-def test_all_rows_in_order_where_processes_are_the_default(stack, backend):
-    """Processes would fill copies of the store, and leave it as it was allocated."""
+def test_all_rows_in_order_if_the_default_backend_has_processes(stack, backend):
+    """Processes would fill copies of the store instead of the store."""
     with parallel_config(backend=backend):
         store = build(list(stack), n_jobs=2)
     np.testing.assert_array_equal(store.images.numpy()[:, 0], stack)
@@ -52,7 +52,7 @@ def test_read_only_stacks_are_copied_without_a_warning(stack):
     np.testing.assert_array_equal(store.images.numpy()[:, 0], stack)
 
 
-def test_rows_and_groups_stay_beside_the_images(stack):
+def test_rows_and_groups_match_the_images(stack):
     groups = np.arange(150) // 3
     store = build(stack, rows=[5, 2, 149], groups=groups)
     np.testing.assert_array_equal(store.images.numpy()[:, 0], stack[[5, 2, 149]])
@@ -68,7 +68,7 @@ def test_large_stores_are_memory_mapped(stack):
     assert not isinstance(_allocate((2, 3), max_ram=6), np.memmap)
 
 
-def test_the_store_frees_its_images(stack):
+def test_store_is_freed(stack):
     store = build(list(stack))
     watch = weakref.ref(store)
     del store
@@ -76,7 +76,7 @@ def test_the_store_frees_its_images(stack):
     assert watch() is None
 
 
-def test_a_bad_file_among_many_is_named(tmp_path, stack):
+def test_damaged_file_is_named(tmp_path, stack):
     paths = []
     for i, image in enumerate(stack[:70]):
         paths.append(str(tmp_path / f"{i:02}.png"))
@@ -95,7 +95,7 @@ def test_pixel_statistics_are_per_channel(rng):
     scaled = images / 255.0
     np.testing.assert_allclose(mean, scaled.mean(axis=(0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(std[:2], scaled[..., :2].std(axis=(0, 1, 2)), rtol=1e-4)
-    assert std[2] == pytest.approx(1 / 255)  # a constant channel divides by a step
+    assert std[2] == pytest.approx(1 / 255)  # a constant channel has one gray level
 
 
 def test_batches_cover_a_source_in_order(stack):

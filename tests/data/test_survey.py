@@ -1,4 +1,4 @@
-"""Sizes, channels and value ranges are learned from the training rows alone."""
+"""Sizes, channels and value ranges are learned from the training rows only."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_range_is_that_of_the_training_rows():
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.uint8])
-def test_given_range_is_kept_even_if_no_training_row_needs_it(dtype):
+def test_given_range_is_kept_even_for_uint8(dtype):
     images = np.zeros((2, 3, 3), dtype=dtype)
     assert survey(images, value_range=(-5, 5)).value_range == (-5.0, 5.0)
 
@@ -71,21 +71,21 @@ def test_gray_scans_stored_as_rgb_are_gray(tmp_path, rng):
     assert survey(save_all(tmp_path, stored)).n_channels == 1
 
 
-def test_a_few_coloured_files_do_not_make_a_set_rgb(tmp_path):
+def test_most_files_decide_between_gray_and_rgb(tmp_path):
     gray = [Image.new("RGB", (8, 8), (50, 50, 50))] * 3
     red = [Image.new("RGB", (8, 8), (200, 0, 0))] * 2
     assert survey(save_all(tmp_path, gray + red)).n_channels == 1
     assert survey(save_all(tmp_path, gray[:1] + red)).n_channels == 3
 
 
-def test_jpeg_noise_is_no_colour(tmp_path, rng):
+def test_jpeg_errors_are_not_colour(tmp_path, rng):
     path = str(tmp_path / "scan.jpg")
     noise = rng.integers(0, 256, (32, 32), dtype=np.uint8)
     Image.fromarray(noise).convert("RGB").save(path, quality=60)
     assert survey([path]).n_channels == 1
 
 
-def test_missing_file_is_found_before_anything_is_decoded(tmp_path):
+def test_missing_file_is_named(tmp_path):
     paths = save_all(tmp_path, [Image.new("L", (4, 4))] * 2)
     with pytest.raises(FileNotFoundError, match=r"X\[2\]"):
         survey([*paths, str(tmp_path / "gone.png")])

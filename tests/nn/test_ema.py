@@ -64,7 +64,9 @@ def test_the_copy_shares_nothing_and_follows_the_mode_of_its_parent(source):
 
 
 def test_a_source_without_parameters_is_allowed():
-    EMACopy(nn.Flatten()).update(nn.Flatten(), momentum=0.9)
+    copy = EMACopy(nn.Flatten())
+    copy.update(nn.Flatten(), momentum=0.9)
+    assert copy(torch.zeros(2, 3, 4)).shape == (2, 12)
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1.1, float("nan")])

@@ -77,6 +77,17 @@ def test_the_output_is_that_of_the_network(make):
         )
 
 
+def test_linear_layers_may_be_called_in_other_ways():
+    class Called(nn.Linear):
+        def forward(self, x):
+            batch = nn.functional.linear(x, self.weight, bias=self.bias)
+            row = nn.functional.linear(x[0], self.weight)
+            return batch + row + nn.functional.linear(input=x, weight=self.weight)
+
+    network, x = Called(3, 2), torch.rand(4, 3)
+    torch.testing.assert_close(apply_independently(network, x), network(x))
+
+
 def test_a_network_that_owns_other_weights_gets_one_image_at_a_time():
     class Scaled(nn.Module):
         def __init__(self):

@@ -33,7 +33,7 @@ def with_value(value, dtype=np.float64):
         (with_value(np.inf), {}, r"X\[7\].*infinity"),
         (with_value(300.0), {"value_range": (0, 255)}, r"X\[7\].*value_range"),
         (np.zeros((9, 15)), {}, "15 features.*image_shape"),
-        (np.zeros((9, 16)), {"image_shape": (5, 5)}, "folds 25"),
+        (np.zeros((9, 16)), {"image_shape": (5, 5)}, "needs 25"),
         (IMAGES, {"pretext": "mocco"}, "Did you mean 'moco'"),
         (IMAGES, {"backbone": "resnet81"}, "resnet18"),
         (IMAGES, {"pretext": SimCLR(augmentation="moco_v3")}, "moco_v2"),
@@ -180,7 +180,7 @@ def test_a_bad_file_at_transform_loses_nothing(make_ssl, paths, tmp_path):
 def test_another_channel_count_at_transform(make_ssl):
     ssl = make_ssl().fit(IMAGES)
     colour = np.zeros((2, 16, 16, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"X\[0\].*3 channels where 1 are expected"):
+    with pytest.raises(ValueError, match=r"X\[0\].*3 channels, but 1 are expected"):
         ssl.transform(colour)
     assert make_ssl(color="gray").fit(IMAGES).transform(colour).shape == (2, 16)
 
