@@ -89,7 +89,7 @@ def test_moco_masks_the_patient_in_the_batch_and_in_the_queue(masking):
     queue = module.queue.features.numpy()
     # image 1 is of patient 0, as is image 0 in the queue; random rows are nobody's
     key_image = module.queue.index.tolist()
-    assert of == [0, 2, -1, -1, -1, -1]
+    assert key_image == [0, 2, -1, -1, -1, -1]
     losses = []
     for i, own in enumerate((0, 2)):
         positive = np.exp(q[i] @ k[i] / 0.2)
