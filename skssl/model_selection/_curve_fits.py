@@ -1,4 +1,4 @@
-"""The fits of a curve: who is trained on what, and scored on whom."""
+"""The fits of a fraction curve, and the interval of their mean score."""
 
 import time
 import warnings
@@ -17,18 +17,34 @@ from skssl._sklearn import safe_indexing
 from skssl.metrics import Interval
 from skssl.metrics._bootstrap import (
     Resamples,
-    or_nan,
+    metric_or_nan,
     percentiles,
-    undefined_is_an_error,
+    undefined_as_error,
 )
 from skssl.model_selection._masking import mask_labels
+from skssl.model_selection._seeding import set_seed
 
-Point = tuple[float, float | None]  # shares of the labels and of the images
+Point = tuple[float, float | None]  # fractions of the labels and of the images
 
 
 @dataclass(frozen=True)
-class Study:
-    """What all fits of a curve have in common; see `fraction_curve`."""
+class CurveFits:
+    """Settings that all fits of a curve share; see `fraction_curve`.
+
+    Parameters
+    ----------
+    estimator : classifier
+    X : sequence of n images
+    y : ndarray of shape (n,)
+        Classes, and -1 for unlabelled images.
+    groups : ndarray of shape (n,) or None
+    splits : list of (train, test)
+        Rows of X; all test rows have a label.
+    pretrain_param : str or None
+    metric : callable
+    response_method : tuple of str
+    transductive : bool
+    """
 
     estimator: Any
     X: Any
@@ -43,37 +59,35 @@ class Study:
     def fit(
         self, point: Point, seed: int, fold: int
     ) -> tuple[dict[str, Any], np.ndarray]:
-        """Return the row of one fit, and the scores of its test rows."""
+        """Fit and score one fold with a fraction of the labels and images.
+
+        Returns
+        -------
+        row : dict
+            One of `FractionCurve.rows`.
+        scores : ndarray of shape (n_test,) or (n_test, n_classes)
+            Of the test rows.
+        """
+        label_fraction, pretrain_fraction = point
         train, test = self.splits[fold]
         patients = None if self.groups is None else self.groups[train]
-        y = mask_labels(self.y[train], point[0], groups=patients, random_state=seed)
+        y = mask_labels(
+            self.y[train], label_fraction, groups=patients, random_state=seed
+        )
         n_labelled = sum(label != -1 for label in y.tolist())
         if self.transductive:
             train = np.r_[train, test]
             y = np.r_[y, np.full(len(test), -1, dtype=y.dtype)]
         model = set_seed(clone(self.estimator), seed)
-        if point[1] is not None:
-            model.set_params(**{str(self.pretrain_param): point[1]})
+        if pretrain_fraction is not None:
+            model.set_params(**{str(self.pretrain_param): pretrain_fraction})
         start = time.perf_counter()
-        options = {}
-        if self.groups is not None:
-            names = _names_of_groups(model)
-            options = dict.fromkeys(names, self.groups[train])
-        with warnings.catch_warnings():
-            # Of SelfTrainingClassifier, where all labels are kept.
-            warnings.filterwarnings("ignore", "y contains no unlabeled samples")
-            model.fit(safe_indexing(self.X, train), y, **options)
-        if any(label == -1 for label in model.classes_.tolist()):
-            raise ValueError(
-                f"{type(model).__name__} takes the label -1 for a class: end a "
-                "pipeline in SelfTrainingClassifier(classifier, max_iter=0), which "
-                "learns from labelled rows alone."
-            )
+        self._fit_rows(model, train, y)
         scores = self._scores(model, safe_indexing(self.X, test))
         row = {
             "seed": seed,
-            "label_fraction": point[0],
-            "pretrain_fraction": point[1],
+            "label_fraction": label_fraction,
+            "pretrain_fraction": pretrain_fraction,
             "fold": fold,
             "score": float(self.metric(self.y[test], scores)),
             "n_labelled": n_labelled,
@@ -84,45 +98,80 @@ class Study:
         }
         return row, scores
 
+    def _fit_rows(self, model: Any, train: np.ndarray, y: np.ndarray) -> None:
+        """Fit a model in place; raise ValueError if it learns -1 as a class."""
+        params = {}
+        if self.groups is not None:
+            params = dict.fromkeys(_group_params(model), self.groups[train])
+        with warnings.catch_warnings():
+            # SelfTrainingClassifier warns if all labels are kept.
+            warnings.filterwarnings("ignore", "y contains no unlabeled samples")
+            model.fit(safe_indexing(self.X, train), y, **params)
+        if any(label == -1 for label in model.classes_.tolist()):
+            raise ValueError(
+                f"{type(model).__name__} takes the label -1 for a class: end the "
+                "pipeline with SelfTrainingClassifier(classifier, max_iter=0), which "
+                "learns from labelled rows only."
+            )
+
     def _scores(self, model: Any, X: Any) -> np.ndarray:
+        """Return the scores of the first response method that the model has."""
         for name in self.response_method:
             if hasattr(model, name):
                 scores = np.asarray(getattr(model, name)(X))
-                is_of_two = name == "predict_proba" and scores.shape[1] == 2
-                return scores[:, 1] if is_of_two else scores
-        raise ValueError(f"{model!r} has none of {self.response_method}.")
+                is_binary = name == "predict_proba" and scores.shape[1] == 2
+                return scores[:, 1] if is_binary else scores
+        raise ValueError(
+            f"{model!r} has none of response_method={self.response_method}."
+        )
 
     def interval(
         self,
         estimate: float,
-        scored: list[tuple[int, np.ndarray]],
-        draws: Resamples,
+        fold_scores: list[tuple[int, np.ndarray]],
+        resamples: Resamples,
     ) -> Interval:
-        """Return the mean score over folds and seeds, with patients drawn again."""
-        place = np.full((len(self.splits), len(self.y)), -1)
+        """Return a mean score over folds and seeds with its bootstrap interval.
+
+        Parameters
+        ----------
+        estimate : float
+        fold_scores : list of (fold, scores)
+            As `fit` returns them, for all folds and seeds of a point.
+        resamples : Resamples
+            Of all rows of X.
+        """
+        tested = np.concatenate([test for _, test in self.splits])
+        n_classes = len(np.unique(self.y[tested]))
+        position = np.full((len(self.splits), len(self.y)), -1)  # of a row in its test
         for fold, (_, test) in enumerate(self.splits):
-            place[fold, test] = np.arange(len(test))
+            position[fold, test] = np.arange(len(test))
 
         def mean_score(rows: np.ndarray) -> float:
             values = []
-            for fold, scores in scored:
-                drawn = place[fold, rows]
+            for fold, scores in fold_scores:
+                drawn = position[fold, rows]
                 drawn = drawn[drawn >= 0]
                 y = self.y[self.splits[fold][1][drawn]]
                 if len(y) and (scores.ndim == 1 or len(np.unique(y)) == n_classes):
-                    values.append(or_nan(self.metric, y, scores[drawn]))
+                    values.append(metric_or_nan(self.metric, y, scores[drawn]))
             defined = [value for value in values if not np.isnan(value)]
             return float(np.mean(defined)) if defined else float("nan")
 
-        n_classes = len(np.unique(self.y[np.concatenate([t for _, t in self.splits])]))
-        with undefined_is_an_error():
-            drawn_scores = [mean_score(rows) for rows in draws.having(1)]
-        low, high = percentiles(drawn_scores, 0.95)
-        return Interval(estimate, low, high, 0.95, draws.name)
+        with undefined_as_error():
+            means = [mean_score(rows) for rows in resamples.draw(min_classes=1)]
+        low, high = percentiles(means, 0.95)
+        return Interval(estimate, low, high, 0.95, resamples.name)
 
 
 def find_param(estimator: Any, name: str | None) -> str:
-    """Return the name of the parameter that is the pretrainer's fraction."""
+    """Return the name of the parameter that holds the pretrainer's fraction.
+
+    Raises
+    ------
+    ValueError
+        If ``name`` is no parameter, or is None and there is not exactly one.
+    """
     names = sorted(estimator.get_params())
     found = [n for n in names if n.split("__")[-1] == "fraction"]
     if name is not None:
@@ -130,19 +179,14 @@ def find_param(estimator: Any, name: str | None) -> str:
     if len(found) != 1:
         raise ValueError(
             "pretrain_fractions needs the name of the pretrainer's fraction: set "
-            f"pretrain_param, such as 'ssl__fraction'; found {found} for {name!r}."
+            f"pretrain_param, such as 'ssl__fraction'; got pretrain_param={name!r}, "
+            f"which matches {found}."
         )
     return found[0]
 
 
-def set_seed(estimator: Any, seed: int) -> Any:
-    """Set ``random_state`` of an estimator and of all its parts."""
-    names = [n for n in estimator.get_params() if n.split("__")[-1] == "random_state"]
-    return estimator.set_params(**dict.fromkeys(names, seed))
-
-
-def _names_of_groups(estimator: Any) -> list[str]:
-    """Return the names under which ``fit`` takes patients, for itself or for a step."""
+def _group_params(estimator: Any) -> list[str]:
+    """Return the names by which ``fit`` takes groups, for itself or for a step."""
     if get_config()["enable_metadata_routing"]:
         routing = get_routing_for_object(estimator)
         if routing.consumes("fit", ["groups"]):
