@@ -1,10 +1,10 @@
-# Every target makes its own .venv when it is missing, and needs Python, pip and make.
+# Every target needs Python, pip and make, and creates .venv if it is missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# "make test PYTEST='-m slow'" runs the long ones.
+# "make test PYTEST='-m slow'" runs the long tests.
 PYTEST ?= -m "not slow"
-# A worker a core, each with one thread; "WORKERS=" takes none, for a debugger.
+# One worker per core, each with one thread. "WORKERS=" runs all tests in one process.
 WORKERS ?= -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: demo test lint docs bench clean

@@ -6,7 +6,7 @@ from pathlib import Path
 import skssl
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
-sys.path.insert(0, str(Path(__file__).parents[1]))  # of the benchmarks
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for the benchmarks
 
 project = "skssl"
 author = "The skssl developers"
@@ -22,20 +22,20 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "tables",
 ]
-# Generated pieces are included by pages, and are none themselves.
+# Generated files are included by pages. They are not pages themselves.
 exclude_patterns = ["_build", "user_guide/_generated"]
 templates_path = ["_templates"]
 default_role = "obj"
 extlinks = {"doi": ("https://doi.org/%s", "doi:%s")}
 
 autosummary_generate = True
-autodoc_typehints = "none"  # the docstrings say types with their shapes
+autodoc_typehints = "none"  # the docstrings give types and shapes
 numpydoc_show_class_members = False  # the templates list them
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    # The others need images that are not here: they are shown without being run.
+    # The others need images that are not included. They are shown without being run.
     "filename_pattern": r"/plot_(10|30|40)_",
     "download_all_examples": False,
     "remove_config_comments": True,

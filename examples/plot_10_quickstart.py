@@ -2,18 +2,18 @@
 Pretrain on scans without labels, then learn from 40 of them
 ============================================================
 
-Procedural thorax slices of 240 patients stand in for a hospital's archive: several
-slices a patient, of which 40 slices of 40 patients carry a label. The network is
-pretrained on all slices of the training patients without labels; logistic regression
-on its features then learns from the 40. The control is the same network before
-training. Test patients are seen by neither.
+The images are simulated thorax slices of 240 patients, with several slices per patient.
+Only 40 slices of 40 patients are labelled. The network is pretrained on all slices of
+the training patients without labels. Logistic regression on its features is then fitted
+to the 40 labelled slices. The control is the same network before training. Neither sees
+the test patients.
 """
 
 # %%
 # The images
 # ----------
-# Each diseased patient shows patchy lesions in the lungs; scanners differ in window,
-# noise and position, so that brightness alone tells little.
+# Diseased patients have patchy lesions in the lungs. The scanners differ in window,
+# noise and position, so that brightness alone predicts little.
 
 import time
 from pathlib import Path
@@ -34,8 +34,8 @@ train = np.flatnonzero(scans.split == "train")
 test = np.flatnonzero(scans.split == "test")
 
 # %%
-# The labels: one slice, drawn at random, of 20 healthy and of 20 diseased training
-# patients. (The first slice of each would be the highest: another population.)
+# The labels: one random slice of each of 20 healthy and 20 diseased training patients.
+# (The first slices are the highest ones, and would not be representative.)
 
 shuffled = np.random.default_rng(0).permutation(train)
 _, first = np.unique(scans.groups[shuffled], return_index=True)
@@ -47,7 +47,7 @@ print(f"{len(train)} slices for pretraining, {len(labelled)} of them labelled")
 # Pretraining and probing
 # -----------------------
 # The classifier is fitted on the features of the labelled slices. ``max_epochs=0``
-# leaves the network as it was drawn.
+# leaves the network untrained.
 
 
 def score(max_epochs):
@@ -73,9 +73,9 @@ print(f"test AUC, untrained features:  {untrained} (95 % by patients)")
 print(f"test AUC, pretrained features: {pretrained}")
 
 # %%
-# The picture
-# -----------
-# Slices with their label, the loss, and the scores of test slices by class.
+# Plot
+# ----
+# Labelled slices, the loss, and the scores of the test slices by class.
 
 figure, axes = plt.subplots(2, 4, figsize=(10, 5), layout="constrained")
 for axis, row in zip(axes[0], labelled[[0, 1, -2, -1]], strict=True):
@@ -102,4 +102,4 @@ for column, name, scores, interval in (
 output = Path("output")
 output.mkdir(exist_ok=True)
 figure.savefig(output / "quickstart.png", dpi=120)
-print(f"{time.perf_counter() - start:.0f} s; figure in {output / 'quickstart.png'}")
+print(f"{time.perf_counter() - start:.0f} s; plot saved as {output / 'quickstart.png'}")

@@ -1,3 +1,3 @@
-"""The version, in the one place that everything reads."""
+"""The version. Packaging and documentation read it here."""
 
 __version__ = "0.1.0.dev0"

@@ -24,7 +24,7 @@ ORDER = [
     {"_targeted"},
     {"_finetune"},
     {"model_selection"},
-    {"recipes", "testing"},
+    {"_show_versions", "recipes", "testing"},
 ]
 LAYERS = {name: number for number, names in enumerate(ORDER) for name in names}
 OPTIONAL = {"matplotlib", "optuna", "pandas", "pydicom", "safetensors"}
