@@ -168,8 +168,8 @@ class DINO(MultiCropTask):
               softmax((g_t(x_g) - c) / τ_t) · \log softmax(g_s(x_v) / τ_s)
 
     After each step θ_t ← m·θ_t + (1 - m)·θ_s, and c ← μ·c + (1 - μ)·mean g_t over both
-    global views of the batch. The centre prevents that one prototype receives all
-    images; the low τ_t prevents uniform outputs of the teacher.
+    global views of the batch. The centre prevents one prototype from receiving
+    all images; the low τ_t prevents uniform outputs of the teacher.
 
     **Differences from the paper**, all **our choice**
 
