@@ -61,7 +61,7 @@ def test_scikit_learns_checks_run_in_full():
     assert sum(r["status"] == "passed" for r in records) >= 60
     rest = {r["check_name"] for r in records if r["status"] != "passed"}
     # Array API input needs an environment variable before scipy is imported.
-    assert rest == {*EXPECTED_FAILURES, "check_array_api_input"}
+    assert rest - {"check_array_api_input"} == set(EXPECTED_FAILURES)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -195,7 +195,7 @@ def test_search_over_nested_parameters(make_clf, make_ssl, scans):
         {"pretrainer__pretext": ["simclr", "flip"], "frozen": [True, False],
          "phases": [[Phase("head", epochs=1)]]},
         cv=StratifiedGroupKFold(2),
-        scoring="roc_auc",
+        scoring="neg_log_loss",
         error_score="raise",
     )  # fmt: skip
     search.fit(scans.data, scans.target, groups=scans.groups)

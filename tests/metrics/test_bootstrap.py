@@ -37,7 +37,7 @@ def test_width_is_that_of_scipy(answers):
     )
     correct = (y == predictions).astype(float)
     scipys = stats.bootstrap(
-        (correct,), np.mean, method="percentile", n_resamples=4000, rng=0
+        (correct,), np.mean, method="percentile", n_resamples=4000, random_state=0
     ).confidence_interval
     assert ours.low == pytest.approx(scipys.low, abs=0.01)
     assert ours.high == pytest.approx(scipys.high, abs=0.01)
