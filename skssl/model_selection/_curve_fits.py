@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import has_fit_parameter
 
+from skssl._labels import labels_of
 from skssl._sklearn import safe_indexing
 from skssl.metrics import Interval
 from skssl.metrics._bootstrap import (
@@ -74,7 +75,7 @@ class CurveFits:
         y = mask_labels(
             self.y[train], label_fraction, groups=patients, random_state=seed
         )
-        n_labelled = sum(label != -1 for label in y.tolist())
+        n_labelled = len(labels_of(y)[0])
         if self.transductive:
             train = np.r_[train, test]
             y = np.r_[y, np.full(len(test), -1, dtype=y.dtype)]

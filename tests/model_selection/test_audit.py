@@ -259,7 +259,7 @@ def test_neighbours_of_an_encoder_are_named(scans, rng):
     assert match.similarity > 0.999
     assert 0 < audit.neighbour_ratio < 1
     assert not audit.is_clean
-    # What are copies by their pixels is said once.
+    # Copies of pixels are not reported as neighbours again.
     X = scans.data.copy()
     X[b] = X[a]
     audit = audit_split(X, groups=scans.groups, splits=scans.split, encoder=Encoder(h))

@@ -183,7 +183,7 @@ def test_a_fault_makes_a_probe_no_surer():
     assert not probe.can_tell
 
 
-def test_few_patients_are_said_to_be_few(scans):
+def test_few_patients_are_reported(scans):
     rows = np.flatnonzero(np.isin(scans.groups, np.unique(scans.groups)[:4]))
     y = np.unique(scans.groups[rows], return_inverse=True)[1] % 2
     audit = audit_split(scans.data[rows], y, groups=scans.groups[rows], n_resamples=20)
