@@ -7,10 +7,10 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
-from skssl._cache.fingerprint import fingerprint
 from torch import nn
 from torchvision import models
 
+from skssl._cache.fingerprint import fingerprint
 from skssl._random import isolated_rng
 from skssl.nn import Backbone, Classifier, ClassifierHead, build_backbone
 from skssl.testing import tiny_cnn
