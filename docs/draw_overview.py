@@ -23,16 +23,12 @@ from sklearn.utils import Bunch
 from skssl import SelfSupervisedPretrainer
 from skssl.datasets import make_scan_phantoms
 
-COLORS = ("#0072b2", "#d55e00")  # told apart by colour-blind readers
-GRAY = "#8a8a8a"
+COLORS = ("#0072b2", "#d55e00")  # differ for colour-blind readers
 N_LABELS = (10, 20, 40, 80, 160)
 N_DRAWS = 30
 DPI = 150
 STYLE = {
     "font.size": 7.5,
-    "axes.titlesize": 8.5,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#444444",
@@ -102,75 +98,68 @@ def label_curve(features: np.ndarray, scans: Bunch) -> np.ndarray:
 def draw(scans: Bunch, features: np.ndarray, curves: dict[str, np.ndarray]) -> Figure:
     """Draw images, features and scores, from left to right."""
     figure = plt.figure(figsize=(8, 2.75))
-    left, middle, right = figure.subfigures(1, 3, width_ratios=(1, 1.04, 1.12))
-    draw_scans(left, scans)
-    draw_embedding(
-        middle.add_axes((0.04, 0.09, 0.92, 0.75)), features, scans.target, scans.split
-    )
-    draw_curves(right.add_axes((0.17, 0.17, 0.8, 0.67)), curves)
+    draw_scans(figure, scans)
+    draw_embedding(figure.add_axes((0.345, 0.14, 0.29, 0.72)), features, scans)
+    draw_curves(figure.add_axes((0.71, 0.17, 0.275, 0.69)), curves)
+    titles = ("Several slices per patient", "Features learned without labels")
+    titles = (*titles, "AUC with few labels")
+    for x, title in zip((0.012, 0.345, 0.66), titles, strict=True):
+        figure.text(x, 0.93, title, fontsize=9, fontweight="bold", color="#222222")
     return figure
 
 
 def draw_scans(figure: Figure, scans: Bunch) -> None:
-    """Show three slices of two healthy and two diseased patients, one row each."""
-    enough = [g for g in np.unique(scans.groups) if (scans.groups == g).sum() >= 3]
-    figure.text(0.05, 0.91, "1  Scans of patients, few labels", fontsize=8.5)
-    label = {g: scans.target[scans.groups == g][0] for g in enough}
-    chosen = [[g for g in enough if label[g] == k][:2] for k in (0, 1)]
-    for i, patient in enumerate(chosen[0] + chosen[1]):
+    """Show three slices of two healthy and of two diseased patients, a row each."""
+    patients, n_slices = np.unique(scans.groups, return_counts=True)
+    enough = patients[n_slices >= 3]
+    target = np.array([scans.target[scans.groups == g][0] for g in enough])
+    shown = [*enough[target == 0][:2], *enough[target == 1][:2]]
+    height = 0.205
+    width = height * figure.get_figheight() / figure.get_figwidth()  # square
+    for i, patient in enumerate(shown):
+        bottom = 0.86 - (i + 1) * height
         for j, row in enumerate(np.flatnonzero(scans.groups == patient)[:3]):
-            axes = figure.add_axes((0.05 + 0.24 * j, 0.65 - 0.193 * i, 0.23, 0.185))
+            box = (0.012 + 1.04 * width * j, bottom, width, 0.96 * height)
+            axes = figure.add_axes(box)
             axes.imshow(scans.data[row], cmap="gray", vmin=0, vmax=255, aspect="auto")
             axes.set_axis_off()
-        figure.text(
-            0.78,
-            0.74 - 0.193 * i,
-            scans.target_names[i // 2],
-            color=COLORS[i // 2],
-            va="center",
-        )
+        k = scans.target[scans.groups == patient][0]
+        name = f"patient {i + 1}\n{scans.target_names[k]}"
+        figure.text(0.24, bottom + height / 2, name, color=COLORS[k], va="center")
 
 
-def draw_embedding(
-    axes: Axes, features: np.ndarray, target: np.ndarray, split: np.ndarray
-) -> None:
+def draw_embedding(axes: Axes, features: np.ndarray, scans: Bunch) -> None:
     """Show the features of the test images in two dimensions."""
-    test = split == "test"
+    test = scans.split == "test"
     scaled = StandardScaler().fit_transform(features[test])
     points = TSNE(perplexity=25, random_state=0).fit_transform(scaled)
-    for k, name in ((0, "healthy"), (1, "lesion")):
-        chosen = points[target[test] == k]
-        axes.scatter(
-            *chosen.T, s=11, color=COLORS[k], alpha=0.8, linewidths=0, label=name
-        )
-    axes.set(xticks=[], yticks=[], title="2  Features learned without labels")
-    axes.set_xlabel(f"t-SNE of {test.sum()} test images")
-    axes.legend(loc="best", frameon=False, handletextpad=0.1, borderpad=0)
+    for k, name in enumerate(scans.target_names):
+        x, y = points[scans.target[test] == k].T
+        axes.scatter(x, y, s=12, color=COLORS[k], alpha=0.8, linewidths=0, label=name)
+    axes.set(xticks=[], yticks=[])
+    axes.set_xlabel(f"t-SNE of {test.sum()} slices of test patients", labelpad=6)
+    axes.legend(loc="upper left", frameon=False, handletextpad=0.1, borderpad=0)
 
 
 def draw_curves(axes: Axes, curves: dict[str, np.ndarray]) -> None:
     """Show mean and standard deviation of the AUC by the number of labels."""
-    colors = (COLORS[0], GRAY, "#c2b280")
-    for (name, scores), color in zip(curves.items(), colors, strict=True):
+    styles = {
+        "pretrained": ("#111111", "-", (14, 0.865)),
+        "untrained": ("#777777", "-", (44, 0.665)),
+        "raw pixels": ("#777777", ":", (10, 0.535)),
+    }
+    for name, scores in curves.items():
+        color, line, place = styles[name]
         mean, std = scores.mean(axis=1), scores.std(axis=1)
-        axes.fill_between(
-            N_LABELS, mean - std, mean + std, color=color, alpha=0.15, linewidth=0
-        )
-        axes.plot(N_LABELS, mean, "o-", color=color, markersize=3, linewidth=1.3)
-        axes.annotate(
-            name,
-            (N_LABELS[-1], mean[-1]),
-            xytext=(0, 5),
-            textcoords="offset points",
-            color=color,
-            ha="right",
-        )
+        if name != "raw pixels":  # it would hide that of the untrained network
+            axes.fill_between(
+                N_LABELS, mean - std, mean + std, color=color, alpha=0.12, linewidth=0
+            )
+        axes.plot(N_LABELS, mean, line, marker="o", color=color, ms=3, lw=1.4)
+        axes.annotate(name, place, color=color, fontsize=8)
     axes.set_xscale("log", base=2)
     axes.set_xticks(N_LABELS, [str(n) for n in N_LABELS])
-    axes.set(
-        xlabel="labelled images", ylabel="test AUC", title="3  Better scores from them"
-    )
-    axes.set_ylim(0.45, 1.0)
+    axes.set(xlabel="labelled slices", ylabel="test AUC", ylim=(0.5, 0.95))
 
 
 def save(figure: Figure, path: Path) -> None:
