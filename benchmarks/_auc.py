@@ -1,9 +1,10 @@
 """Mean area under the ROC curve (AUC) of several runs."""
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+
+from skssl.metrics._ranks import rank_auc
 
 
 def mean_auc(y: np.ndarray, scores: np.ndarray) -> float:
     """Return the mean AUC over the columns of scores (n, k) for labels y (n,)."""
-    return float(np.mean([roc_auc_score(y, column) for column in scores.T]))
+    return float(np.mean([rank_auc(y == 1, column) for column in scores.T]))

@@ -3,6 +3,7 @@
 from skssl._cache import DiskCache
 from skssl._finetune import FineTuneClassifier
 from skssl._pretrain import Probe, SelfSupervisedPretrainer
+from skssl._show_versions import show_versions
 from skssl._targeted import TargetedFlipPretrainer, TargetedPretrainer
 from skssl._version import __version__
 from skssl.encoder import Encoder
@@ -18,4 +19,5 @@ __all__ = [
     "TargetedFlipPretrainer",
     "TargetedPretrainer",
     "__version__",
+    "show_versions",
 ]

@@ -1,4 +1,4 @@
-"""Errors and warnings of skssl's own."""
+"""Exceptions and warnings of skssl."""
 
 from typing import Any
 
@@ -38,16 +38,16 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class CacheWarning(UserWarning):
-    """A cache could not be read or written, and the work was done without it."""
+    """A cache could not be read or written; the result was computed without it."""
 
 
 class CollapseWarning(UserWarning):
-    """All images got nearly the same features: the pretraining has collapsed."""
+    """All images have nearly the same features: the pretraining has collapsed."""
 
 
 class NothingLearnedWarning(UserWarning):
-    """A pretext was told no better after its training than by guessing."""
+    """After training, the pretext task is solved no better than by guessing."""
 
 
 class SelectionWarning(UserWarning):
-    """``select`` gave no epoch a score, so the last weights were kept."""
+    """``select`` scored no epoch, so the weights of the last epoch are used."""

@@ -1,4 +1,4 @@
-"""Checks that every pretext must pass, for methods of your own too.
+"""Checks that every pretext must pass, including your own.
 
 In a test file::
 
@@ -83,7 +83,7 @@ def check_pretext(task: PretextTask | str) -> None:
     Raises
     ------
     AssertionError
-        At the first check that fails; it says what is wrong.
+        At the first check that fails; the message says what is wrong.
     """
     for check in pretext_checks():
         check(get_pretext(task))
@@ -105,7 +105,7 @@ def pretext_checks() -> list[Callable[[PretextTask], None]]:
 
 
 def check_is_documented(task: PretextTask) -> None:
-    """A task has a card for the method table and says what its parameters are."""
+    """A task has a card for the method table and documents its parameters."""
     assert isinstance(task.card, MethodCard), "the class needs a card"
     assert task.card.doi.startswith("10."), "the card needs the DOI of the paper"
     text = type(task).__doc__ or ""
@@ -123,12 +123,12 @@ def check_is_cloneable(task: PretextTask) -> None:
 
 
 def check_views(task: PretextTask) -> None:
-    """Views are float32 images in [0, 1], drawn for each; labels are int64.
+    """Views are float32 in [0, 1], drawn for each image; labels are int64.
 
-    Both depend on the generator alone.
+    Both depend on the generator only.
     """
     for n_channels in (1, 3):
-        resolved = task.resolve(_info(n_channels))
+        _, resolved = _module(task, n_channels)
         images = _images(1, n_channels).expand(4, -1, -1, -1).contiguous()
         first, again, other = (
             resolved.views(images, make_generator(seed), size=(20, 20))
@@ -176,15 +176,15 @@ def check_gradients(task: PretextTask) -> None:
         grad = weight.grad
         assert grad is not None, f"no gradient for backbone.{name}"
         assert grad.abs().sum() > 0, f"the gradient of backbone.{name} is zero"
-    for name, part in module.named_modules():
-        if isinstance(part, EMACopy):
-            for weight in part.parameters():
+    for name, child in module.named_modules():
+        if isinstance(child, EMACopy):
+            for weight in child.parameters():
                 assert not weight.requires_grad, f"{name} is trained"
                 assert weight.grad is None, f"{name} got a gradient"
 
 
 def check_forward_is_pure(task: PretextTask) -> None:
-    """Only `after_step` changes state (but for BatchNorm's running statistics)."""
+    """Only `after_step` changes state (except BatchNorm's running statistics)."""
     module, resolved = _module(task, 1)
     before = _state(module)
     first = _loss(module, resolved, 5)
@@ -195,14 +195,14 @@ def check_forward_is_pure(task: PretextTask) -> None:
 
 
 def check_state_dict_round_trip(task: PretextTask) -> None:
-    """A module restored from its state dict goes on with the same loss."""
+    """A module restored from its state dict continues with the same loss."""
     module, resolved = _module(task, 1)
     for step in range(3):
         _loss(module, resolved, 5, seed=step).backward()
         module.after_step((step + 1) / 10)
     restored, _ = _module(task, 1, seed=99)
     restored.load_state_dict(module.state_dict())
-    for step in range(3, 8):  # so that a queue comes round
+    for step in range(3, 8):  # long enough to refill a queue
         ours, theirs = (_loss(m, resolved, 5, seed=step) for m in (module, restored))
         assert torch.equal(ours, theirs), "the state dict does not hold the whole state"
         for each in (module, restored):

@@ -13,8 +13,8 @@ __all__ = [
     "per_image",
 ]
 
-# A probability per image, or the drawn mask (n,) itself, so that several functions
-# can act on the same images.
+# A probability per image, or a mask (n,) that was drawn already, so that several
+# functions can change the same images.
 Selection = float | torch.Tensor
 
 

@@ -1,4 +1,4 @@
-"""Ranges of the parameters of `Augmentation`, and what switches each one off."""
+"""Ranges of the parameters of `Augmentation`, and the values that mean off."""
 
 from numbers import Real
 from typing import Any
@@ -8,7 +8,7 @@ __all__ = ["OFF", "check_settings"]
 _INFINITY = float("inf")
 _TINY = 1e-4
 _CHANCES = ("horizontal_flip", "vertical_flip", "jitter", "gamma", "grayscale")
-# Closed ranges; those of a pair hold for both of its values.
+# Closed ranges; for a pair, both of its values.
 _NUMBERS = {f"p_{name}": (0.0, 1.0) for name in (*_CHANCES, "blur", "noise")} | {
     "rotation_deg": (0.0, 180.0),
     "brightness": (0.0, _INFINITY),
@@ -24,7 +24,7 @@ _PAIRS = {
     "blur_sigma": (0.0, 1.0),
 }
 _PADDING_MODES = ("zeros", "border", "reflection")
-# What switches each augmentation off.
+# The settings that switch each augmentation off.
 OFF: dict[str, dict[str, Any]] = {
     "crop": {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0)},
     "horizontal_flip": {"p_horizontal_flip": 0.0},

@@ -23,38 +23,38 @@ __all__ = ["Augmentation"]
 
 
 class Augmentation(BaseEstimator):
-    """Random views of a batch of images, each image by its own draws.
+    """Random views of a batch of images, drawn for each image.
 
     The order is fixed: rotation, crop, resize and flips in one resampling;
     brightness, contrast, saturation, hue; gamma; grayscale; blur; noise. By default
-    all are off, and saturation, hue and grayscale are off for images that are not
-    RGB. Named settings are in `skssl.augment.RECIPES`.
+    all are off. Saturation, hue and grayscale are always off for images that are not
+    RGB. `skssl.augment.RECIPES` has named settings.
 
     Parameters
     ----------
     crop_scale : (float, float), default=(1.0, 1.0)
-        Range of the crop's share of the image's area, in [1e-4, 1].
+        Range of the fraction of the image's area that is cropped, in [1e-4, 1].
     crop_ratio : (float, float), default=(1.0, 1.0)
         Range of the crop's width over height, relative to the image's own, in
         [1e-4, 1e4].
     p_horizontal_flip, p_vertical_flip : float in [0, 1], default=0.0
-        Probability of a left-right, and of a top-bottom mirror.
+        Probability of a left-right and of a top-bottom flip.
     rotation_deg : float in [0, 180], default=0.0
-        Largest angle, to either side, in degrees.
+        Largest angle in either direction, degrees.
     padding_mode : {"zeros", "border", "reflection"}, default="zeros"
-        What shows where a rotated view reaches outside its image.
+        Values of a rotated view outside its image.
     p_jitter : float in [0, 1], default=1.0
-        Probability of brightness, contrast, saturation and hue, all or none.
+        Probability of changing brightness, contrast, saturation and hue together.
     brightness, contrast, saturation : float >= 0, default=0.0
         A strength s means factors uniform in [max(0, 1 - s), 1 + s].
     hue : float in [0, 0.5], default=0.0
-        Largest shift of the hue to either side, in turns.
+        Largest shift of the hue in either direction, in turns.
     p_gamma : float in [0, 1], default=1.0
-        Probability of a change of gamma.
+        Probability of changing gamma.
     gamma : float >= 0, default=0.0
         A strength s means powers log-uniform in [1 / (1 + s), 1 + s].
     p_grayscale : float in [0, 1], default=0.0
-        Probability of the removal of colour.
+        Probability of removing colour.
     p_blur : float in [0, 1], default=0.0
         Probability of a Gaussian blur.
     blur_sigma : (float, float), default=(0.1 / 224, 2.0 / 224)
@@ -67,8 +67,8 @@ class Augmentation(BaseEstimator):
 
     Notes
     -----
-    torchvision draws a new order of the colour changes for each image; here it is
-    fixed, as it has to be the same for a whole batch.
+    torchvision draws the order of the colour changes for each image. Here it is fixed,
+    since it has to be the same for a whole batch.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class Augmentation(BaseEstimator):
         self.noise_std = noise_std
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; where one is refused, all stay as they were."""
+        """Set parameters; if one of them is invalid, none is changed."""
         return set_params(self, params, super().set_params)
 
     def __call__(
@@ -147,15 +147,15 @@ class Augmentation(BaseEstimator):
         Returns
         -------
         torch.Tensor of shape (n, C, height, width), float32 in [0, 1] up to rounding
-            The views, in the channels-last memory format if C > 1. Where all is off
-            they may share memory with ``images``.
+            The views, in the channels-last memory format if C > 1. If all augmentations
+            are off, they may share memory with ``images``.
 
         Raises
         ------
         TypeError
-            If the images are of another type.
+            If the images have another type.
         ValueError
-            If they are not of four dimensions, or a parameter is out of its range.
+            If they do not have four dimensions, or a parameter is out of its range.
         """
         self.validate()
         views = random_affine_view(
@@ -250,8 +250,8 @@ class Augmentation(BaseEstimator):
         Parameters
         ----------
         *names : str
-            As `active` names them: horizontal_flip, vertical_flip, rotation,
-            grayscale, blur and so on.
+            Names as in `active`: horizontal_flip, vertical_flip, rotation, grayscale,
+            blur and so on.
 
         Returns
         -------
@@ -260,7 +260,7 @@ class Augmentation(BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no augmentation of that name.
+            If there is no augmentation with that name.
 
         Examples
         --------
@@ -277,6 +277,6 @@ class Augmentation(BaseEstimator):
     def validate(self) -> None:
         """Raise ValueError, naming the parameter, if one is out of its range.
 
-        It is called at each use, since scikit-learn's constructors only assign.
+        It is called at each use, since scikit-learn's constructors do not validate.
         """
         check_settings(self.get_params(deep=False))

@@ -2,13 +2,8 @@
 
 import torch
 
-from skssl.augment._draw import (
-    Selection,
-    draw_factor,
-    draw_mask,
-    draw_uniform,
-    per_image,
-)
+from skssl.augment._blend import blend, random_blend
+from skssl.augment._draw import Selection, draw_mask, draw_uniform, per_image
 
 __all__ = [
     "adjust_hue",
@@ -76,12 +71,11 @@ def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tenso
     >>> adjust_saturation(red, torch.tensor([0.0])).flatten()
     tensor([0.2990, 0.2990, 0.2990])
     """
-    gray = rgb_to_gray(images).mul_(per_image(1 - factor))
-    return (images * per_image(factor)).add_(gray).clamp_(0, 1)
+    return blend(images, rgb_to_gray(images), factor)
 
 
 def adjust_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Turn the hue of each RGB image on the HSV hexcone.
+    """Rotate the hue of each RGB image on the HSV hexcone.
 
     Parameters
     ----------
@@ -150,7 +144,7 @@ def random_saturation(
     generator : torch.Generator
         Source of the draws.
     strength : float
-        s >= 0; at 0 the images are returned as they are.
+        s >= 0; at 0 the images are returned unchanged.
     p : float or torch.Tensor of shape (n,), bool, default=1.0
         Probability, per image, of a change, or which images to change.
 
@@ -166,10 +160,7 @@ def random_saturation(
     >>> random_saturation(torch.rand(2, 3, 8, 8), generator, strength=0.4).shape
     torch.Size([2, 3, 8, 8])
     """
-    if strength == 0:
-        return images
-    factor = draw_factor(len(images), strength, generator, p=p)
-    return adjust_saturation(images, factor)
+    return random_blend(adjust_saturation, images, generator, strength=strength, p=p)
 
 
 def random_hue(
@@ -188,7 +179,7 @@ def random_hue(
     generator : torch.Generator
         Source of the draws.
     strength : float
-        In [0, 0.5]; at 0 the images are returned as they are.
+        In [0, 0.5]; at 0 the images are returned unchanged.
     p : float or torch.Tensor of shape (n,), bool, default=1.0
         Probability, per image, of a change, or which images to change.
 

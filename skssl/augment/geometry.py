@@ -26,7 +26,7 @@ def draw_crops(
     generator : torch.Generator
         Source of the draws; the boxes are made on its device.
     scale : (float, float), default=(0.2, 1.0)
-        Range in (0, 1] of the box's share of the image's area, drawn uniformly.
+        Range in (0, 1] of the fraction of the image's area, drawn uniformly.
     ratio : (float, float), default=(3/4, 4/3)
         Range of width over height, relative to the image's own (so 1 keeps the
         image's shape), drawn uniformly in its logarithm.
@@ -71,8 +71,8 @@ def affine_matrices(
 ) -> torch.Tensor:
     """Compose rotation, crop and flips, in this order, to one matrix per image.
 
-    The image is turned about the centre of its box, then cropped to the box, then
-    mirrored.
+    The image is rotated about the centre of its box, then cropped to the box, then
+    flipped.
 
     Parameters
     ----------
@@ -82,10 +82,10 @@ def affine_matrices(
         Height and width of the source images, in pixels. Rotations are computed in
         pixels, so that they do not shear an image that is not square.
     angle_deg : torch.Tensor of shape (n,), optional
-        Angle of each image; positive turns its content counter-clockwise, as
+        Angle of each image; positive rotates its content counter-clockwise, as
         `torch.rot90` does.
     horizontal_flip, vertical_flip : torch.Tensor of shape (n,), bool, optional
-        Which images to mirror left-right, and top-bottom.
+        Which images to flip left-right, and top-bottom.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def warp_affine(
     size : (int, int)
         Height and width of the views, in pixels.
     padding_mode : {"zeros", "border", "reflection"}, default="zeros"
-        What a view shows where it reaches outside its image.
+        Values of a view outside its image.
 
     Returns
     -------
@@ -147,8 +147,8 @@ def warp_affine(
 
     Notes
     -----
-    There is no low-pass filter: shrink images by more than about 2 beforehand, when
-    they are stored.
+    There is no low-pass filter: to shrink images by more than a factor of about 2,
+    resize them beforehand, when they are stored.
 
     Examples
     --------
@@ -204,19 +204,19 @@ def random_affine_view(
     crop_scale, crop_ratio : (float, float)
         See `draw_crops`.
     p_horizontal_flip, p_vertical_flip : float
-        Probability, per image, of a left-right and of a top-bottom mirror.
+        Probability, per image, of a left-right and of a top-bottom flip.
     rotation_deg : float, default=0.0
         Angles are uniform in [-rotation_deg, rotation_deg] degrees, about the centre
         of the crop.
     padding_mode : {"zeros", "border", "reflection"}, default="zeros"
-        What shows where a turned crop reaches outside its image. Without rotation a
-        crop lies inside its image, whose edge pixels are then extended by half a
-        pixel, as in any resize.
+        Values of a rotated crop outside its image. Without rotation a crop lies inside
+        its image, whose edge pixels are then extended by half a pixel, as in any
+        resize.
 
     Returns
     -------
     torch.Tensor of shape (n, C, height, width), float32
-        The views; ``images`` itself where there is nothing to do.
+        The views; ``images`` itself if there is nothing to do.
 
     Examples
     --------
@@ -228,8 +228,8 @@ def random_affine_view(
     n_images, _, *image_size = images.shape
     height, width = image_size
     crops = tuple(crop_scale) != _WHOLE or tuple(crop_ratio) != _WHOLE
-    turns = rotation_deg > 0
-    if not (crops or turns or p_horizontal_flip or p_vertical_flip) and (
+    rotates = rotation_deg > 0
+    if not (crops or rotates or p_horizontal_flip or p_vertical_flip) and (
         tuple(size) == (height, width)
     ):
         return images
@@ -237,7 +237,7 @@ def random_affine_view(
         draw_crops(n_images, generator, scale=crop_scale, ratio=crop_ratio),
         (height, width),
         angle_deg=draw_uniform(n_images, -rotation_deg, rotation_deg, generator)
-        if turns
+        if rotates
         else None,
         horizontal_flip=draw_mask(n_images, p_horizontal_flip, generator)
         if p_horizontal_flip
@@ -246,5 +246,5 @@ def random_affine_view(
         if p_vertical_flip
         else None,
     )
-    edge = padding_mode if turns else "border"
+    edge = padding_mode if rotates else "border"
     return warp_affine(images, matrices, size, padding_mode=edge)

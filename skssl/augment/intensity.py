@@ -2,13 +2,8 @@
 
 import torch
 
-from skssl.augment._draw import (
-    Selection,
-    draw_factor,
-    draw_log_uniform,
-    draw_mask,
-    per_image,
-)
+from skssl.augment._blend import blend, random_blend
+from skssl.augment._draw import Selection, draw_log_uniform, draw_mask, per_image
 from skssl.augment.color import rgb_to_gray
 
 __all__ = [
@@ -28,7 +23,7 @@ def as_unit_float(images: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     images : torch.Tensor of shape (n, C, H, W), uint8, or floating in [0, 1]
-        Images; uint8 is divided by 255, float32 returned as it is.
+        Images; uint8 is divided by 255, float32 is returned unchanged.
 
     Returns
     -------
@@ -40,7 +35,7 @@ def as_unit_float(images: torch.Tensor) -> torch.Tensor:
     TypeError
         If the images are of another type.
     ValueError
-        If they are not of four dimensions.
+        If they do not have four dimensions.
 
     Examples
     --------
@@ -85,7 +80,7 @@ def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tenso
     >>> adjust_brightness(pixels, torch.tensor([2.0])).flatten()
     tensor([0.4000, 1.0000])
     """
-    return (images * per_image(factor)).clamp_(0, 1)
+    return blend(images, 0.0, factor)
 
 
 def adjust_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -118,8 +113,7 @@ def adjust_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     mean = images.mean(dim=(2, 3), keepdim=True)  # (n, C, 1, 1)
     is_rgb = images.shape[1] == 3
     mean = rgb_to_gray(mean) if is_rgb else mean.mean(dim=1, keepdim=True)
-    weight = per_image(factor)
-    return (images * weight).add_(mean * (1 - weight)).clamp_(0, 1)
+    return blend(images, mean, factor)
 
 
 def adjust_gamma(images: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
@@ -144,7 +138,7 @@ def adjust_gamma(images: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
     >>> adjust_gamma(pixels, torch.tensor([2.0])).flatten()
     tensor([0.0000, 0.2500, 1.0000])
     """
-    # Rounding may have left a pixel below 0, of which a power is not a number.
+    # Rounding may have left a pixel below 0, whose power would be NaN.
     return images.clamp(0, 1).pow_(per_image(gamma))
 
 
@@ -164,7 +158,7 @@ def random_brightness(
     generator : torch.Generator
         Source of the draws.
     strength : float
-        s >= 0; at 0 the images are returned as they are.
+        s >= 0; at 0 the images are returned unchanged.
     p : float or torch.Tensor of shape (n,), bool, default=1.0
         Probability, per image, of a change, or which images to change.
 
@@ -180,10 +174,7 @@ def random_brightness(
     >>> random_brightness(torch.rand(2, 1, 8, 8), generator, strength=0.4).shape
     torch.Size([2, 1, 8, 8])
     """
-    if strength == 0:
-        return images
-    factor = draw_factor(len(images), strength, generator, p=p)
-    return adjust_brightness(images, factor)
+    return random_blend(adjust_brightness, images, generator, strength=strength, p=p)
 
 
 def random_contrast(
@@ -202,7 +193,7 @@ def random_contrast(
     generator : torch.Generator
         Source of the draws.
     strength : float
-        s >= 0; at 0 the images are returned as they are.
+        s >= 0; at 0 the images are returned unchanged.
     p : float or torch.Tensor of shape (n,), bool, default=1.0
         Probability, per image, of a change, or which images to change.
 
@@ -218,10 +209,7 @@ def random_contrast(
     >>> random_contrast(torch.rand(2, 1, 8, 8), generator, strength=0.4).shape
     torch.Size([2, 1, 8, 8])
     """
-    if strength == 0:
-        return images
-    factor = draw_factor(len(images), strength, generator, p=p)
-    return adjust_contrast(images, factor)
+    return random_blend(adjust_contrast, images, generator, strength=strength, p=p)
 
 
 def random_gamma(
@@ -240,7 +228,7 @@ def random_gamma(
     generator : torch.Generator
         Source of the draws.
     strength : float
-        s >= 0; at 0 the images are returned as they are.
+        s >= 0; at 0 the images are returned unchanged.
     p : float or torch.Tensor of shape (n,), bool, default=1.0
         Probability, per image, of a change, or which images to change.
 

@@ -9,7 +9,7 @@ __all__ = ["RECIPES", "get_recipe", "resolve_augmentation"]
 
 _RATIO = (3 / 4, 4 / 3)
 
-#: Parameters of `Augmentation` by recipe; those not named keep their defaults, off.
+#: Parameters of `Augmentation` by recipe; the others keep their defaults, off.
 #: **choice** marks what a paper leaves open.
 RECIPES: dict[str, dict[str, Any]] = {
     "identity": {},
@@ -136,15 +136,15 @@ def get_recipe(name: str, **changes: Any) -> Augmentation:
 
     Notes
     -----
-    Of a blur's width SimCLR and MoCo v2 say 0.1 to 2 px at 224 px, and so do all
-    recipes here with a blur. SimCLR's authors cut the kernel at a tenth of the
-    image's side, skssl at four deviations, which is the same in effect.
+    In SimCLR and MoCo v2 the width of the blur is 0.1 to 2 px at 224 px, as in all
+    recipes with a blur here. SimCLR's authors cut the kernel at a tenth of the image's
+    side, skssl at four standard deviations, which has the same effect.
 
     For "self_trans", the paper gives the crop's scale and the strengths of the
-    jitter; probabilities, aspect ratio and blur are MoCo v2's (**choice**), and in
-    "self_trans_finetune" the aspect ratio is. For
-    "cross" and "contrastive_xray" the papers give no numbers, so all are chosen:
-    MoCo v2's, SimCLR's jitter at half strength, and 15 degrees (**choice**).
+    jitter; probabilities, aspect ratio and blur are MoCo v2's (**choice**), as is the
+    aspect ratio of "self_trans_finetune". For "cross" and "contrastive_xray" the papers
+    give no numbers: all are MoCo v2's, except SimCLR's jitter at half strength and 15
+    degrees (**choice**).
     "medical_gray" is skssl's default for one channel.
 
     References
@@ -176,7 +176,7 @@ def get_recipe(name: str, **changes: Any) -> Augmentation:
 def resolve_augmentation(
     augmentation: str | Augmentation, n_channels: int, *, default: str = "moco_v2"
 ) -> Augmentation:
-    """Return the augmentation that a parameter of that name stands for.
+    """Return the augmentation that a value of ``augmentation=`` stands for.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def resolve_augmentation(
     Raises
     ------
     TypeError
-        If ``augmentation`` is of another type.
+        If ``augmentation`` has another type.
     ValueError
         If the name is unknown, or a parameter out of its range.
 

@@ -1,4 +1,4 @@
-"""Blur and noise: changes of the fine structure, for any number of channels."""
+"""Blur and noise, for any number of channels."""
 
 import math
 
@@ -9,7 +9,7 @@ from skssl.augment._draw import Selection, draw_mask, draw_uniform, per_image
 
 __all__ = ["add_gaussian_noise", "gaussian_blur", "random_blur", "random_noise"]
 
-# In units of the largest sigma: less than 1e-4 of the weight lies further out.
+# In units of the largest sigma: less than 1e-4 of the weight lies beyond.
 _CUT_OFF = 4.0
 
 
@@ -26,9 +26,9 @@ def gaussian_blur(
         Standard deviation of each image's Gaussian, in pixels; 0 gives the image
         itself.
     radius_px : int
-        All kernels are cut off here; four times the largest sigma loses nothing
-        that matters. It cannot be read from ``sigma_px`` without waiting for the
-        device. It is reduced to what a very small image can mirror.
+        Radius of all kernels; beyond four times the largest sigma the weights are
+        negligible. Reading it from ``sigma_px`` would mean to wait for the device. It
+        is reduced to what a very small image can mirror.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def random_blur(
     sigma: tuple[float, float],
     p: Selection = 1.0,
 ) -> torch.Tensor:
-    """Apply `gaussian_blur` by widths uniform in a range.
+    """Apply `gaussian_blur` with widths uniform in a range.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def random_blur(
     sigma : (float, float)
         Smallest and largest standard deviation, >= 0, as a fraction of the images'
         short side, so that it means the same at any resolution: 2 px of 224 px are
-        2 / 224. Where the largest is 0 the images are returned as they are.
+        2 / 224. If the largest is 0, the images are returned unchanged.
     p : float or torch.Tensor of shape (n,), bool, default=1.0
         Probability, per image, of a change, or which images to change.
 
@@ -166,7 +166,7 @@ def random_noise(
     generator : torch.Generator
         Source of the draws.
     max_std : float
-        Largest standard deviation, >= 0; at 0 the images are returned as they are.
+        Largest standard deviation, >= 0; at 0 the images are returned unchanged.
     p : float or torch.Tensor of shape (n,), bool, default=1.0
         Probability, per image, of a change, or which images to change.
 

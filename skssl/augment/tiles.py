@@ -24,7 +24,7 @@ def cut_tiles(
     tile_size: int,
     tile_fraction: float = 0.85,
 ) -> torch.Tensor:
-    """Cut one square tile out of each cell of a grid, at a random place in the cell.
+    """Cut one square tile out of each cell of a grid, at a random position in the cell.
 
     Parameters
     ----------
@@ -33,11 +33,11 @@ def cut_tiles(
     generator : torch.Generator
         Source of the draws.
     grid : int, default=3
-        The image is divided in grid x grid cells of equal size.
+        The image is divided into grid x grid cells of equal size.
     tile_size : int
-        Height and width of the tiles, in pixels, to which they are resampled.
+        Height and width to which the tiles are resampled, pixels.
     tile_fraction : float, default=0.85
-        Side of the part that is cut out, as a share of the cell's side, in (0, 1].
+        Side of the region that is cut out, as a fraction of the cell's side, in (0, 1].
         Below 1, neighbouring tiles have a gap of random width between them, so that
         edges do not continue from one to the other.
 
@@ -90,22 +90,22 @@ def cut_tiles(
 def maximal_hamming_permutations(
     n_permutations: int, n_tiles: int = 9, *, seed: int = 0
 ) -> torch.Tensor:
-    """Choose permutations that differ from each other in as many places as possible.
+    """Choose permutations that differ from each other in many positions.
 
     Parameters
     ----------
     n_permutations : int
-        How many to choose, at most n_tiles!.
+        Number of permutations, at most n_tiles!.
     n_tiles : int, default=9
-        How many things are permuted, 1 to 9.
+        Number of elements that are permuted, 1 to 9.
     seed : int, default=0
-        The first permutation is drawn at random, with this seed.
+        Seed of the first permutation, which is drawn at random.
 
     Returns
     -------
     torch.Tensor of shape (n_permutations, n_tiles), int64
-        Different permutations of 0, …, n_tiles - 1, on the CPU. More of them, with
-        the same seed, begin with the same.
+        Different permutations of 0, …, n_tiles - 1, on the CPU. With the same seed, a
+        larger number starts with the same permutations.
 
     Raises
     ------
@@ -114,10 +114,10 @@ def maximal_hamming_permutations(
 
     Notes
     -----
-    Algorithm 1 of the paper: the next permutation is that whose Hamming distances to
-    those already chosen have the largest sum. Of several, it is that whose smallest
-    distance is the largest (**our choice**, since the paper leaves it open), then the
-    first in lexicographic order.
+    Algorithm 1 of the paper: the next permutation is the one whose Hamming distances to
+    those already chosen have the largest sum. Ties are resolved by the largest smallest
+    distance (**our choice**, since the paper leaves it open), then by lexicographic
+    order.
 
     References
     ----------
@@ -154,7 +154,7 @@ def _choose(n_permutations: int, n_tiles: int, seed: int) -> np.ndarray:
         distance = (every != every[:, chosen[-1], None]).sum(axis=0, dtype=np.int8)
         total += distance
         np.minimum(smallest, distance, out=smallest)
-        # A chosen one has distance 0 to itself, and is never chosen again.
+        # A chosen permutation has distance 0 to itself, and is never chosen again.
         score = np.where(smallest > 0, total * (n_tiles + 1) + smallest, -1)
         chosen.append(int(score.argmax()))
     return every[:, chosen].T.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Simulated scans, and loaders of image sets that lie on disk."""
+"""Simulated scans, and loaders of image sets on disk."""
 
 from skssl.datasets._c19_cohen import load_c19_cohen
 from skssl.datasets._chestxray14 import load_chestxray14

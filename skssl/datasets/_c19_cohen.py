@@ -1,4 +1,4 @@
-"""C19-Cohen: chest X-rays of COVID-19 and of other pneumonias."""
+"""C19-Cohen: chest X-rays of COVID-19 and other pneumonias."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,13 +8,12 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skssl.datasets._listing import (
-    TableRow,
     file_bunch,
     folder_with,
     patient_groups,
-    read_table,
     require_files,
 )
+from skssl.datasets._tables import TableRow, read_table
 
 __all__ = ["load_c19_cohen"]
 
@@ -23,7 +22,7 @@ _LAYOUT = (
     "images/"
 )
 _VIEWS = ("PA", "AP", "AP Supine")
-# Findings of tables before June 2020 that do not have the word in their name.
+# Findings of tables before June 2020 that do not contain the word "pneumonia".
 _OTHER_PNEUMONIAS = {
     "bacterial",
     "chlamydophila",
@@ -46,12 +45,12 @@ C19-Cohen (covid-chestxray-dataset)
 -----------------------------------
 
 {n_images} frontal chest X-rays (views PA, AP, AP supine) of {n_groups} patients:
-{n_covid} with COVID-19 (target 1) and {n_other} with another pneumonia (target 0). Of
-these views, {n_left_out} images with neither are left out: {left_out}.
-The images were gathered from publications and web sites, so that the two classes
-differ in source as well as in disease. There is no official split; Gazda et al. use
-70 % of the images for training, 10 % for validation and 20 % for the test, with all
-images of a patient in one part.
+{n_covid} with COVID-19 (target 1) and {n_other} with another pneumonia (target 0).
+{n_excluded} images of these views with neither are excluded: {excluded}.
+The images were collected from publications and web sites, so the two classes differ in
+source as well as in disease. There is no official split; Gazda et al. use 70 % of the
+images for training, 10 % for validation and 20 % for testing, with all images of a
+patient in one split.
 
 Source: https://github.com/ieee8023/covid-chestxray-dataset. License: given for each
 image in the column license of metadata.csv; the table itself is CC BY-NC-SA 4.0.
@@ -66,7 +65,7 @@ def _label(finding: str) -> int | None:
     names = [name.strip() for name in finding.lower().split(",")]
     if any("covid-19" in name for name in names):
         return 1
-    # newer tables: Pneumonia/Viral/SARS; older ones: SARS, or Lobar Pneumonia
+    # Newer tables: Pneumonia/Viral/SARS. Older tables: SARS, or Lobar Pneumonia.
     if any("pneumonia" in name or name in _OTHER_PNEUMONIAS for name in names):
         return 0
     return None
@@ -78,13 +77,13 @@ def load_c19_cohen(root: str | Path) -> Bunch:
     Parameters
     ----------
     root : str or Path
-        Folder with ``metadata.csv`` and ``images/``, or one that holds the
-        repository's folder ``covid-chestxray-dataset*``.
+        Folder with ``metadata.csv`` and ``images/``, or a folder that contains it as
+        ``covid-chestxray-dataset*``, the name of the repository.
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, sorted.
@@ -97,28 +96,28 @@ def load_c19_cohen(root: str | Path) -> Bunch:
         split : None
             The set has no official split.
         finding : ndarray of shape (n,), object
-            What the table says, str.
+            The finding in the table, str.
         DESCR : str
-            What was listed and left out, source, license and references.
+            Numbers of included and excluded images, source, license and references.
 
     Raises
     ------
     FileNotFoundError
-        If ``root`` has another layout, or a listed image does not exist.
+        If ``root`` does not have this layout, or a listed image does not exist.
     ValueError
-        If the table lacks a column, or no row is left.
+        If the table lacks a column, or no image qualifies.
 
     Warns
     -----
     MissingPatientWarning
-        If the patient of some images is not known; each is a group of its own.
+        If the patient of some images is unknown; each of these images is its own group.
 
     Notes
     -----
-    Only X-rays of the views PA, AP and AP Supine are listed. Findings are read in
-    the form of the newer tables (``Pneumonia/Viral/COVID-19``) and of the older ones
-    (``COVID-19, ARDS``). **Choice**: every finding that names a pneumonia or its germ
-    counts as another pneumonia, as in [2]_, which does not list them; ARDS alone,
+    Only X-rays of the views PA, AP and AP Supine are listed. Findings of the newer
+    tables (``Pneumonia/Viral/COVID-19``) and of the older ones (``COVID-19, ARDS``) are
+    supported. **Choice**: every finding that names a pneumonia or its pathogen counts
+    as another pneumonia; [2]_ does the same, without listing the findings. ARDS alone,
     tuberculosis, no finding, unknown and todo count as neither.
 
     References
@@ -148,7 +147,7 @@ def load_c19_cohen(root: str | Path) -> Bunch:
     columns = ("patientid", "finding", "view", "modality", "filename")
     frontal = [
         row
-        for row in _without_repeats(read_table(table, columns))
+        for row in _unique_rows(read_table(table, columns))
         if row["modality"] == "X-ray" and row["view"] in _VIEWS
     ]
     frontal.sort(key=lambda row: row["filename"])
@@ -157,7 +156,7 @@ def load_c19_cohen(root: str | Path) -> Bunch:
     if not rows:
         raise ValueError(
             f"{table} has no X-ray of the views {_VIEWS} whose finding is COVID-19 or "
-            f"another pneumonia; {len(frontal)} rows have such a view."
+            f"another pneumonia; {len(frontal)} rows have one of these views."
         )
     paths = [folder / "images" / row["filename"] for row in rows]
     require_files(paths, table)
@@ -167,10 +166,9 @@ def load_c19_cohen(root: str | Path) -> Bunch:
         [row["filename"] for row in rows],
         f"Fill patientid in {table}.",
     )
-    left_out = Counter(
-        row["finding"] or "empty"
-        for row, label in zip(frontal, labels, strict=True)
-        if label is None
+    pairs = zip(frontal, labels, strict=True)
+    excluded = Counter(
+        row["finding"] or "empty" for row, label in pairs if label is None
     )
     return file_bunch(
         paths,
@@ -184,12 +182,12 @@ def load_c19_cohen(root: str | Path) -> Bunch:
             n_groups=len(set(groups)),
             n_covid=sum(target),
             n_other=len(rows) - sum(target),
-            n_left_out=left_out.total(),
-            left_out=", ".join(f"{n} {name}" for name, n in sorted(left_out.items())),
+            n_excluded=excluded.total(),
+            excluded=", ".join(f"{n} {name}" for name, n in sorted(excluded.items())),
         ),
     )
 
 
-def _without_repeats(rows: Sequence[TableRow]) -> list[TableRow]:
-    """Return rows without those that say again what another one says."""
+def _unique_rows(rows: Sequence[TableRow]) -> list[TableRow]:
+    """Return rows without exact repetitions."""
     return list({tuple(row.values()): row for row in rows}.values())

@@ -1,4 +1,4 @@
-"""ChestX-ray14: chest X-rays with fourteen findings, or pneumonia against healthy."""
+"""ChestX-ray14: chest X-rays with fourteen findings, or pneumonia versus healthy."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from skssl.datasets._listing import (
     file_bunch,
     folder_with,
     image_files,
-    read_table,
     require_once,
     wanted_splits,
 )
+from skssl.datasets._tables import read_table
 
 __all__ = ["load_chestxray14"]
 
@@ -51,7 +51,7 @@ ChestX-ray14
 
 {n_images} frontal chest X-rays of {n_groups} patients of the NIH Clinical Center, in
 the official split by patient ("train" is train_val_list.txt). {target} Labels were
-read from the reports by a program.
+extracted automatically from the radiology reports.
 
 Source: https://nihcc.app.box.com/v/ChestXray-NIHCC. License: free use, with a link to
 the source, the citation below and an acknowledgement of the NIH Clinical Center.
@@ -68,7 +68,7 @@ def load_chestxray14(
     random_state: RandomState = 0,
     subset: str | Sequence[str] | None = None,
 ) -> Bunch:
-    """List images of ChestX-ray14: pneumonia against healthy, or all with findings.
+    """List images of ChestX-ray14: pneumonia versus healthy, or all findings.
 
     Parameters
     ----------
@@ -77,18 +77,18 @@ def load_chestxray14(
         ``train_val_list.txt``, ``test_list.txt``, and the images in
         ``images_001/images`` to ``images_012/images`` or in ``images``.
     task : {"pneumonia", "findings"}, default="pneumonia"
-        "pneumonia" lists every image with the finding Pneumonia and as many of
-        healthy patients, in each part of the split; "findings" lists all images.
+        "pneumonia" lists, in each split, every image with the finding Pneumonia and the
+        same number of images of healthy patients. "findings" lists all images.
     random_state : int, RandomState, Generator or None, default=0
-        Draws the healthy images; the draw does not depend on ``subset``. "findings"
-        does not use it.
+        Seeds the selection of the healthy images, which does not depend on ``subset``.
+        Not used for "findings".
     subset : {"train", "val", "test"}, sequence of these or None, default=None
         Which splits to list; None lists all. "val" has no image.
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, sorted by name within each split.
@@ -107,18 +107,18 @@ def load_chestxray14(
     Raises
     ------
     FileNotFoundError
-        If ``root`` has another layout, or a listed image does not exist.
+        If ``root`` does not have this layout, or a listed image does not exist.
     ValueError
         If ``task`` or ``subset`` is unknown, a table lacks a column, a finding is
         unknown, an image is in neither list, there are too few healthy images, or no
-        image is left.
+        image is in ``subset``.
 
     Notes
     -----
-    Gazda et al. [2]_ take the patients with pneumonia and a matched number of healthy
-    controls, 1,353 images of each; how many there are here follows from the table.
-    **Choice**: healthy patients are those none of whose images has a finding, and the
-    images are drawn from theirs by chance, one by one.
+    Gazda et al. [2]_ use the patients with pneumonia and the same number of healthy
+    controls, 1,353 images of each; the number here follows from the table. **Choice**:
+    healthy patients are those without a finding in any of their images, and their
+    images are sampled at random, without replacement.
 
     References
     ----------
@@ -155,22 +155,23 @@ def load_chestxray14(
         )
     rows = np.flatnonzero(chosen)  # by name
     rows = rows[np.argsort(splits[rows] == "test", kind="stable")]
-    places = _image_places(folder)
-    absent = [name for name in names[rows] if name not in places]
+    image_paths = _image_paths(folder)
+    absent = [name for name in names[rows] if name not in image_paths]
     if absent:
         raise FileNotFoundError(
-            f"{absent[0]} is listed in {table} but is in no folder images* (nor are "
-            f"{len(absent) - 1} others). Expected {_LAYOUT}; found {contents(folder)}."
+            f"{absent[0]} is listed in {table} but is in no folder images* "
+            f"({len(absent)} images are missing in total). Expected {_LAYOUT}; found "
+            f"{contents(folder)}."
         )
-    paths = [places[name] for name in names[rows]]
+    paths = [image_paths[name] for name in names[rows]]
     require_once(paths, table)
     target, target_names = findings[rows], list(_FINDINGS)
-    about = "Targets are fourteen findings, of which an image may have several."
+    about = "Targets are fourteen findings; an image may have several."
     if task == "pneumonia":
         target = target[:, _FINDINGS.index("Pneumonia")]
         target_names = ["healthy", "pneumonia"]
         about = (
-            f"{target.sum()} have pneumonia (target 1), the others are of patients "
+            f"{target.sum()} have pneumonia (target 1), the others belong to patients "
             "without any finding (target 0)."
         )
     return file_bunch(
@@ -204,7 +205,7 @@ def _read_entries(table: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _splits(folder: Path, names: np.ndarray) -> np.ndarray:
-    """Look the images up in the two lists of the official split."""
+    """Return the official split of each image, from its two lists."""
     listed = {
         line.strip(): split
         for split, name in _LISTS.items()
@@ -214,7 +215,7 @@ def _splits(folder: Path, names: np.ndarray) -> np.ndarray:
     if absent:
         raise ValueError(
             f"{absent[0]} is in neither {' nor '.join(_LISTS.values())} of "
-            f"{str(folder)!r} (nor are {len(absent) - 1} others)."
+            f"{str(folder)!r} ({len(absent)} images are missing in total)."
         )
     return np.array([listed[name] for name in names])
 
@@ -225,26 +226,26 @@ def _balanced(
     patients: np.ndarray,
     splits: np.ndarray,
 ) -> np.ndarray:
-    """Mark the images with pneumonia and as many of healthy patients in each part."""
+    """Mark the images with pneumonia, and as many healthy ones, in each split."""
     chosen = findings[:, _FINDINGS.index("Pneumonia")] == 1
     healthy = ~np.isin(patients, np.unique(patients[findings.any(axis=1)]))
     for split, list_name in _LISTS.items():
-        n_ill = np.sum(chosen & (splits == split))
+        n_pneumonia = np.sum(chosen & (splits == split))
         candidates = np.flatnonzero(healthy & (splits == split))
-        if len(candidates) < n_ill:
+        if len(candidates) < n_pneumonia:
             raise ValueError(
-                f"{list_name} has {n_ill} images with Pneumonia and only "
+                f"{list_name} has {n_pneumonia} images with Pneumonia, but only "
                 f"{len(candidates)} of patients without any finding."
             )
-        chosen[rng.choice(candidates, n_ill, replace=False)] = True
+        chosen[rng.choice(candidates, n_pneumonia, replace=False)] = True
     return chosen
 
 
-def _image_places(folder: Path) -> dict[str, Path]:
+def _image_paths(folder: Path) -> dict[str, Path]:
     """Map the names of all images to their paths."""
     return {
         path.name: path
-        for part in sorted(folder.glob("images*"))
-        if part.is_dir()
-        for path in image_files(part)
+        for image_folder in sorted(folder.glob("images*"))
+        if image_folder.is_dir()
+        for path in image_files(image_folder)
     }

@@ -12,10 +12,10 @@ from skssl.datasets._listing import (
     contents,
     file_bunch,
     folder_with,
-    read_table,
     require_files,
     wanted_splits,
 )
+from skssl.datasets._tables import read_table
 
 __all__ = ["load_chexpert"]
 
@@ -42,7 +42,7 @@ _TABLES = {
     "val": ("valid.csv",),
     "test": ("test.csv", "test_labels.csv"),
 }
-# The images at full size are published in several folders, of which one has the tables.
+# At full size, the images are published in several folders; one holds the tables.
 _BATCHES = "CheXpert-v1.0 batch *"
 _LAYOUT = (
     "a folder with train.csv, valid.csv and the images in train/patient*/study*/ and "
@@ -54,8 +54,8 @@ CheXpert
 --------
 
 {n_images} chest X-rays of {n_groups} patients of Stanford Hospital, 2002 to 2017, in
-the official split. {target} Labels of train were read from the reports by a program,
-those of the other splits were given by radiologists.
+the official split. {target} Labels of train were extracted automatically from the
+radiology reports; those of the other splits were given by radiologists.
 
 Source: https://stanfordmlgroup.github.io/competitions/chexpert/. License: Stanford
 University Dataset Research Use Agreement.
@@ -79,26 +79,25 @@ def load_chexpert(
     ----------
     root : str or Path
         Folder with ``train.csv``, ``valid.csv`` and, in some releases, ``test.csv``,
-        or one that holds it as ``CheXpert-v1.0*``. The column ``Path`` names the
-        images; the folder of the release before ``train/``, ``valid/`` or ``test/``
-        is left out, so that ``root`` may have another name. At full size, where the
-        patients of train lie in folders named "CheXpert-v1.0 batch …", ``root`` holds
-        these.
+        or a folder that contains it as ``CheXpert-v1.0*``. The column ``Path`` names
+        the images; the folder before ``train/``, ``valid/`` or ``test/``
+        is ignored, so that ``root`` may have another name. At full size, ``root`` holds
+        the folders "CheXpert-v1.0 batch …" with the patients of train.
     finding : str or None, default=None
         Column of the label, such as "Pneumonia". None lists all images as unlabelled,
         for pretraining.
     uncertain : {"ignore", "positive", "negative"}, default="ignore"
-        What an uncertain label (-1 in the table) becomes: -1, which is unlabelled, 1
-        or 0. These are U-Ignore, U-Ones and U-Zeros in [1]_.
+        Replaces uncertain labels (-1 in the table) by -1 (unlabelled), 1 or 0: the
+        policies U-Ignore, U-Ones and U-Zeros of [1]_.
     view : {"frontal", "lateral"} or None, default=None
         Which views to list; None lists both.
     subset : {"train", "val", "test"}, sequence of these or None, default=None
-        Which splits to list; None lists all whose table is there.
+        Which splits to list; None lists all whose table exists.
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, sorted within each split.
@@ -117,16 +116,16 @@ def load_chexpert(
     Raises
     ------
     FileNotFoundError
-        If ``root`` has another layout, the table of a split asked for does not exist,
-        or a listed image does not.
+        If ``root`` does not have this layout, or the table of a requested split or a
+        listed image does not exist.
     ValueError
-        If a parameter has an unknown value, a table lacks a column, a label or a path
-        in it cannot be read, or no image has the view.
+        If a parameter has an unknown value, a table lacks a column or has an invalid
+        label or path, or no image has the view.
 
     Notes
     -----
-    That every image exists is asked file by file. **Choice**: an empty label is 0, as
-    in [1]_, where the policies differ for uncertain ones only.
+    The existence of every image is checked. **Choice**: an empty label is 0, as in
+    [1]_, whose policies differ for uncertain labels only.
 
     References
     ----------
@@ -154,11 +153,13 @@ def load_chexpert(
     for split, table in tables.items():
         listed = _read_split(table, split, finding, _UNCERTAIN[uncertain], view)
         if split == "train":
-            listed = _in_batches(listed, table.parent)
+            listed = _batch_paths(listed, table.parent)
         require_files((row.path for row in listed), table)
         rows += listed
     if not rows:
-        raise ValueError(f"view={view!r} lists none of the images of {str(root)!r}.")
+        raise ValueError(
+            f"view={view!r} lists none of the images of root {str(root)!r}."
+        )
     about = f"Target: 1 with {finding}, 0 without, uncertain labels: {uncertain}."
     return file_bunch(
         [row.path for row in rows],
@@ -182,7 +183,7 @@ class _Row(NamedTuple):
 
 
 def _tables(root: str | Path, subset: str | Sequence[str] | None) -> dict[str, Path]:
-    """Find the tables of the splits wanted."""
+    """Return the tables of the requested splits."""
     wanted = wanted_splits(subset)
     folder = folder_with(
         root,
@@ -196,12 +197,12 @@ def _tables(root: str | Path, subset: str | Sequence[str] | None) -> dict[str, P
         split: [folder / name for name in _TABLES[split] if (folder / name).is_file()]
         for split in wanted
     }
-    found = {split: places[0] for split, places in tables.items() if places}
+    found = {split: paths[0] for split, paths in tables.items() if paths}
     if subset is not None and len(found) < len(wanted):
         split = next(split for split in wanted if split not in found)
         absent = folder / _TABLES[split][0]
         raise FileNotFoundError(
-            f"subset={subset!r} asks for {absent}, which does not exist; found "
+            f"subset={subset!r} needs {absent}, which does not exist; found "
             f"{contents(folder)}."
         )
     return found
@@ -238,19 +239,21 @@ def _read_split(
     return sorted(rows)
 
 
-def _in_batches(rows: list[_Row], folder: Path) -> list[_Row]:
-    """Return rows of train where the images of full size are: in several folders."""
+def _batch_paths(rows: list[_Row], folder: Path) -> list[_Row]:
+    """Return rows of train with paths into the folders of the full-size release."""
     if (folder / "train").is_dir():
         return rows
-    places = {
+    patient_folders = {
         patient.name: str(patient)
         for batch in sorted(folder.parent.glob(_BATCHES))
         for patient in batch.glob("patient*")
     }
-    at = len(f"{folder}/train/")
-    return [
-        row._replace(path=places[row.patient] + row.path[at + len(row.patient) :])
-        if row.patient in places
-        else row
-        for row in rows
-    ]
+    n_before = len(f"{folder}/train/")
+    moved = []
+    for row in rows:
+        if row.patient in patient_folders:
+            below = row.path[n_before + len(row.patient) :]
+            moved.append(row._replace(path=patient_folders[row.patient] + below))
+        else:
+            moved.append(row)
+    return moved

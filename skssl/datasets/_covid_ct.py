@@ -1,4 +1,4 @@
-"""COVID-CT: slices of COVID-19 patients and of others, with the official split."""
+"""COVID-CT: CT slices with and without COVID-19, with the official split."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ from skssl.datasets._listing import (
     existing_folder,
     file_bunch,
     patient_groups,
-    read_table,
     require_files,
     wanted_splits,
 )
+from skssl.datasets._tables import read_table
 
 __all__ = ["load_covid_ct"]
 
@@ -31,11 +31,11 @@ COVID-CT
 {n_images} axial chest CT slices of {n_groups} patients, {n_covid} slices with the
 findings of COVID-19 (target 1) and {n_other} without (target 0), in the official
 split by patient. The images were taken from figures of preprints and from other
-published sets, so that the two classes differ in source as well as in disease, and
-sizes, gray values and file formats vary.
+published sets, so the two classes differ in source as well as in disease, and sizes,
+gray values and file formats vary.
 
 Source: https://github.com/UCSD-AI4H/COVID-CT. License: given there; the images belong
-to the publications that they come from.
+to the publications from which they were taken.
 References: Yang et al., "COVID-CT-Dataset: a CT scan dataset about COVID-19",
 arXiv:2003.13865 (2020), doi:10.48550/arXiv.2003.13865; He et al.,
 "Sample-efficient deep learning for COVID-19 diagnosis based on CT scans", medRxiv
@@ -54,16 +54,16 @@ def load_covid_ct(
         Folder in one of two layouts. As published: ``Images-processed/CT_COVID`` and
         ``CT_NonCOVID``, ``Data-split/{COVID,NonCOVID}/{train,val,test}CT_*.txt``, and
         ``COVID-CT-MetaInfo`` and ``NonCOVID-CT-MetaInfo`` (each ``.csv``, or ``.xlsx``
-        where pandas and openpyxl are installed). Or as a table: ``metadata.csv`` with
-        the columns ``filename``, ``label``, ``split``, ``patient_id``, whose files lie
-        in ``images/`` or beside it.
+        if pandas and openpyxl are installed). Or as a table: ``metadata.csv`` with the
+        columns ``filename``, ``label``, ``split``, ``patient_id``, and the files in
+        ``images/`` or beside the table.
     subset : {"train", "val", "test"}, sequence of these or None, default=None
         Which splits to list; None lists all.
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, sorted by class and name.
@@ -86,20 +86,20 @@ def load_covid_ct(
         If ``subset``, a label or a split is unknown, a table lacks a column, an image
         is listed twice, or none is in ``subset``.
     ImportError
-        If patients are only in an ``.xlsx`` file that cannot be read here.
+        If patients are in an ``.xlsx`` file, and pandas or openpyxl is missing.
 
     Warns
     -----
     MissingPatientWarning
-        If the patient of some images is not known. Each such image gets a group of
-        its own, so that a split by groups may divide a patient's images.
+        If the patient of some images is unknown. Each of these images is its own group,
+        so a split by groups may divide a patient's images.
 
     Notes
     -----
-    The published lists and tables spell some names with ``_`` where the file has
-    ``%``; both are taken as the same, and tables may leave out or change the
-    ending. Patient numbers of the two classes are independent, so that groups carry
-    the class where the table does not tell them apart.
+    The published lists and tables spell some file names with ``_`` instead of ``%``;
+    both match, and the file extension in the tables may be missing or different.
+    Patient numbers of the two classes are independent: groups from the published tables
+    are prefixed with the class.
 
     References
     ----------
@@ -119,7 +119,7 @@ def load_covid_ct(
     if not images:
         raise ValueError(
             f"subset={subset!r} lists no image: root {str(root)!r} has none of these "
-            "parts."
+            "splits."
         )
     groups = patient_groups(
         [image.patient for image in images],
@@ -144,7 +144,7 @@ def load_covid_ct(
 
 
 def _listed(root: str | Path) -> list[CovidImage]:
-    """Read the layout that ``root`` has, or the first folder of the set below it."""
+    """Read the images from ``root``, or from the first folder COVID-CT* below it."""
     top = existing_folder(root, f"a folder with {LAYOUT}")
     for folder in (top, *sorted(top.glob("COVID-CT*"))):
         if (folder / "metadata.csv").is_file():
@@ -158,7 +158,7 @@ def _listed(root: str | Path) -> list[CovidImage]:
 
 
 def _read_metadata(folder: Path) -> list[CovidImage]:
-    """Read the layout whose one table names file, label, split and patient."""
+    """Read the layout with one table of file, label, split and patient."""
     table = folder / "metadata.csv"
     base = folder / "images" if (folder / "images").is_dir() else folder
     images = []

@@ -1,4 +1,4 @@
-"""The folders and lists of COVID-CT as its authors published them."""
+"""Read COVID-CT in the layout that its authors published."""
 
 import csv
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ _PATIENT_COLUMNS = {"patientid", "patient"}
 
 
 class CovidImage(NamedTuple):
-    """One row of the set."""
+    """An image with its class, split and patient."""
 
     path: Path
     label: str
     split: str
-    patient: str  # empty where it is not known
+    patient: str  # empty if unknown
 
 
 def read_published(folder: Path) -> list[CovidImage]:
@@ -40,10 +40,10 @@ def read_published(folder: Path) -> list[CovidImage]:
                 f"{image_folder} does not exist. Expected {LAYOUT}; found "
                 f"{contents(image_folder.parent)}."
             )
-        if (image_folder / image_folder.name).is_dir():  # as some unpack the archive
+        if (image_folder / image_folder.name).is_dir():  # some archivers repeat it
             image_folder = image_folder / image_folder.name
         exact = {path.name: path for path in image_folder.iterdir()}
-        loose = {_name_key(name): path for name, path in exact.items()}
+        by_key = {_name_key(name): path for name, path in exact.items()}
         patients = _read_patients(folder, label)
         for split in SPLITS:
             names = _split_list(folder / "Data-split" / label, split)
@@ -51,7 +51,7 @@ def read_published(folder: Path) -> list[CovidImage]:
                 name = line.strip()
                 if not name:
                     continue
-                path = exact.get(name) or loose.get(_name_key(name))
+                path = exact.get(name) or by_key.get(_name_key(name))
                 path = path or image_folder / name
                 require_files([path], names)
                 patient = patients.get(_stem_key(path.name), "")
@@ -71,7 +71,7 @@ def _split_list(folder: Path, split: str) -> Path:
     found = sorted(folder.glob(f"{split}CT_*.txt"))
     if len(found) != 1:
         raise FileNotFoundError(
-            f"Expected one file {split}CT_*.txt in {folder}, found {len(found)}."
+            f"expected one file {split}CT_*.txt in {folder}, found {len(found)}."
         )
     return found[0]
 
@@ -81,24 +81,25 @@ def _name_key(name: str) -> str:
 
 
 def _stem_key(name: str) -> str:
-    """Key of a name in the patient tables, which are loose about the ending."""
+    """Return the key of a file name in the patient tables, without its extension."""
     path = PurePath(name.strip())
     stem = path.stem if path.suffix.lower() in {".png", ".jpg", ".jpeg"} else path.name
     return _name_key(stem).lower()
 
 
 def _read_patients(folder: Path, label: str) -> dict[str, str]:
-    """Map file keys to patients, from the class's table; empty if there is none."""
+    """Map file keys to patients, by the table of the class; empty without a table."""
     for suffix in _META_SUFFIXES:
         table = folder / f"{label}-CT-MetaInfo{suffix}"
         if table.is_file():
             header, *rows = _csv_rows(table) if suffix == ".csv" else _xlsx_rows(table)
-            name_at = _find_column(header, _NAME_COLUMNS, table)
-            patient_at = _find_column(header, _PATIENT_COLUMNS, table)
+            name_column = _find_column(header, _NAME_COLUMNS, table)
+            patient_column = _find_column(header, _PATIENT_COLUMNS, table)
             return {
-                _stem_key(row[name_at]): f"{label}:{row[patient_at].strip()}"
+                _stem_key(row[name_column]): f"{label}:{row[patient_column].strip()}"
                 for row in rows
-                if len(row) > max(name_at, patient_at) and row[patient_at].strip()
+                if len(row) > max(name_column, patient_column)
+                and row[patient_column].strip()
             }
     return {}
 
@@ -108,12 +109,12 @@ def _find_column(header: Sequence[str], names: set[str], table: Path) -> int:
         if title.lower().replace(" ", "").replace("_", "") in names:
             return index
     raise ValueError(
-        f"{table} needs the columns 'File name' and 'Patient ID'; it has {header}."
+        f"{table} must have the columns 'File name' and 'Patient ID'; it has {header}."
     )
 
 
 def _csv_rows(table: Path) -> list[list[str]]:
-    # captions hold characters of several encodings; names and patients are ASCII
+    # Captions mix several encodings; names and patients are ASCII.
     with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         return list(csv.reader(file)) or [[]]
 
@@ -125,9 +126,9 @@ def _xlsx_rows(table: Path) -> list[list[str]]:
         frame = pd.read_excel(table, dtype=str).fillna("")
     except ImportError as error:
         raise ImportError(
-            f"Reading {table} needs pandas and openpyxl. Install them, or save the "
+            f"reading {table} needs pandas and openpyxl. Install them, or save the "
             f"table as {table.with_suffix('.csv').name} beside it."
         ) from error
     except (ValueError, BadZipFile) as error:
-        raise ValueError(f"{table} is no Excel file: {error}") from error
+        raise ValueError(f"{table} is not an Excel file: {error}") from error
     return [[str(title) for title in frame.columns], *frame.to_numpy().tolist()]

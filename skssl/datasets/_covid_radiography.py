@@ -11,7 +11,7 @@ from skssl.datasets._listing import file_bunch, folder_with, required_images
 __all__ = ["load_covid_radiography"]
 
 _CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
-# What older releases call them.
+# The names of the class folders in older releases.
 _OTHER_NAMES = {"COVID": ("COVID-19",), "Normal": ("NORMAL",)}
 _LAYOUT = (
     "a folder with COVID/, Lung_Opacity/, Normal/ and Viral Pneumonia/, the images "
@@ -22,12 +22,12 @@ COVID-19 Radiography
 --------------------
 
 {n_images} chest X-rays: {counts}. The images of the classes come from different
-sources, so that the classes differ in source as well as in disease. No patients are
+sources, so the classes differ in source as well as in disease. Patients are not
 published: groups is None, and a split may divide a patient's images. There is no
-official split either.
+official split.
 
 Source: https://www.kaggle.com/datasets/tawsifurrahman/covid19-radiography-database.
-License: that of the original authors of the images, who are named there.
+License: that of the original authors of the images, listed there.
 References: Rahman et al., "Exploring the effect of image enhancement techniques on
 COVID-19 detection using chest X-ray images", Computers in Biology and Medicine 132
 (2021), 104319, doi:10.1016/j.compbiomed.2021.104319.
@@ -42,26 +42,27 @@ def load_covid_radiography(
     Parameters
     ----------
     root : str or Path
-        Folder with ``COVID``, ``Lung_Opacity``, ``Normal`` and ``Viral Pneumonia``,
-        or one that holds it as ``COVID-19_Radiography_Dataset``. Images lie in
-        ``<class>/images/``, as in newer releases, or in ``<class>/``; masks stay out.
-        Older releases have ``COVID-19`` and ``NORMAL``, and no ``Lung_Opacity``.
+        Folder with ``COVID``, ``Lung_Opacity``, ``Normal`` and ``Viral Pneumonia``, or
+        a folder that contains it as ``COVID-19_Radiography_Dataset`` or
+        ``COVID-19 Radiography Database``. Images are in ``<class>/images/``, as in
+        newer releases, or in ``<class>/``; masks are excluded. Older releases have
+        ``COVID-19`` and ``NORMAL``, and no ``Lung_Opacity``.
     classes : sequence of these four names or None, default=None
-        Which classes to list, in any order. None lists those that are there.
+        Which classes to list, in any order. None lists all classes that exist.
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, sorted by class and name.
         target : ndarray of shape (n,), int64
             Index of the class in ``target_names``.
         target_names : list of str
-            The classes listed, in the order above.
+            The listed classes, in the order above.
         groups : None
-            The set names no patients.
+            The set has no patient identifiers.
         split : None
             The set has no official split.
         DESCR : str
@@ -70,7 +71,7 @@ def load_covid_radiography(
     Raises
     ------
     FileNotFoundError
-        If ``root`` has another layout, or a class has no images.
+        If ``root`` does not have this layout, or a class has no images.
     ValueError
         If a class is unknown, or ``classes`` is empty.
     TypeError
@@ -102,19 +103,17 @@ def load_covid_radiography(
     folders = {name: _class_folder(folder, name) for name in _CLASSES}
     names = [
         name
-        for name, of_class in folders.items()
-        if (name in classes if classes else of_class.is_dir())
+        for name, class_folder in folders.items()
+        if (name in classes if classes else class_folder.is_dir())
     ]
     files = [
         [path for path in required_images(folders[name]) if path.parent.name != "masks"]
         for name in names
     ]
-    counts = [
-        f"{len(of_class)} {name}" for of_class, name in zip(files, names, strict=True)
-    ]
+    counts = [f"{len(paths)} {name}" for paths, name in zip(files, names, strict=True)]
     return file_bunch(
-        [path for of_class in files for path in of_class],
-        [label for label, of_class in enumerate(files) for _ in of_class],
+        [path for paths in files for path in paths],
+        [label for label, paths in enumerate(files) for _ in paths],
         target_names=names,
         groups=None,
         split=None,
@@ -124,8 +123,8 @@ def load_covid_radiography(
 
 def _class_folder(folder: Path, name: str) -> Path:
     """Return the folder of a class, by its name or that of an older release."""
-    places = [folder / known for known in (name, *_OTHER_NAMES.get(name, ()))]
-    return next((place for place in places if place.is_dir()), places[0])
+    candidates = [folder / known for known in (name, *_OTHER_NAMES.get(name, ()))]
+    return next((path for path in candidates if path.is_dir()), candidates[0])
 
 
 def _check_classes(classes: Sequence[str] | None) -> None:

@@ -1,16 +1,12 @@
-"""COVIDGR 1.0: chest X-rays of one hospital, with and without COVID-19."""
+"""COVIDGR 1.0: chest X-rays with and without COVID-19 from one hospital."""
 
 from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
 
-from skssl.datasets._listing import (
-    file_bunch,
-    folder_with,
-    read_table,
-    required_images,
-)
+from skssl.datasets._listing import file_bunch, folder_with, required_images
+from skssl.datasets._tables import read_table
 
 __all__ = ["load_covidgr"]
 
@@ -22,8 +18,9 @@ COVIDGR 1.0
 {n_images} postero-anterior chest X-rays of Hospital Universitario San Cecilio, Granada,
 taken with the same type of equipment: {n_positive} positive by RT-PCR within 24 hours
 (target 1) and {n_negative} negative (target 0). In the published set, 76 of the 426
-positive images look normal to radiologists. No patients are published: groups is None.
-There is no official split; its authors use five times repeated 5-fold cross-validation.
+positive images appear normal to radiologists. Patients are not published: groups is
+None. There is no official split; the authors use 5-fold cross-validation, repeated five
+times.
 
 Source: https://github.com/ari-dasci/OD-covidgr. License: none is given there; ask the
 authors.
@@ -39,14 +36,14 @@ def load_covidgr(root: str | Path) -> Bunch:
     Parameters
     ----------
     root : str or Path
-        Folder with ``P``, ``N`` and, if there is one, ``severity.csv`` (columns
-        ``Name``, without the ending, and ``Severity``), or one folder above it. The
-        names are read with their case.
+        Folder with ``P``, ``N`` and, optionally, ``severity.csv`` (columns ``Name``,
+        without the file extension, and ``Severity``), or its parent folder. Names are
+        case-sensitive.
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, sorted by class (N before P) and name.
@@ -55,20 +52,20 @@ def load_covidgr(root: str | Path) -> Bunch:
         target_names : list of str
             ``["N", "P"]``.
         groups : None
-            The set names no patients.
+            The set has no patient identifiers.
         split : None
             The set has no official split.
         severity : ndarray of shape (n,), object, or None
             Severity of the positive images as in the table ("NORMAL-PCR+", "MILD",
-            "MODERATE", "SEVERE"), "" for negative images and for those that it does
-            not name (one, in the published set). None without the table.
+            "MODERATE", "SEVERE"); "" for negative images and for images missing in the
+            table (one in the published set). None without the table.
         DESCR : str
             Source, license and reference.
 
     Raises
     ------
     FileNotFoundError
-        If ``root`` has another layout, or a class has no images.
+        If ``root`` does not have this layout, or a class has no images.
     ValueError
         If ``severity.csv`` lacks a column.
 
@@ -106,9 +103,10 @@ def load_covidgr(root: str | Path) -> Bunch:
 
 
 def _severity(table: Path, n_negative: int, positive: list[Path]) -> np.ndarray | None:
+    """Return the severity of each image, negative ones first; None without a table."""
     if not table.is_file():
         return None
-    # negative images go by numbers of their own, which the table does not mean
+    # The table lists positive images only; negative ones may have the same names.
     graded = {
         row["Name"].strip(): row["Severity"].strip()
         for row in read_table(table, ("Name", "Severity"))

@@ -1,4 +1,4 @@
-"""Any set of image files that is laid out as one folder a class."""
+"""Any set of image files with one folder per class."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ from skssl.datasets._listing import (
 
 __all__ = ["load_image_folder"]
 
-_LAYOUT = "one sub-folder a class, or train/, val/, test/ with one each"
+_LAYOUT = "one sub-folder per class, or train/, val/, test/ with one per class each"
 
 
 def _split_folders(root: Path) -> list[tuple[str | None, Path]]:
-    """Pair each folder that holds class folders with the split it stands for."""
+    """Return each folder that holds class folders, with its split."""
     folders = sub_folders(root)
     names = [SPLIT_NAMES.get(folder.name.lower()) for folder in folders]
     if "train" not in names:
@@ -32,7 +32,7 @@ def _split_folders(root: Path) -> list[tuple[str | None, Path]]:
         odd = folders[names.index(None)].name
         raise ValueError(
             f"root {str(root)!r} mixes the split folder train/ with {odd!r}, which is "
-            f"no split. Expected {_LAYOUT}."
+            f"not the name of a split. Expected {_LAYOUT}."
         )
     return list(zip(names, folders, strict=True))
 
@@ -40,7 +40,7 @@ def _split_folders(root: Path) -> list[tuple[str | None, Path]]:
 def _groups(
     paths: list[Path], root: Path, groups: str | Callable[[str], object] | None
 ) -> list[object] | None:
-    """Name the group of each file."""
+    """Return the group of each file."""
     if groups is None:
         return None
     if callable(groups):
@@ -53,7 +53,7 @@ def _groups(
     pattern = re.compile(groups)
     if pattern.groups != 1:
         raise ValueError(
-            "groups must be a regular expression with exactly one group in "
+            "groups must be a regular expression with exactly one capturing group in "
             f"parentheses, got {groups!r}, which has {pattern.groups}."
         )
     names: list[object] = []
@@ -72,28 +72,28 @@ def load_image_folder(
     extensions: Sequence[str] | None = None,
     groups: str | Callable[[str], object] | None = None,
 ) -> Bunch:
-    r"""List the images of a folder that has one sub-folder a class.
+    r"""List the images of a folder with one sub-folder per class.
 
     Parameters
     ----------
     root : str or Path
-        Folder laid out as ``<class>/**/<image>``, or as ``<split>/<class>/**/<image>``
-        with the splits ``train`` and, if there are any, ``val`` (``valid``,
-        ``validation``) and ``test``. A class folder that holds a folder ``images``
-        gives only what is in that, so that masks beside it stay out. Hidden files and
-        folders are passed over.
+        Folder with the layout ``<class>/**/<image>``, or
+        ``<split>/<class>/**/<image>`` with the splits ``train`` and, optionally,
+        ``val`` (``valid``, ``validation``) and ``test``. If a class folder has a folder
+        ``images``, only that is listed, which excludes masks beside it. Hidden files
+        and folders are ignored.
     extensions : sequence of str, default=None
-        Endings of file names that count as images, with or without the dot, in any
-        case. None means bmp, dcm, gif, jpeg, jpg, png, tif, tiff and webp.
+        File extensions of images, with or without the dot, case-insensitive. None means
+        bmp, dcm, gif, jpeg, jpg, png, tif, tiff and webp.
     groups : callable, str or None, default=None
-        Who an image belongs to, most often the patient: a callable that takes the
-        path (str) and returns a group, or a regular expression with one group in
-        parentheses, searched in the path relative to ``root`` (with ``/``).
+        The group of each image, usually the patient: a callable that takes the path
+        (str) and returns the group, or a regular expression with one capturing group,
+        searched in the path relative to ``root`` (with ``/``).
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, sorted within each split and class.
@@ -160,8 +160,10 @@ def load_image_folder(
             split += [split_name or ""] * len(files)
     for label, name in enumerate(names):
         if label not in target:
-            place = next(top / name for _, top in splits if (top / name).is_dir())
-            raise no_images(place, endings)
+            class_folder = next(
+                top / name for _, top in splits if (top / name).is_dir()
+            )
+            raise no_images(class_folder, endings)
     return file_bunch(
         paths,
         target,

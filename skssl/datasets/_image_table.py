@@ -1,4 +1,4 @@
-"""Any set of image files that a table lists."""
+"""Any set of image files listed in a table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,15 +8,13 @@ from sklearn.utils import Bunch
 from skssl._names import unknown_name
 from skssl.datasets._listing import (
     SPLIT_NAMES,
-    TableRow,
     existing_folder,
     file_bunch,
     patient_groups,
-    read_header,
-    read_table,
     require_files,
     wanted_splits,
 )
+from skssl.datasets._tables import TableRow, read_header, read_table
 
 __all__ = ["load_image_table"]
 
@@ -31,23 +29,22 @@ def load_image_table(
     split: str | None = None,
     subset: str | Sequence[str] | None = None,
 ) -> Bunch:
-    r"""List the images that a comma-separated table names.
+    r"""List the images of a comma-separated table.
 
     Parameters
     ----------
     table : str or Path
-        The table, UTF-8 and separated by commas, with the names of the columns in its
-        first line and one image a row.
+        The table: UTF-8, separated by commas, with the column names in the first line
+        and one image per row.
     root : str, Path or None, default=None
-        Folder that the file names are relative to; None takes the table's.
+        Folder to which the file names are relative; None means that of the table.
     filename : str, default="filename"
         Column of the file names.
     label : str or None, default="label"
-        Column of the class; where it is empty, -1 (as a number, so also -1.0) or nan
-        in any case, the image is unlabelled. None lists all images as unlabelled.
+        Column of the class. An image is unlabelled if the cell is empty, -1 (as a
+        number, such as -1.0) or nan in any case. None lists all images as unlabelled.
     group : str or None, default=None
-        Column that says who an image belongs to, most often the patient; empty or
-        nan where that is not known.
+        Column of the group of each image, usually the patient; empty or nan if unknown.
     split : str or None, default=None
         Column of the split: train, val (also valid or validation) or test, in any
         case.
@@ -57,15 +54,15 @@ def load_image_table(
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, in the order of the table.
         target : ndarray of shape (n,), int64
             Index of the class in ``target_names``; -1 for unlabelled.
         target_names : list of str
-            Classes of the whole table as it writes them, sorted: by value if all are
-            numbers. Empty if ``label`` is None.
+            Classes of the whole table as written there; sorted by value if all are
+            numbers, else as text. Empty if ``label`` is None.
         groups : ndarray of shape (n,), str, or None
             Groups; None if ``group`` is None.
         split : ndarray of shape (n,), str, or None
@@ -78,13 +75,14 @@ def load_image_table(
     FileNotFoundError
         If the table, ``root`` or a listed image does not exist.
     ValueError
-        If a column or ``subset`` is unknown, an image is listed twice, a split cannot
-        be read, a number is written in two ways (1 and 1.0), or no image is left.
+        If a column or ``subset`` is unknown, an image is listed twice, a split is
+        invalid, a numeric class is written in two ways (1 and 1.0), or no image is in
+        ``subset``.
 
     Warns
     -----
     MissingPatientWarning
-        If the group of some images is not known; each is a group of its own.
+        If the group of some images is unknown; each of these images is its own group.
 
     Examples
     --------
@@ -106,7 +104,7 @@ def load_image_table(
     wanted = wanted_splits(subset)
     if subset is not None and split is None:
         raise ValueError(
-            f"subset={subset!r} needs split, the name of the column of the split."
+            f"subset={subset!r} needs split, the name of the column with the splits."
         )
     file = Path(table).expanduser()
     if not file.is_file():
@@ -119,15 +117,15 @@ def load_image_table(
             raise ValueError(f"{file} has no such column: {error}")
     rows = read_table(file, [name for name in columns.values() if name is not None])
     base = file.parent if root is None else existing_folder(root, "the images' folder")
-    unnamed = [row for row in rows if not row[filename]]
-    if unnamed:
-        raise ValueError(f"{file}, line {unnamed[0].line}: {filename} is empty.")
+    without_name = [row for row in rows if not row[filename]]
+    if without_name:
+        raise ValueError(f"{file}, line {without_name[0].line}: {filename} is empty.")
     paths = [base / row[filename] for row in rows]
-    _refuse_copies(paths, rows, file)
+    _check_unique(paths, rows, file)
     splits = _splits(rows, split, file) if split else None
     labels = [_label(row[label]) if label else "" for row in rows]
     names = _classes(labels, rows, file)
-    index = {name: place for place, name in enumerate(names)}
+    class_index = {name: i for i, name in enumerate(names)}
     kept = [k for k in range(len(rows)) if splits is None or splits[k] in wanted]
     if not kept:
         raise ValueError(f"subset={subset!r} lists none of the images of {file}.")
@@ -135,13 +133,13 @@ def load_image_table(
     groups = None
     if group is not None:
         groups = patient_groups(
-            [_known(rows[k][group]) for k in kept],
+            [_cell_text(rows[k][group]) for k in kept],
             [rows[k][filename] for k in kept],
             f"Fill the column {group} of {file}.",
         )
     return file_bunch(
         [paths[k] for k in kept],
-        [index.get(labels[k], -1) for k in kept],
+        [class_index.get(labels[k], -1) for k in kept],
         target_names=names,
         groups=groups,
         split=None if splits is None else [splits[k] for k in kept],
@@ -153,20 +151,19 @@ def load_image_table(
     )
 
 
-def _refuse_copies(
-    paths: Sequence[Path], rows: Sequence[TableRow], table: Path
-) -> None:
+def _check_unique(paths: Sequence[Path], rows: Sequence[TableRow], table: Path) -> None:
+    """Raise ValueError if a file is listed twice."""
     seen: dict[Path, int] = {}
     for path, row in zip(paths, rows, strict=True):
         first = seen.setdefault(path, row.line)
         if first != row.line:
             raise ValueError(
-                f"{table}, line {row.line}: {path} is listed already in line {first}."
+                f"{table}, line {row.line}: {path} is already listed in line {first}."
             )
 
 
 def _splits(rows: Sequence[TableRow], column: str, table: Path) -> list[str]:
-    """Read the names of splits."""
+    """Return the split of each row."""
     splits = []
     for row in rows:
         name = SPLIT_NAMES.get(row[column].strip().lower())
@@ -179,13 +176,14 @@ def _splits(rows: Sequence[TableRow], column: str, table: Path) -> list[str]:
     return splits
 
 
-def _known(text: str) -> str:
-    """Return what a cell says; nothing if that is "nan", as pandas may write it."""
+def _cell_text(text: str) -> str:
+    """Return the text of a cell; empty for "nan", which pandas may write."""
     text = text.strip()
     return "" if text.lower() == "nan" else text
 
 
 def _number(text: str) -> float | None:
+    """Return text as a number, or None."""
     try:
         return float(text)
     except ValueError:
@@ -193,8 +191,8 @@ def _number(text: str) -> float | None:
 
 
 def _label(text: str) -> str:
-    """Return the class that a cell names, or nothing."""
-    text = _known(text)
+    """Return the class in a cell; empty if the image is unlabelled."""
+    text = _cell_text(text)
     return "" if _number(text) == -1 else text
 
 
@@ -207,12 +205,12 @@ def _classes(labels: Sequence[str], rows: Sequence[TableRow], table: Path) -> li
     values = {label: _number(label) for label in lines}
     if None in values.values():
         return sorted(lines)
-    spelled: dict[float | None, str] = {}
+    spellings: dict[float | None, str] = {}
     for label, value in values.items():
-        other = spelled.setdefault(value, label)
+        other = spellings.setdefault(value, label)
         if other != label:
             raise ValueError(
                 f"{table}: one label is {other!r} in line {lines[other]} and {label!r} "
-                f"in line {lines[label]}. Write it in one way."
+                f"in line {lines[label]}. Use one spelling."
             )
     return sorted(lines, key=float)

@@ -1,4 +1,4 @@
-"""Cell: chest X-rays of children with and without pneumonia, by Kermany et al."""
+"""Cell: chest X-rays of children with and without pneumonia (Kermany et al.)."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ __all__ = ["load_kermany"]
 
 _CLASSES = ("NORMAL", "PNEUMONIA")
 _LAYOUT = (
-    "a folder with train/, test/ and perhaps val/, each with NORMAL/ and PNEUMONIA/"
+    "a folder with train/, test/ and optionally val/, each with NORMAL/ and PNEUMONIA/"
 )
 _PERSON = re.compile(r"(person\d+)_")
 _NUMBER = re.compile(r"((?:NORMAL2-)?IM-\d+)-|(?:BACTERIA|VIRUS|NORMAL)-(\d+)-")
@@ -28,9 +28,9 @@ Cell (Kermany)
 
 {n_images} frontal chest X-rays of children aged one to five years at one hospital in
 Guangzhou, {n_normal} normal (target 0) and {n_pneumonia} with bacterial or viral
-pneumonia (target 1), in the official split. {n_groups} groups: the children, as the
-names of the files tell them. A folder val/ of 16 images, which some releases have, is
-too small to choose anything by.
+pneumonia (target 1), in the official split. {n_groups} groups: the children, as
+identified by the file names. The folder val/ of some releases has 16 images, too few to
+select a model.
 
 Source: https://data.mendeley.com/datasets/rscbjbr9sj/3. License: CC BY 4.0.
 References: Kermany et al., "Identifying medical diagnoses and treatable diseases by
@@ -39,15 +39,15 @@ image-based deep learning", Cell 172 (2018), 1122-1131, doi:10.1016/j.cell.2018.
 
 
 def _patient(path: Path, split: str) -> str:
-    """Read the patient from the name of a file."""
+    """Return the patient from the name of a file."""
     person = _PERSON.match(path.name)
     if person:
-        # numbers start again in the test part; val was cut from train and goes on there
+        # Numbering restarts in test; val was taken from train and shares its numbers.
         return f"{'test' if split == 'test' else 'train'}/{person[1]}"
     number = _NUMBER.match(path.name)
     if number is None:
         raise ValueError(
-            f"The name of {path} tells no patient. Expected one such as "
+            f"the name of {path} does not identify a patient. Expected a name such as "
             "person1_bacteria_1.jpeg, IM-0115-0001.jpeg, NORMAL2-IM-1427-0001.jpeg or "
             "BACTERIA-1008087-0001.jpeg."
         )
@@ -62,15 +62,16 @@ def load_kermany(
     Parameters
     ----------
     root : str or Path
-        Folder with ``{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg``, where ``val`` may be
-        absent, or one that holds it as ``chest_xray`` or ``CellData/chest_xray``.
+        Folder with ``{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg``, where ``val`` is
+        optional, or a folder that contains it as ``chest_xray`` or
+        ``CellData/chest_xray``.
     subset : {"train", "val", "test"}, sequence of these or None, default=None
-        Which splits to list; None lists all that are there.
+        Which splits to list; None lists all that exist.
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, sorted within each split and class.
@@ -88,22 +89,23 @@ def load_kermany(
     Raises
     ------
     FileNotFoundError
-        If ``root`` has another layout, or a class of a split has no images.
+        If ``root`` does not have this layout, or a class of a split has no images.
     ValueError
-        If ``subset`` is unknown, or the name of a file tells no patient.
+        If ``subset`` is unknown, or a file name does not identify a patient.
 
     Notes
     -----
-    Patients are read from names of two releases. ``BACTERIA-1008087-0001.jpeg`` gives
-    the number alone. ``IM-0115-0001.jpeg`` and ``NORMAL2-IM-1427-0001.jpeg`` give
-    ``IM-0115`` and ``NORMAL2-IM-1427``, two numberings that run on through the splits.
-    ``person1_bacteria_1.jpeg`` gives ``train/person1`` or ``test/person1``.
-    **Choice**: bacterial and viral images are numbered separately, and a number of
-    train comes back in test with the other kind (``person100_virus_184.jpeg`` and
-    ``person100_bacteria_475.jpeg``): these are taken as two children, and the split
-    goes before the number. Within a part, a number that occurs with both kinds is
-    taken as one child, since the names cannot rule it out; to join two costs little,
-    to part one leaks. Images of ``val`` were taken from train and share its numbers.
+    Patients are identified by the file names of two releases.
+    ``BACTERIA-1008087-0001.jpeg`` gives the number only. ``IM-0115-0001.jpeg`` and
+    ``NORMAL2-IM-1427-0001.jpeg`` give ``IM-0115`` and ``NORMAL2-IM-1427``; these two
+    numberings continue across the splits. ``person1_bacteria_1.jpeg`` gives
+    ``train/person1`` or ``test/person1``. **Choice**: a number of train may recur in
+    test with the other kind of pneumonia (``person100_virus_184.jpeg`` and
+    ``person100_bacteria_475.jpeg``). These are treated as two children: bacterial and
+    viral images are numbered separately, and the split is prefixed to the number.
+    Within a split, a number that occurs with both kinds is treated as one child, since
+    the names do not rule it out; merging two children costs little, dividing one leaks.
+    Images of ``val`` were taken from train and share its numbers.
 
     References
     ----------
@@ -131,7 +133,7 @@ def load_kermany(
         wanted = ("train", "test")
     elif not all((folder / name).is_dir() for name in wanted):
         raise FileNotFoundError(
-            f"subset={subset!r} asks for a folder that {str(folder)!r} lacks; found "
+            f"subset={subset!r} needs a folder that {str(folder)!r} lacks; found "
             f"{contents(folder)}."
         )
     listed = [

@@ -1,12 +1,9 @@
-"""What the loaders of image files share: listing, checking, reading tables."""
+"""Functions of all loaders of image files: finding, checking and listing files."""
 
-import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -18,7 +15,6 @@ __all__ = [
     "SPLITS",
     "SPLIT_NAMES",
     "MissingPatientWarning",
-    "TableRow",
     "contents",
     "existing_folder",
     "file_bunch",
@@ -26,8 +22,6 @@ __all__ = [
     "image_files",
     "no_images",
     "patient_groups",
-    "read_header",
-    "read_table",
     "require_files",
     "require_once",
     "required_images",
@@ -56,19 +50,12 @@ IMAGE_ENDINGS = (
 )
 
 
-class TableRow(dict[str, str]):
-    """The fields of a table's row by column, and the line of the file it ends in."""
-
-    __slots__ = ("line",)
-    line: int
-
-
 class MissingPatientWarning(UserWarning):
-    """The patient of some images is not known, so that splits may mix patients."""
+    """The patient of some images is unknown, so a split may divide a patient."""
 
 
 def wanted_splits(subset: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Return the splits that ``subset`` asks for, in their usual order."""
+    """Return the splits that ``subset`` selects, in the order train, val, test."""
     if subset is None:
         return SPLITS
     wanted = (subset,) if isinstance(subset, str) else tuple(subset)
@@ -81,7 +68,7 @@ def wanted_splits(subset: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def existing_folder(root: str | Path, expected: str) -> Path:
-    """Return ``root`` as a Path, or say that there is no such folder."""
+    """Return ``root`` as a Path; raise FileNotFoundError if it is not a folder."""
     folder = Path(root).expanduser()
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
@@ -98,17 +85,32 @@ def folder_with(
     what: str,
     layout: str,
 ) -> Path:
-    """Find the folder that a published set was unpacked into.
+    """Return the folder of a published set.
 
-    That is ``root``, or the first folder below it that fits one of the patterns
-    ``below`` and has the files or folders ``names``; all or any of these (``need``).
+    Parameters
+    ----------
+    root : str or Path
+        That folder, or one above it.
+    names : sequence of str
+        Files or folders that it must contain.
+    below : sequence of str
+        Glob patterns of folders below ``root`` that are searched next.
+    need : {all, any}
+        Whether all of ``names`` must exist, or any of them.
+    what, layout : str
+        The set, and its expected layout, for messages.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``root`` does not exist, or no folder qualifies.
     """
     folder = existing_folder(root, layout)
     for pattern in ("", *below):
-        places = sorted(folder.glob(pattern)) if pattern else [folder]
-        for place in places:
-            if need((place / name).exists() for name in names):
-                return place
+        candidates = sorted(folder.glob(pattern)) if pattern else [folder]
+        for candidate in candidates:
+            if need((candidate / name).exists() for name in names):
+                return candidate
     raise FileNotFoundError(
         f"root {str(folder)!r} is not laid out as {what}. Expected {layout}; found "
         f"{contents(folder)}."
@@ -116,7 +118,7 @@ def folder_with(
 
 
 def contents(folder: Path) -> str:
-    """Describe what lies in a folder, for error messages."""
+    """Describe the contents of a folder, for error messages."""
     names = sorted(
         path.name + ("/" if path.is_dir() else "") for path in folder.iterdir()
     )
@@ -127,7 +129,7 @@ def contents(folder: Path) -> str:
 
 
 def sub_folders(folder: Path) -> list[Path]:
-    """Sorted folders, without hidden ones and those that archivers leave."""
+    """Return sorted folders, without hidden ones and leftovers such as __MACOSX."""
     return sorted(
         path
         for path in folder.iterdir()
@@ -138,7 +140,7 @@ def sub_folders(folder: Path) -> list[Path]:
 def image_files(
     class_folder: Path, endings: tuple[str, ...] = IMAGE_ENDINGS
 ) -> list[Path]:
-    """List all images below a class folder, or below its ``images`` if it has one."""
+    """List all images below a class folder, or below its folder ``images`` if any."""
     inner = class_folder / "images"
     folder = inner if inner.is_dir() else class_folder
     return sorted(
@@ -151,7 +153,7 @@ def image_files(
 
 
 def no_images(class_folder: Path, endings: tuple[str, ...]) -> FileNotFoundError:
-    """Return the error for a class without images, to be raised by the caller."""
+    """Return the error for a class without images; the caller raises it."""
     found = contents(class_folder) if class_folder.is_dir() else "no such folder"
     return FileNotFoundError(
         f"class folder {str(class_folder)!r} has no images. Expected files ending in "
@@ -160,100 +162,58 @@ def no_images(class_folder: Path, endings: tuple[str, ...]) -> FileNotFoundError
 
 
 def required_images(class_folder: Path) -> list[Path]:
-    """List the images of a class folder, or say that there are none."""
+    """List the images of a class folder; raise FileNotFoundError if there are none."""
     files = image_files(class_folder)
     if not files:
         raise no_images(class_folder, IMAGE_ENDINGS)
     return files
 
 
-@contextmanager
-def _open_table(path: Path) -> Iterator[Any]:
-    """Yield the reader of a comma-separated file, which must be UTF-8."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            yield csv.reader(file)
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} must be UTF-8 text, and is not: {error}. Save it as UTF-8."
-            ) from error
-
-
-def read_header(path: Path) -> list[str]:
-    """Read the names of the columns of a comma-separated file."""
-    with _open_table(path) as reader:
-        return next(reader, [])
-
-
-def read_table(path: Path, columns: Sequence[str]) -> list[TableRow]:
-    """Read the given columns of a comma-separated file, a dictionary for each row.
-
-    Rows of nothing are passed over.
-    """
-    found = read_header(path)
-    missing = [column for column in columns if column not in found]
-    if missing:
-        raise ValueError(
-            f"{path} lacks the columns {missing}. It has {found}; "
-            f"{list(columns)} are needed."
-        )
-    places = {column: found.index(column) for column in columns}
-    n_needed = max(places.values()) + 1
-    rows = []
-    with _open_table(path) as reader:
-        # csv.DictReader takes three times as long, which tells on 224,316 rows
-        next(reader)
-        for row in filter(None, reader):
-            if len(row) < n_needed:
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: {len(row)} fields, and "
-                    f"{n_needed} are needed to reach {found[n_needed - 1]!r}."
-                )
-            rows.append(TableRow((name, row[place]) for name, place in places.items()))
-            rows[-1].line = reader.line_num
-    if not rows:
-        raise ValueError(f"{path} has a header and no rows.")
-    return rows
-
-
 def require_files(paths: Iterable[str | Path], listed_in: Path) -> None:
-    """Raise FileNotFoundError if a listed file is absent, ValueError if it is twice."""
+    """Raise FileNotFoundError if a file is missing, ValueError if listed twice."""
     paths = list(paths)
     require_once(paths, listed_in)
-    # as str where there are many: a Path object costs more than the question
+    # os.path, since creating a Path costs more than the check itself.
     missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
     if missing:
-        others = f" (nor do {len(missing) - 1} others)" if len(missing) > 1 else ""
+        total = f" ({len(missing)} files are missing in total)"
+        total = total if len(missing) > 1 else ""
         raise FileNotFoundError(
-            f"{missing[0]} is listed in {listed_in} but does not exist{others}."
+            f"{missing[0]} is listed in {listed_in} but does not exist{total}."
         )
 
 
 def require_once(paths: Sequence[str | Path], listed_in: Path) -> None:
-    """Raise ValueError if a listed file is twice in the list."""
+    """Raise ValueError if a file is listed more than once."""
     if len(set(paths)) < len(paths):
         (twice, n), *_ = Counter(paths).most_common(1)
         raise ValueError(f"{twice} is listed {n} times in {listed_in}.")
 
 
 def patient_groups(
-    patients: Sequence[str], alone: Sequence[str], advice: str
+    patients: Sequence[str], own_groups: Sequence[str], advice: str
 ) -> list[str]:
-    """Name the patients; an image whose patient is not known stands alone.
+    """Return the group of each image; warn if some patients are unknown.
 
-    ``patients`` is empty where the patient is not known, and ``alone`` is then the
-    name of the group.
+    Parameters
+    ----------
+    patients : sequence of str
+        Empty where the patient is unknown.
+    own_groups : sequence of str
+        The group of each image whose patient is unknown.
+    advice : str
+        How to supply the patients; ends the warning.
     """
     n_unknown = sum(not patient for patient in patients)
     if n_unknown:
         warn(
             MissingPatientWarning(
                 f"The patients of {n_unknown} of {len(patients)} images are not known; "
-                "each is a group of its own, so that a split by groups may divide a "
-                f"patient. {advice}"
+                "each of these images is its own group, so a split by groups may "
+                f"divide a patient's images. {advice}"
             )
         )
-    return [patient or name for patient, name in zip(patients, alone, strict=True)]
+    return [patient or name for patient, name in zip(patients, own_groups, strict=True)]
 
 
 def file_bunch(
@@ -266,7 +226,7 @@ def file_bunch(
     descr: str,
     **more: object,
 ) -> Bunch:
-    """Gather a set of image files the way all loaders return it."""
+    """Return a set of image files as the Bunch of all loaders."""
     return Bunch(
         data=np.array([str(path) for path in paths], dtype=object),
         target=np.array(target, dtype=np.int64),

@@ -6,14 +6,13 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skssl.datasets._listing import (
-    TableRow,
     contents,
     existing_folder,
     file_bunch,
     patient_groups,
-    read_table,
     require_files,
 )
+from skssl.datasets._tables import TableRow, read_table
 
 __all__ = ["load_luna_slices"]
 
@@ -24,8 +23,8 @@ LUNA16 slices
 -------------
 
 {n_images} axial slices of {n_subjects} subjects, taken from the low-dose chest CT
-volumes of the LUNA16 challenge, which are those of LIDC-IDRI with slices of at most
-2.5 mm. Unlabelled: target is -1 everywhere, scikit-learn's mark of a missing label.
+volumes of the LUNA16 challenge, which are those of LIDC-IDRI with a slice thickness of
+at most 2.5 mm. Unlabelled: target is -1 everywhere, as in sklearn.semi_supervised.
 Groups: the subject (series identifier).
 
 Source: https://luna16.grand-challenge.org. License: CC BY 3.0 (LIDC-IDRI) and
@@ -37,30 +36,30 @@ doi:10.1118/1.3528204.
 
 
 def load_luna_slices(root: str | Path) -> Bunch:
-    """List slices of LUNA16 volumes that were saved as images.
+    """List slices of LUNA16 volumes that are stored as images.
 
     Parameters
     ----------
     root : str or Path
         Folder with ``metadata.csv``, whose columns ``filename``, ``subject_id`` and
-        ``slice`` name each image (relative to ``root``), its subject and the number
-        of the slice in the volume.
+        ``slice`` hold the path of each image (relative to ``root``), its subject and
+        the number of the slice in the volume.
 
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n,), object
             Paths of the files, str, in the order of the table.
         target : ndarray of shape (n,), int64
-            -1 throughout: unlabelled, as in :mod:`sklearn.semi_supervised`.
+            -1 for all images: unlabelled, as in :mod:`sklearn.semi_supervised`.
         target_names : list
             Empty.
         groups : ndarray of shape (n,), str
             Subjects.
         split : None
-            The set has no split.
+            The set has no official split.
         slice_index : ndarray of shape (n,), int64
             Number of each slice in its volume.
         DESCR : str
@@ -77,7 +76,7 @@ def load_luna_slices(root: str | Path) -> Bunch:
     Warns
     -----
     MissingPatientWarning
-        If the subject of some images is not known; each is a group of its own.
+        If the subject of some images is unknown; each of these images is its own group.
 
     References
     ----------
@@ -121,6 +120,7 @@ def load_luna_slices(root: str | Path) -> Bunch:
 
 
 def _slice_numbers(rows: list[TableRow], table: Path) -> list[int]:
+    """Return the number of each slice; raise ValueError if it is not an int."""
     numbers = []
     for row in rows:
         try:

@@ -1,4 +1,4 @@
-"""MedMNIST: small two-dimensional medical images in one file."""
+"""MedMNIST: small two-dimensional medical images, stored in one file."""
 
 import zipfile
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ MedMNIST: {name}
 ----------{line}
 
 {n_images} images of {height} x {width} pixels, {colours}, uint8 in [0, 255], in the
-official split. {target} The file has neither names of classes nor patients:
-target_names are numbers and groups is None.
+official split. {target} The file has no class names and no patients: target_names are
+numbers and groups is None.
 
 Source: https://medmnist.com, doi:10.5281/zenodo.10519652. License: CC BY 4.0, but CC
 BY-NC 4.0 for DermaMNIST.
@@ -31,7 +31,7 @@ doi:10.1038/s41597-022-01721-8.
 def load_medmnist(
     path: str | Path, *, subset: str | Sequence[str] | None = None
 ) -> Bunch:
-    """Read a two-dimensional set of MedMNIST.
+    """Load a two-dimensional set of MedMNIST.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ def load_medmnist(
     Returns
     -------
     bunch : :class:`~sklearn.utils.Bunch`
-        With these attributes, n being the number of images:
+        With these attributes, where n is the number of images:
 
         data : ndarray of shape (n, H, W) or (n, H, W, 3), uint8
             Gray or colour images, in the order of the file: train, val, test.
         target : ndarray of shape (n,) or (n, n_labels), int64
-            Class, or 0 and 1 for each label where an image may have several.
+            The class, or 0 and 1 for each label in multi-label sets.
         target_names : list of str
-            Numbers of the classes or labels, "0", "1" and so on.
+            The numbers of the classes or labels, "0", "1" and so on.
         groups : None
-            The file names no patients.
+            The file has no patient identifiers.
         split : ndarray of shape (n,), str
             "train", "val" or "test".
         DESCR : str
@@ -63,7 +63,7 @@ def load_medmnist(
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If it is not such a file, or holds volumes (the sets whose name ends in 3d).
+        If it is not a file of MedMNIST, or holds volumes (sets whose name ends in 3d).
 
     References
     ----------
@@ -99,7 +99,7 @@ def load_medmnist(
                 f"{file} is not a file of MedMNIST. Expected the arrays "
                 f"{sorted(keys)}; found {sorted(arrays.files)}."
             )
-        # labels of all splits, so that the classes do not depend on subset
+        # Labels of all splits, so that the classes do not depend on subset.
         labels = {s: _labels(_array(arrays, f"{s}_labels", file), file) for s in SPLITS}
         images = {s: _images(_array(arrays, f"{s}_images", file), file) for s in wanted}
     for split in wanted:
@@ -111,11 +111,11 @@ def load_medmnist(
     data = np.concatenate([images[split] for split in wanted])
     target = np.concatenate([labels[split] for split in wanted])
     single = target.ndim == 1
-    n_names = max(of_split.max(initial=0) for of_split in labels.values()) + 1
+    n_classes = max(values.max(initial=0) for values in labels.values()) + 1
     return Bunch(
         data=data,
         target=target,
-        target_names=[str(k) for k in range(n_names if single else target.shape[1])],
+        target_names=[str(k) for k in range(n_classes if single else target.shape[1])],
         groups=None,
         split=np.repeat(wanted, [len(images[split]) for split in wanted]),
         DESCR=_DESCR.format(
@@ -133,7 +133,7 @@ def load_medmnist(
 
 
 def _array(arrays: Any, name: str, file: Path) -> np.ndarray:
-    """Return one array of the file, which must not be of objects."""
+    """Return one array of the file; raise ValueError for arrays of objects."""
     try:
         return np.asarray(arrays[name])
     except ValueError as error:
@@ -141,7 +141,7 @@ def _array(arrays: Any, name: str, file: Path) -> np.ndarray:
 
 
 def _labels(labels: np.ndarray, file: Path) -> np.ndarray:
-    """Return labels (n, 1) as (n,), and those of several columns as they are."""
+    """Return labels of shape (n, 1) as (n,), and multi-labels (n, k) unchanged."""
     if labels.ndim != 2 or labels.dtype.kind not in "iu":
         raise ValueError(
             f"{file}: labels must be integers of shape (n, 1) or (n, n_labels), got "
@@ -151,12 +151,12 @@ def _labels(labels: np.ndarray, file: Path) -> np.ndarray:
 
 
 def _images(images: np.ndarray, file: Path) -> np.ndarray:
-    """Refuse what are not images (n, H, W) or (n, H, W, 3) of bytes."""
-    flat = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)
-    if flat and images.dtype == np.uint8:
+    """Return images; raise ValueError if not uint8 (n, H, W) or (n, H, W, 3)."""
+    is_2d = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)
+    if is_2d and images.dtype == np.uint8:
         return images
     volumes = " These are volumes, which load_medmnist does not read."
     raise ValueError(
         f"{file}: images must be uint8 of shape (n, H, W) or (n, H, W, 3), got "
-        f"{images.dtype} of shape {images.shape}.{volumes if not flat else ''}"
+        f"{images.dtype} of shape {images.shape}.{volumes if not is_2d else ''}"
     )

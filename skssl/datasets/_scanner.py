@@ -1,4 +1,4 @@
-"""From CT numbers to gray values: pose, noise, sharpness and window of a scan."""
+"""CT numbers to gray values: pose, noise, sharpness and window of a scan."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,17 @@ __all__ = ["Scanner", "draw_scanner", "posed_grid", "scan"]
 
 @dataclass(frozen=True)
 class Scanner:
-    """How one patient's slices are turned into gray values."""
+    """The settings that map one patient's CT numbers to gray values."""
 
     level_hu: float
     width_hu: float
     gamma: float
     noise_hu: float
-    blur: float  # weight of each neighbour pixel, in [0, 1/3]
+    blur: float  # weight of each neighbouring pixel, in [0, 1/3]
 
 
 def draw_scanner(rng: np.random.Generator) -> Scanner:
-    """Draw a scanner and its window."""
+    """Return random settings of a scanner and its window."""
     return Scanner(
         level_hu=rng.uniform(-620, -380),
         width_hu=rng.uniform(1100, 1700),
@@ -30,7 +30,7 @@ def draw_scanner(rng: np.random.Generator) -> Scanner:
 
 
 def _blur(images: np.ndarray, weight: float) -> np.ndarray:
-    """Mix each pixel with its neighbours, along both axes of the image."""
+    """Smooth images (size, size) with their neighbouring pixels, along both axes."""
     for axis in (0, 1):
         neighbours = np.roll(images, 1, axis) + np.roll(images, -1, axis)
         images = (1 - 2 * weight) * images + weight * neighbours
@@ -44,19 +44,19 @@ def scan(
     scanner: Scanner,
     noise: float,
 ) -> np.ndarray:
-    """Add noise to the CT numbers and show them through the scanner's window."""
+    """Return CT numbers with noise as gray values in the scanner's window, uint8."""
     grain = _blur(rng.standard_normal(hu.shape, dtype=np.float32), scanner.blur)
     grain /= (1 - 2 * scanner.blur) ** 2 + 2 * scanner.blur**2
-    # fewer photons pass the body, so that noise is stronger inside it
+    # Fewer photons pass through the body, so the noise is stronger inside.
     hu = _blur(hu, scanner.blur) + noise * scanner.noise_hu * (0.4 + 0.6 * body) * grain
-    shown = np.clip((hu - scanner.level_hu) / scanner.width_hu + 0.5, 0, 1)
-    return np.rint(255 * shown**scanner.gamma).astype(np.uint8)
+    fraction = np.clip((hu - scanner.level_hu) / scanner.width_hu + 0.5, 0, 1)
+    return np.rint(255 * fraction**scanner.gamma).astype(np.uint8)
 
 
 def posed_grid(
     rng: np.random.Generator, size: int, symmetric: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Patient coordinates x, y (size, size) of the pixels, for one position."""
+    """Return patient coordinates x, y (size, size) of the pixels, for a random pose."""
     angle, scale = np.deg2rad(rng.uniform(-7, 7)), np.exp(rng.uniform(-0.1, 0.1))
     shift_x, shift_y = rng.uniform(-0.06, 0.06, size=2)
     if symmetric:

@@ -9,15 +9,15 @@ __all__ = ["Anatomy", "Slice", "draw_anatomy", "render_slice"]
 
 FloatImage = np.ndarray
 
-# typical CT numbers, in Hounsfield units
+# Typical CT numbers, in Hounsfield units.
 AIR, FAT, MUSCLE, BLOOD, BONE = -1000.0, -90.0, 45.0, 70.0, 500.0
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What all slices of one patient share; lengths are in half image widths."""
+    """The anatomy of one patient; lengths are in half image widths."""
 
-    body: tuple[float, float]  # half axes, left-right and front-back
+    body: tuple[float, float]  # half axes, left-right and anterior-posterior
     fat: float
     wall: float
     lung_height: float
@@ -29,22 +29,22 @@ class Anatomy:
     n_ribs: int
     lung_hu: float
     vessels: float
-    gravity_hu: float  # how much denser the lungs are at the back
+    gravity_hu: float  # additional density of the dependent (posterior) lung
     haze_hu: float
-    table: float  # gap below the body, or 0 for no table in view
+    table: float  # gap between body and table; 0 if no table is visible
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A rendered slice before the scanner: CT numbers and what was put there."""
+    """A rendered slice before the scanner is applied."""
 
-    hu: FloatImage  # (size, size) float32
-    body: FloatImage  # (size, size) share of each pixel inside the skin
-    lesion_fraction: float  # share of the lungs' area, in [0, 1]
+    hu: FloatImage  # (size, size) float32, CT numbers
+    body: FloatImage  # (size, size) fraction of each pixel inside the skin
+    lesion_fraction: float  # of the area of the lungs, in [0, 1]
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """Draw a patient."""
+    """Return the random anatomy of a patient."""
     width = rng.uniform(0.82, 0.94)
     return Anatomy(
         body=(width, width * rng.uniform(0.70, 0.84)),
@@ -67,7 +67,7 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
 
 @lru_cache(maxsize=32)
 def _interpolation(size: int, n_knots: int) -> FloatImage:
-    """Gaussian weights (size, n_knots) that keep the variance of white noise."""
+    """Return Gaussian weights (size, n_knots) that preserve the variance of noise."""
     position = (np.arange(size, dtype=np.float32) + 0.5) / size * (n_knots - 1)
     weights = np.exp(-((position[:, None] - np.arange(n_knots)) ** 2))
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
@@ -75,14 +75,14 @@ def _interpolation(size: int, n_knots: int) -> FloatImage:
 
 
 def _smooth_field(rng: np.random.Generator, size: int, n_knots: int) -> FloatImage:
-    """Gaussian field of unit variance whose grain is 1 / n_knots of the image."""
+    """Return a Gaussian field of unit variance; its grain is size / n_knots pixels."""
     knots = rng.standard_normal((n_knots, n_knots), dtype=np.float32)
     weights = _interpolation(size, n_knots)
     return weights @ knots @ weights.T  # (size, size)
 
 
 def _net(rng: np.random.Generator, size: int, n_knots: int, width: float) -> FloatImage:
-    """Thin bright lines, the zero crossings of a smooth field, in [0, 1]."""
+    """Return thin bright lines at the zero crossings of a smooth field, in [0, 1]."""
     field = _smooth_field(rng, size, n_knots)
     return np.exp(-((field / width) ** 2))
 
@@ -94,9 +94,9 @@ def _ellipse(
     axes: tuple[float, float],
     angle: float = 0.0,
 ) -> FloatImage:
-    """Share of each pixel inside an ellipse, with an edge one and a half pixels wide.
+    """Return the fraction of each pixel inside an ellipse; its edge is 1.5 pixels wide.
 
-    Negative axes, which organs have at levels where they are absent, give nothing.
+    Axes that are not positive, of organs absent at this level, give zeros.
     """
     if min(axes) <= 0:
         return np.zeros_like(x)
@@ -108,14 +108,14 @@ def _ellipse(
 
 
 def _over(below: FloatImage, mask: FloatImage, above: FloatImage | float) -> FloatImage:
-    """Lay ``above`` on ``below`` where ``mask`` is 1."""
+    """Blend ``above`` over ``below``; the opacity is ``mask``, in [0, 1]."""
     return below + mask * (above - below)
 
 
 def _lungs(
     x: FloatImage, y: FloatImage, anatomy: Anatomy, level: float, asymmetry: float
 ) -> FloatImage:
-    """Share of each pixel inside the lungs, which part around heart and liver."""
+    """Return the fraction of each pixel inside the lungs, without heart and liver."""
     a = anatomy.body[0] - anatomy.wall - anatomy.fat
     b = (anatomy.body[1] - anatomy.wall - anatomy.fat) * anatomy.lung_height
     opening = 0.5 + 0.5 * np.sin(np.pi / 2 * min(1.0, level / 0.55))
@@ -129,9 +129,9 @@ def _lungs(
     if dome > 0:
         reach = (0.42 * dome / 0.4 + 0.05, 0.4 * dome / 0.4 + 0.05)
         lung *= 1 - _ellipse(x, y, (-0.5 * a, -0.02), reach)
-        # the left half of the diaphragm stands lower
-        later = 1 - 0.6 * asymmetry
-        reach = (reach[0] * later, reach[1] * later)
+        # The left half of the diaphragm is lower.
+        scale = 1 - 0.6 * asymmetry
+        reach = (reach[0] * scale, reach[1] * scale)
         lung *= 1 - _ellipse(x, y, (0.5 * a, -0.02), reach)
     return lung
 
@@ -139,7 +139,7 @@ def _lungs(
 def _heart(
     anatomy: Anatomy, level: float, asymmetry: float
 ) -> tuple[tuple[float, float], tuple[float, float], float]:
-    """Centre, half axes and angle of the heart, or of the vessels above it."""
+    """Return centre, half axes and angle of the heart, or of the vessels above it."""
     grown = 0.55 + 0.45 * np.sin(np.pi * np.clip((level - 0.1) / 0.9, 0, 1))
     size = anatomy.heart * grown * (0.6 if level < 0.35 else 1.0)
     centre = (0.15 * asymmetry * size, -0.14)
@@ -149,12 +149,12 @@ def _heart(
 def _skeleton(
     hu: FloatImage, x: FloatImage, y: FloatImage, anatomy: Anatomy, level: float
 ) -> FloatImage:
-    """Lay ribs, sternum and spine on the slice."""
+    """Add ribs, sternum and spine to the slice."""
     a = anatomy.body[0] - anatomy.fat - 0.45 * anatomy.wall
     b = anatomy.body[1] - anatomy.fat - 0.45 * anatomy.wall
     radius = np.hypot(x / a, y / b)
     angle = np.arctan2(y / b, np.abs(x) / a)
-    # ribs run obliquely, so that a slice cuts each one a little further on
+    # Ribs run obliquely, so their section moves along the body wall with the level.
     turn = anatomy.rib_phase + 9 * level
     cut = np.clip(4 * np.cos(anatomy.n_ribs * 2 * angle + turn) - 0.4, 0, 1)
     ring = np.clip(1.6 - np.abs(radius - 1) * (b / 0.02), 0, 1)
@@ -172,7 +172,7 @@ def _skeleton(
 def _lung_tissue(
     rng: np.random.Generator, x: FloatImage, y: FloatImage, anatomy: Anatomy
 ) -> FloatImage:
-    """CT numbers of healthy lung: air, vessels, haze, and more blood at the back."""
+    """Return CT numbers of healthy lung: air, vessels, haze, denser posteriorly."""
     size = len(x)
     back = np.clip(0.5 + y / 0.8, 0, 1.2)
     tissue = anatomy.lung_hu + anatomy.gravity_hu * back**2
@@ -189,9 +189,9 @@ def _lung_tissue(
 def _lesion_mask(
     rng: np.random.Generator, x: FloatImage, y: FloatImage, lung: FloatImage
 ) -> FloatImage:
-    """Patchy opacities, in [0, 1], over some 12 to 35 % of the lungs."""
+    """Return patchy opacities, in [0, 1], over about 12 to 35 % of the lungs."""
     size = len(x)
-    wanted = rng.uniform(0.12, 0.28) * lung.sum()
+    target_area = rng.uniform(0.12, 0.28) * lung.sum()
     ragged = 0.45 * _smooth_field(rng, size, 16)
     candidates = np.flatnonzero(lung > 0.5)
     mask = np.zeros_like(x)
@@ -202,7 +202,7 @@ def _lesion_mask(
         bump = np.exp(-(dx * dx + dy * dy) / reach**2)
         patch = np.clip(3 * (bump + ragged * np.sqrt(bump) - 0.3), 0, 1)
         mask = np.maximum(mask, patch * lung)
-        if mask.sum() >= wanted:
+        if mask.sum() >= target_area:
             break
     return mask
 
@@ -213,7 +213,7 @@ def _add_lesions(
     mask: FloatImage,
     contrast: float,
 ) -> FloatImage:
-    """Lay ground glass, its thickened septa and some consolidation on the lungs."""
+    """Add ground glass, thickened septa and some consolidation to the lungs."""
     size = len(tissue)
     ground_glass = rng.uniform(200, 320)
     septa = rng.uniform(400, 550) * _net(rng, size, 40, 0.35)
@@ -240,8 +240,8 @@ def render_slice(
     rng : Generator
         Draws textures and lesions.
     x, y : ndarray of shape (size, size), float32
-        Patient coordinates in half image widths; x grows to the patient's left,
-        which is the image's right as radiologists look at it, y to the back.
+        Patient coordinates in half image widths; x increases to the patient's left,
+        which is the image's right by radiological convention, y to the back.
     anatomy : Anatomy
         The patient.
     level : float
@@ -249,9 +249,13 @@ def render_slice(
     lesion_contrast : float or None
         Factor on the lesions' density; None for a healthy patient.
     asymmetry : float
-        Factor on how far heart, aorta and diaphragm depart from mirror symmetry.
+        Factor on the asymmetry of heart, aorta and diaphragm.
     mirrored : bool, default=False
-        Put lesions only where x < 0, because the caller mirrors that half.
+        Add lesions only where x < 0, because the caller mirrors that half.
+
+    Returns
+    -------
+    Slice
     """
     skin = _ellipse(x, y, (0, 0), anatomy.body)
     within = (anatomy.body[0] - anatomy.fat, anatomy.body[1] - anatomy.fat)
@@ -263,9 +267,9 @@ def render_slice(
     tissue = _lung_tissue(rng, x, y, anatomy)
     lesion_fraction = 0.0
     if lesion_contrast is not None:
-        room = lung * (x < 0) if mirrored else lung
-        mask = _lesion_mask(rng, x, y, room)
-        lesion_fraction = float(mask.sum() / room.sum())
+        lesion_area = lung * (x < 0) if mirrored else lung
+        mask = _lesion_mask(rng, x, y, lesion_area)
+        lesion_fraction = float(mask.sum() / lesion_area.sum())
         tissue = _add_lesions(rng, tissue, mask, lesion_contrast)
     hu = _over(hu, lung, tissue)
 

@@ -1,8 +1,8 @@
-"""Figures of a study, with the intervals and tests that a report needs."""
+"""Metrics of clinical classifiers, with confidence intervals and paired tests."""
 
 from skssl.metrics._bootstrap import bootstrap_interval, paired_bootstrap
+from skssl.metrics._calibration import expected_calibration_error
 from skssl.metrics._classification import (
-    expected_calibration_error,
     harmonic_mean_score,
     sensitivity_at_specificity,
     sensitivity_score,

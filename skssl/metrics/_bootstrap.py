@@ -1,4 +1,4 @@
-"""Any metric with its interval, by drawing patients again."""
+"""Confidence intervals of any metric, by a bootstrap of patients."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_consistent_length
 
 from skssl._random import RandomState, spawn_seeds
-from skssl.metrics._inputs import check_level, group_codes, undefined
+from skssl.metrics._inputs import check_level, group_codes, warn_undefined
 from skssl.metrics._intervals import Comparison, Interval
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -27,29 +27,31 @@ def bootstrap_interval(
     n_resamples: int = 2000,
     random_state: RandomState = None,
 ) -> Interval:
-    """Return a metric with its percentile bootstrap interval, by patients if given.
+    """Return a metric with its percentile bootstrap interval.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
     y_score : array-like of shape (n,) or (n, n_classes)
-        What ``metric`` takes as its second argument.
+        The second argument of ``metric``.
     metric : callable, default=roc_auc_score
         Called as ``metric(y_true, y_score)``.
     groups : array-like of shape (n,), optional
-        The patient of each row. Whole patients are then drawn, since slices of one
-        patient are no independent observations: without it, intervals come out too
-        narrow.
+        The patient of each row. If given, whole patients are resampled: slices of one
+        patient are not independent, and resampling rows would give intervals that are
+        too narrow.
     confidence_level : float, default=0.95
         In (0, 1).
     n_resamples : int, default=2000
+        At least 1.
     random_state : int, RandomState, Generator or None
 
     Returns
     -------
     Interval
-        Its bounds are NaN, with an ``UndefinedMetricWarning``, if all resamples are
-        equal: a metric that is 1 everywhere is not certain to be 1.
+        The bounds are NaN, with an ``UndefinedMetricWarning``, if the metric has the
+        same value in all resamples: a metric of 1 in every resample does not prove
+        that its true value is 1.
 
     Raises
     ------
@@ -58,13 +60,13 @@ def bootstrap_interval(
 
     Notes
     -----
-    Resamples are left out on which the metric is NaN or gives an
-    ``UndefinedMetricWarning``, as the area does with one class only; for
-    two-dimensional scores all that miss a class.
+    Resamples are skipped if the metric is NaN or gives an ``UndefinedMetricWarning``,
+    as the AUC does with one class only. For two-dimensional scores, resamples that lack
+    a class are skipped, too.
 
-    The interval is that of one fitted model on new patients. Scores that come from a
-    cross-validation are of several models, trained on the very rows that are drawn:
-    there it is too narrow for the procedure as a whole.
+    The interval describes one fitted model on new patients. Cross-validated scores come
+    from several models, which were trained on rows that are also resampled here; for
+    the procedure as a whole the interval is then too narrow.
 
     References
     ----------
@@ -81,19 +83,21 @@ def bootstrap_interval(
     y_true, y_score = np.asarray(y_true), np.asarray(y_score)
     check_consistent_length(y_true, y_score, groups)
     check_level(confidence_level)
-    draws = Resamples(y_true, groups, n_resamples, random_state)
+    resamples = Resamples(y_true, groups, n_resamples, random_state)
     estimate = float(metric(y_true, y_score))
-    # Scores of several classes need all of them in a resample.
-    n_needed = draws.n_classes if y_score.ndim == 2 else 1
-    with undefined_is_an_error():
+    # Scores of several classes need all classes in a resample.
+    min_classes = resamples.n_classes if y_score.ndim == 2 else 1
+    with undefined_as_error():
         values = [
-            or_nan(metric, y_true[rows], y_score[rows])
-            for rows in draws.having(n_needed)
+            metric_or_nan(metric, y_true[rows], y_score[rows])
+            for rows in resamples.draw(min_classes)
         ]
     low, high = percentiles(values, confidence_level)
     if low == high:
-        low = high = undefined("all resamples are equal: there is no interval")
-    return Interval(estimate, low, high, confidence_level, draws.name)
+        low = high = warn_undefined(
+            "the metric has the same value in all resamples, so it has no interval"
+        )
+    return Interval(estimate, low, high, confidence_level, resamples.name)
 
 
 def paired_bootstrap(
@@ -107,22 +111,23 @@ def paired_bootstrap(
     n_resamples: int = 2000,
     random_state: RandomState = None,
 ) -> Comparison:
-    """Compare two models by any metric, on the same rows drawn again.
+    """Test whether a metric differs between two models, by a paired bootstrap.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
     score_a, score_b : array-like of shape (n,) or (n, n_classes)
-        Of the two models: what ``metric`` takes as its second argument.
+        Scores of the two models: the second argument of ``metric``.
     metric, groups, confidence_level, n_resamples, random_state
         As in `bootstrap_interval`.
 
     Returns
     -------
     Comparison
-        The metric of a less that of b. The p-value is twice the share of resamples on
-        the far side of 0, these counted as one more, so at least 2 / (n_resamples + 1).
-        All is NaN, with an ``UndefinedMetricWarning``, if the metric is not defined.
+        The metric of a minus that of b. The p-value is twice the fraction of resamples
+        on the far side of 0, with one resample added to numerator and denominator, so
+        it is at least 2 / (n_resamples + 1). All values are NaN, with an
+        ``UndefinedMetricWarning``, if the metric is undefined.
 
     Raises
     ------
@@ -131,9 +136,11 @@ def paired_bootstrap(
 
     Notes
     -----
-    The patients of a resample are the same for both models, so that what makes a
-    resample easy does not widen the interval. For areas under ROC curves `delong_test`
+    Both models are scored on the same patients in each resample, so variation that the
+    models share does not widen the interval. For areas under ROC curves, `delong_test`
     needs no resampling.
+
+    References are those of `bootstrap_interval`.
 
     Examples
     --------
@@ -147,34 +154,36 @@ def paired_bootstrap(
     a, b = np.asarray(score_a), np.asarray(score_b)
     check_consistent_length(y_true, a, b, groups)
     check_level(confidence_level)
-    draws = Resamples(y_true, groups, n_resamples, random_state)
+    resamples = Resamples(y_true, groups, n_resamples, random_state)
     estimate = float(metric(y_true, a) - metric(y_true, b))
-    n_needed = draws.n_classes if max(a.ndim, b.ndim) == 2 else 1
-    with undefined_is_an_error():
+    min_classes = resamples.n_classes if max(a.ndim, b.ndim) == 2 else 1
+    with undefined_as_error():
         values = np.array(
             [
-                or_nan(metric, y_true[rows], a[rows])
-                - or_nan(metric, y_true[rows], b[rows])
-                for rows in draws.having(n_needed)
+                metric_or_nan(metric, y_true[rows], a[rows])
+                - metric_or_nan(metric, y_true[rows], b[rows])
+                for rows in resamples.draw(min_classes)
             ]
         )
     values = values[~np.isnan(values)]
+    name = resamples.name
     if np.isnan(estimate) or len(values) == 0:
-        nan = undefined("the metric is not defined: there is no test")
-        return Comparison(Interval(nan, nan, nan, confidence_level, draws.name), nan)
+        nan = warn_undefined("the metric is undefined, so there is no test")
+        return Comparison(Interval(nan, nan, nan, confidence_level, name), nan)
     low, high = percentiles(values, confidence_level)
-    beyond = min(np.sum(values <= 0), np.sum(values >= 0))
-    pvalue = min(1.0, 2 * (beyond + 1) / (len(values) + 1))
-    interval = Interval(estimate, low, high, confidence_level, draws.name)
+    n_beyond = min(np.sum(values <= 0), np.sum(values >= 0))
+    pvalue = min(1.0, 2 * (n_beyond + 1) / (len(values) + 1))
+    interval = Interval(estimate, low, high, confidence_level, name)
     return Comparison(interval, float(pvalue))
 
 
 class Resamples:
-    """Draw patients, or rows, with replacement, as many as there are.
+    """Bootstrap resamples of patients, or of rows without ``groups``.
 
     Parameters
     ----------
     y_true : ndarray of shape (n,)
+        Classes.
     groups : array-like of shape (n,), optional
     n_resamples : int
     random_state : int, RandomState, Generator or None
@@ -195,28 +204,29 @@ class Resamples:
         self.n_classes = len(np.unique(self._class))
         unit = group_codes(groups, len(y_true))
         by_unit = np.argsort(unit, kind="stable")
-        self._rows_of = np.split(by_unit, np.cumsum(np.bincount(unit))[:-1])
+        self._unit_rows = np.split(by_unit, np.cumsum(np.bincount(unit))[:-1])
         self._rng = np.random.default_rng(spawn_seeds(random_state, 1)[0])
 
-    def having(self, n_classes: int) -> Iterator[np.ndarray]:
-        """Yield the rows of each resample that has at least so many classes."""
+    def draw(self, min_classes: int) -> Iterator[np.ndarray]:
+        """Yield the rows of each resample that has at least ``min_classes`` classes."""
+        n_units = len(self._unit_rows)
         for _ in range(self.n_resamples):
-            drawn = self._rng.integers(len(self._rows_of), size=len(self._rows_of))
-            rows = np.concatenate([self._rows_of[i] for i in drawn])
-            if np.count_nonzero(np.bincount(self._class[rows])) >= n_classes:
+            drawn = self._rng.integers(n_units, size=n_units)
+            rows = np.concatenate([self._unit_rows[i] for i in drawn])
+            if np.count_nonzero(np.bincount(self._class[rows])) >= min_classes:
                 yield rows
 
 
 @contextmanager
-def undefined_is_an_error() -> Iterator[None]:
-    """Raise ``UndefinedMetricWarning`` inside the block, for `or_nan` to catch."""
+def undefined_as_error() -> Iterator[None]:
+    """Turn ``UndefinedMetricWarning`` into an error, for `metric_or_nan` to catch."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UndefinedMetricWarning)
         yield
 
 
-def or_nan(metric: Metric, y_true: np.ndarray, y_score: np.ndarray) -> float:
-    """Return the metric, or NaN where it is not defined."""
+def metric_or_nan(metric: Metric, y_true: np.ndarray, y_score: np.ndarray) -> float:
+    """Return the metric, or NaN if it is undefined; inside `undefined_as_error`."""
     try:
         return metric(y_true, y_score)
     except UndefinedMetricWarning:
@@ -224,7 +234,7 @@ def or_nan(metric: Metric, y_true: np.ndarray, y_score: np.ndarray) -> float:
 
 
 def percentiles(values: Any, confidence_level: float) -> tuple[float, float]:
-    """Return the bounds between which the values lie, but for equal tails."""
+    """Return the quantiles that leave equal tails; NaN if no value is defined."""
     if len(values) == 0 or np.isnan(values).all():
         return float("nan"), float("nan")
     tail = (1 - confidence_level) / 2

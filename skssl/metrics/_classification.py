@@ -1,14 +1,18 @@
-"""Figures of a test for a disease, of decisions and of scores."""
+"""Sensitivity, specificity and metrics derived from them."""
 
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_array
 
 from skssl._sklearn import check_sample_weight
 from skssl._warn import warn
-from skssl.metrics._inputs import check_columns, check_scores, is_class, undefined
+from skssl.metrics._inputs import (
+    check_scores,
+    check_specificity,
+    is_positive,
+    warn_undefined,
+)
 
 
 def sensitivity_score(
@@ -19,17 +23,20 @@ def sensitivity_score(
     sample_weight: Any = None,
     zero_division: float | str = "warn",
 ) -> float:
-    """Return the share of a class that is recognised (recall, true positive rate).
+    """Return the sensitivity: the fraction of positive rows predicted positive.
+
+    Also called recall or true positive rate.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n,)
-        Classes and predictions, of two or more classes.
+        True and predicted classes; there may be more than two.
     pos_label : label, default=1
-        The class that is looked for, against all others.
+        The positive class; all other classes are negative.
     sample_weight : array-like of shape (n,), optional
+        Not negative.
     zero_division : float or "warn", default="warn"
-        What is returned if the class does not occur. "warn" is 0 with an
+        Value to return if no row is positive. "warn" returns 0 and gives an
         ``UndefinedMetricWarning``, as in scikit-learn.
 
     Returns
@@ -39,16 +46,19 @@ def sensitivity_score(
     Raises
     ------
     ValueError
-        If lengths differ, or ``pos_label`` is none of several labels.
+        If lengths differ, a label is missing, or there are several classes and
+        ``pos_label`` is not one of them.
 
     Examples
     --------
-    >>> y, told = ["covid", "covid", "other"], ["covid", "other", "other"]
-    >>> sensitivity_score(y, told, pos_label="covid")
+    >>> y, y_pred = ["covid", "covid", "other"], ["covid", "other", "other"]
+    >>> sensitivity_score(y, y_pred, pos_label="covid")
     0.5
     """
-    truth, told = is_class(pos_label, y_true, y_pred)
-    return _share(truth, told, "sensitivity", sample_weight, zero_division)
+    positive, predicted = is_positive(pos_label, y_true=y_true, y_pred=y_pred)
+    return _fraction_correct(
+        positive, predicted, "sensitivity", sample_weight, zero_division
+    )
 
 
 def specificity_score(
@@ -59,18 +69,20 @@ def specificity_score(
     sample_weight: Any = None,
     zero_division: float | str = "warn",
 ) -> float:
-    """Return the share of the other classes that is not taken for the class.
+    """Return the specificity: the fraction of negative rows predicted negative.
 
-    The true negative rate; parameters, returned value and errors are those of
-    `sensitivity_score`.
+    Also called true negative rate. Parameters, returned value and errors are those of
+    `sensitivity_score`; ``zero_division`` applies if no row is negative.
 
     Examples
     --------
     >>> specificity_score([1, 0, 0, 0], [1, 1, 0, 0]).__round__(3)
     0.667
     """
-    truth, told = is_class(pos_label, y_true, y_pred)
-    return _share(~truth, ~told, "specificity", sample_weight, zero_division)
+    positive, predicted = is_positive(pos_label, y_true=y_true, y_pred=y_pred)
+    return _fraction_correct(
+        ~positive, ~predicted, "specificity", sample_weight, zero_division
+    )
 
 
 def harmonic_mean_score(
@@ -83,8 +95,8 @@ def harmonic_mean_score(
 ) -> float:
     """Return the harmonic mean (HM) of sensitivity and specificity.
 
-    It is low if either is: 2 se sp / (se + sp), and 0 if both are. Parameters and
-    errors are those of `sensitivity_score`.
+    2 se sp / (se + sp), in [0, 1]: low if either of the two is low, 0 if both are 0.
+    Parameters and errors are those of `sensitivity_score`.
 
     References
     ----------
@@ -102,11 +114,9 @@ def harmonic_mean_score(
         "sample_weight": sample_weight,
         "zero_division": zero_division,
     }
-    both = (
-        sensitivity_score(y_true, y_pred, **options),
-        specificity_score(y_true, y_pred, **options),
-    )
-    return 2 * both[0] * both[1] / sum(both) if sum(both) else 0.0
+    se = sensitivity_score(y_true, y_pred, **options)
+    sp = specificity_score(y_true, y_pred, **options)
+    return 2 * se * sp / (se + sp) if se + sp else 0.0
 
 
 def sensitivity_at_specificity(
@@ -116,7 +126,7 @@ def sensitivity_at_specificity(
     specificity: float = 0.9,
     pos_label: Any = 1,
 ) -> float:
-    """Return the highest sensitivity of the thresholds that are specific enough.
+    """Return the highest sensitivity among thresholds that reach a specificity.
 
     Parameters
     ----------
@@ -124,20 +134,21 @@ def sensitivity_at_specificity(
     y_score : array-like of shape (n,)
         Higher for ``pos_label``.
     specificity : float, default=0.9
-        Which a threshold must reach, in [0, 1]. There is no interpolation between
-        thresholds.
+        Lowest specificity that a threshold must reach, in [0, 1]. There is no
+        interpolation between thresholds.
     pos_label : label, default=1
-        Against all others.
+        The positive class; all other classes are negative.
 
     Returns
     -------
     float in [0, 1]
-        NaN, with an ``UndefinedMetricWarning``, if one of the two is missing.
+        NaN, with an ``UndefinedMetricWarning``, if there is no positive or no negative
+        row.
 
     Raises
     ------
     ValueError
-        If lengths differ, a score is not finite, or a parameter out of range.
+        If lengths differ, a score is not finite, or a parameter is out of range.
 
     Examples
     --------
@@ -147,136 +158,50 @@ def sensitivity_at_specificity(
     >>> sensitivity_at_specificity(y, scores, specificity=0.6)
     1.0
     """
-    if not 0 <= specificity <= 1:
-        raise ValueError(f"specificity must be in [0, 1], got {specificity}.")
-    (truth,) = is_class(pos_label, y_true)
-    scores = check_scores(y_score, len(truth))
-    if truth.all() or not truth.any():
-        return undefined("with one class only there is no sensitivity at a specificity")
-    return best_sensitivity(truth, scores, specificity)
+    check_specificity(specificity)
+    (positive,) = is_positive(pos_label, y_true=y_true)
+    scores = check_scores(y_score, len(positive))
+    if positive.all() or not positive.any():
+        return warn_undefined(
+            "y_true has one class only, so the sensitivity is undefined"
+        )
+    return best_sensitivity(positive, scores, specificity)
 
 
 def best_sensitivity(
     positive: np.ndarray, scores: np.ndarray, specificity: float
 ) -> float:
-    """Return the sensitivity right above the rows of the rest that must lie below."""
-    rest = np.sort(scores[~positive])
-    if len(rest) == 0 or len(rest) == len(scores):
+    """Return the sensitivity at the lowest threshold that is specific enough.
+
+    NaN if there is no positive or no negative row.
+    """
+    negative = np.sort(scores[~positive])
+    if len(negative) == 0 or len(negative) == len(scores):
         return float("nan")
-    n_below = int(np.ceil(specificity * len(rest) - 1e-9))  # of 0.9 * 10 = 9.000…2
-    threshold = rest[n_below - 1] if n_below else -np.inf
+    # The small term absorbs rounding: 0.9 * 10 is 9.000…2, and 9 rows are enough.
+    n_below = int(np.ceil(specificity * len(negative) - 1e-9))
+    threshold = negative[n_below - 1] if n_below else -np.inf
     return float(np.mean(scores[positive] > threshold))
 
 
-def expected_calibration_error(
-    y_true: Any,
-    y_prob: Any,
-    *,
-    n_bins: int = 10,
-    strategy: str = "uniform",
-    pos_label: Any = 1,
-    labels: Any = None,
-    sample_weight: Any = None,
-) -> float:
-    r"""Return how far probabilities are from frequencies, on average.
-
-    .. math:: \text{ECE} = \sum_b \frac{w_b}{\sum w} \, |\bar y_b - \bar p_b|
-
-    over bins b of images with like probabilities, where :math:`\bar p` is the mean
-    probability and :math:`\bar y` the share that is right.
-
-    Parameters
-    ----------
-    y_true : array-like of shape (n,)
-    y_prob : array-like of shape (n,) or (n, n_classes)
-        The probability of ``pos_label``; or of each class: then the largest one is
-        looked at, and whether its class is right (Guo et al.). For two classes these
-        are different figures.
-    n_bins : int, default=10
-        At least 1.
-    strategy : {"uniform", "quantile"}, default="uniform"
-        Bins of equal width in [0, 1], or of about equal numbers of images.
-    pos_label : label, default=1
-        For one probability a row.
-    labels : array-like of shape (n_classes,), optional
-        The classes of the columns, such as ``classes_``. Default: those of ``y_true``,
-        sorted.
-    sample_weight : array-like of shape (n,), optional
-
-    Returns
-    -------
-    float in [0, 1]
-
-    Raises
-    ------
-    ValueError
-        If lengths differ, a probability is not in [0, 1], or a parameter out of range.
-
-    Notes
-    -----
-    Bins are closed on the right, but the first one also on the left. With few images a
-    bin is far from its mean by chance, so the figure is biased upwards: compare it on
-    equal numbers of images and bins.
-
-    References
-    ----------
-    .. [1] C. Guo, G. Pleiss, Y. Sun, K. Weinberger. "On Calibration of Modern Neural
-       Networks", 2017. :doi:`10.48550/arXiv.1706.04599`
-
-    Examples
-    --------
-    >>> expected_calibration_error([0, 0, 1, 1], [0.2, 0.2, 0.6, 0.6]).__round__(3)
-    0.3
-    """
-    if n_bins < 1 or strategy not in ("uniform", "quantile"):
-        raise ValueError(
-            "n_bins must be at least 1 and strategy 'uniform' or 'quantile', got "
-            f"{n_bins} and {strategy!r}."
-        )
-    y_prob = check_array(y_prob, ensure_2d=False, dtype=np.float64, input_name="y_prob")
-    if y_prob.min() < 0 or y_prob.max() > 1:
-        raise ValueError("y_prob must hold probabilities, in [0, 1].")
-    if y_prob.ndim == 2:
-        right, p = _largest(np.asarray(y_true), y_prob, labels)
-    else:
-        (right,) = is_class(pos_label, y_true)
-        p = check_scores(y_prob, len(right), "y_prob")
-    weight = check_sample_weight(sample_weight, p, ensure_non_negative=True)
-    edges = np.linspace(0, 1, n_bins + 1)
-    if strategy == "quantile":
-        edges = np.quantile(p, edges)
-    bins = np.searchsorted(edges[1:-1], p, side="left")
-    of_bin = [
-        np.bincount(bins, weight * values, minlength=n_bins) for values in (right, p)
-    ]
-    return float(np.abs(of_bin[0] - of_bin[1]).sum() / weight.sum())
-
-
-def _largest(
-    y_true: np.ndarray, y_prob: np.ndarray, labels: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return whether the most likely class is right, and its probability."""
-    classes = check_columns(y_true, y_prob, labels, "y_prob")
-    return classes[y_prob.argmax(axis=1)] == y_true, y_prob.max(axis=1)
-
-
-def _share(
-    of: np.ndarray,
-    told: np.ndarray,
+def _fraction_correct(
+    truth: np.ndarray,
+    predicted: np.ndarray,
     name: str,
     sample_weight: Any,
     zero_division: float | str,
 ) -> float:
-    """Return the weighted share of the rows ``of`` that are ``told``."""
-    weight = check_sample_weight(sample_weight, of, ensure_non_negative=True)
-    total = weight[of].sum()
+    """Return the weighted fraction of the rows in ``truth`` that are ``predicted``."""
+    weight = check_sample_weight(sample_weight, truth, ensure_non_negative=True)
+    total = weight[truth].sum()
     if total > 0:
-        return float(weight[of & told].sum() / total)
+        return float(weight[truth & predicted].sum() / total)
     if zero_division == "warn":
+        kind = "positive" if name == "sensitivity" else "negative"
         warn(
             UndefinedMetricWarning(
-                f"{name} is not defined, since there are no such rows: it is set to 0. "
-                "Use zero_division to control this."
+                f"{name} is not defined, since y_true has no {kind} rows: it is set to "
+                "0. Use zero_division to control this."
             )
         )
         return 0.0

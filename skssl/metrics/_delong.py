@@ -1,6 +1,6 @@
 """The area under the ROC curve: its variance, interval and test, without resampling.
 
-E. DeLong, D. DeLong, D. Clarke-Pearson, 1988; for several images a patient
+E. DeLong, D. DeLong, D. Clarke-Pearson, 1988; for several images per patient
 N. Obuchowski, 1997.
 """
 
@@ -13,10 +13,13 @@ from skssl.metrics._inputs import (
     check_level,
     check_scores,
     group_codes,
-    is_class,
-    undefined,
+    is_positive,
+    warn_undefined,
 )
 from skssl.metrics._intervals import Comparison, Interval
+from skssl.metrics._ranks import placements, rank_auc
+
+_ONE_CLASS = "y_true has one class only, so the area under the ROC curve is undefined"
 
 
 def auc_covariance(
@@ -35,37 +38,31 @@ def auc_covariance(
     -------
     areas : ndarray of shape (k,)
     covariance : ndarray of shape (k, k)
-        NaN with fewer than two patients on a side.
+        NaN if a class has fewer than two patients.
 
     Notes
     -----
-    A placement is the share of the other class that a score lies right of: the area is
-    the mean over the positives, and as well over the negatives. Deviations from it are
-    summed within patients; their squares and products, scaled by I / (I - 1) for I
-    patients, are the covariance. With one row a patient that is DeLong's. Midranks
-    give placements in n log n (Sun & Xu 2014).
+    A row's placement is the fraction of the other class on whose correct side its score
+    lies; the mean over each class is the area. Deviations from the area are summed
+    within patients; their squares and products, scaled by I / (I - 1) for I patients,
+    give the covariance. With one row per patient this is DeLong's estimate.
     """
-    m, n = positive.sum(), (~positive).sum()
-    placements = np.empty_like(scores)
-    midranks = stats.rankdata(scores, axis=0)
-    of_positive = stats.rankdata(scores[positive], axis=0)
-    of_negative = stats.rankdata(scores[~positive], axis=0)
-    placements[positive] = (midranks[positive] - of_positive) / n
-    placements[~positive] = 1 - (midranks[~positive] - of_negative) / m
-    areas = placements[positive].mean(axis=0)
-    share = (placements - areas) / np.where(positive, m, n)[:, None]
+    areas = np.array([rank_auc(positive, column) for column in scores.T])  # (k,)
+    n_rows = np.where(positive, positive.sum(), (~positive).sum())[:, None]
+    deviations = (placements(positive, scores) - areas) / n_rows  # (n, k)
     n_units = unit.max() + 1
     sums = np.zeros((2, n_units, scores.shape[1]))
-    np.add.at(sums, (positive.astype(int), unit), share)
-    of_rest, of_class = sums
-    n_with = [len(np.unique(unit[side])) for side in (~positive, positive)]
-    if min(n_with) < 2:
+    np.add.at(sums, (positive.astype(int), unit), deviations)
+    negative_sums, positive_sums = sums  # (n_units, k) each
+    n_negative = len(np.unique(unit[~positive]))  # patients with a negative row
+    n_positive = len(np.unique(unit[positive]))
+    if min(n_negative, n_positive) < 2:
         return areas, np.full((len(areas), len(areas)), np.nan)
-    both = of_class.T @ of_rest
+    cross = positive_sums.T @ negative_sums
     covariance = (
-        _unbiased(n_with[1]) * of_class.T @ of_class
-        + _unbiased(n_with[0]) * of_rest.T @ of_rest
-        + _unbiased(n_units) * (both + both.T)
+        _unbiased(n_positive) * positive_sums.T @ positive_sums
+        + _unbiased(n_negative) * negative_sums.T @ negative_sums
+        + _unbiased(n_units) * (cross + cross.T)
     )
     return areas, covariance
 
@@ -82,7 +79,7 @@ def delong_interval(
     groups: Any = None,
     confidence_level: float = 0.95,
 ) -> Interval:
-    """Return the area under the ROC curve with DeLong's interval, by patients if given.
+    """Return the area under the ROC curve with DeLong's confidence interval.
 
     Parameters
     ----------
@@ -90,9 +87,9 @@ def delong_interval(
     y_score : array-like of shape (n,)
         Higher for ``pos_label``.
     pos_label : label, default=1
-        Against all others.
+        The positive class; all other classes are negative.
     groups : array-like of shape (n,), optional
-        The patient of each row. The variance is then Obuchowski's for clustered rows;
+        The patient of each row. The variance is then Obuchowski's, for clustered rows;
         a patient may have rows of both classes.
     confidence_level : float, default=0.95
         In (0, 1).
@@ -100,20 +97,20 @@ def delong_interval(
     Returns
     -------
     Interval
-        NaN, with an ``UndefinedMetricWarning``, if there is one class only; with two
-        patients or fewer, of whom one class has a single one, its bounds are.
+        All values are NaN, with an ``UndefinedMetricWarning``, if there is one class
+        only. The bounds are NaN if a class has fewer than two patients, or if the
+        classes do not overlap, where the variance is 0.
 
     Raises
     ------
     ValueError
-        If lengths differ, a score is not finite, or a parameter out of range.
+        If lengths differ, a score is not finite, or a parameter is out of range.
 
     Notes
     -----
-    The interval is symmetric on the scale of log(A / (1 - A)) and so stays within
-    (0, 1). DeLong's own is symmetric on that of A, and covers less often near 1. If
-    the classes do not overlap, the variance is 0 and there is no interval: bounds are
-    NaN, with a warning.
+    The interval is symmetric on the logit scale, log(A / (1 - A)), and therefore stays
+    within (0, 1). DeLong's own interval is symmetric in A; its coverage is lower near
+    1.
 
     References
     ----------
@@ -134,19 +131,20 @@ def delong_interval(
     0.875 [0.345, 0.989]
     """
     check_level(confidence_level)
-    (positive,) = is_class(pos_label, y_true)
+    (positive,) = is_positive(pos_label, y_true=y_true)
     scores = check_scores(y_score, len(positive))[:, None]
     unit = group_codes(groups, len(positive))
-    nothing = float("nan")
     if positive.all() or not positive.any():
-        nan = undefined("with one class only there is no area under the ROC curve")
+        nan = warn_undefined(_ONE_CLASS)
         return Interval(nan, nan, nan, confidence_level, "DeLong")
     areas, covariance = auc_covariance(positive, scores, unit)
     name = "DeLong" if groups is None else "Obuchowski"
     area, variance = float(areas[0]), float(covariance[0, 0])
     if not variance > 0 or area in (0, 1):
-        undefined("the variance of the area is 0 or not defined: there is no interval")
-        return Interval(area, nothing, nothing, confidence_level, name)
+        nan = warn_undefined(
+            "the variance of the area is 0 or undefined, so it has no interval"
+        )
+        return Interval(area, nan, nan, confidence_level, name)
     z = stats.norm.isf((1 - confidence_level) / 2)
     centre, half = np.log(area / (1 - area)), z * variance**0.5 / (area * (1 - area))
     low, high = 1 / (1 + np.exp(-(centre + np.array([-half, half]))))
@@ -162,22 +160,22 @@ def delong_test(
     groups: Any = None,
     confidence_level: float = 0.95,
 ) -> Comparison:
-    """Compare the areas under two ROC curves on the same rows, by patients if given.
+    """Test whether the areas under two ROC curves on the same rows differ.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
     score_a, score_b : array-like of shape (n,)
-        Of the two models, higher for ``pos_label``.
+        Scores of the two models, higher for ``pos_label``.
     pos_label, groups, confidence_level
         As in `delong_interval`.
 
     Returns
     -------
     Comparison
-        The area of a less that of b; ``statistic`` is normal if there is no
-        difference. All is NaN, with an ``UndefinedMetricWarning``, where there is one
-        class only.
+        The area of a minus that of b. ``statistic`` is standard normal under the null
+        hypothesis of no difference. All values are NaN, with an
+        ``UndefinedMetricWarning``, if there is one class only.
 
     Raises
     ------
@@ -186,8 +184,8 @@ def delong_test(
 
     Notes
     -----
-    References are those of `delong_interval`. Two scores that rank all rows in the
-    same way do not differ: p is 1.
+    References are those of `delong_interval`. If both scores rank all rows identically,
+    p is 1.
 
     Examples
     --------
@@ -198,7 +196,7 @@ def delong_test(
     0.281 [-0.047, 0.609], p = 0.093
     """
     check_level(confidence_level)
-    (positive,) = is_class(pos_label, y_true)
+    (positive,) = is_positive(pos_label, y_true=y_true)
     n = len(positive)
     scores = np.stack(
         [check_scores(score_a, n, "score_a"), check_scores(score_b, n, "score_b")], 1
@@ -206,7 +204,7 @@ def delong_test(
     unit = group_codes(groups, n)
     name = "DeLong" if groups is None else "Obuchowski"
     if positive.all() or not positive.any():
-        nan = undefined("with one class only there is no area under the ROC curve")
+        nan = warn_undefined(_ONE_CLASS)
         return Comparison(Interval(nan, nan, nan, confidence_level, name), nan)
     areas, covariance = auc_covariance(positive, scores, unit)
     difference = float(areas[0] - areas[1])
@@ -221,5 +219,7 @@ def delong_test(
         return Comparison(interval, float(2 * stats.norm.sf(abs(statistic))), statistic)
     if error <= 1e-12 and abs(difference) < 1e-12:
         return Comparison(interval, 1.0, 0.0)
-    nan = undefined("the variance of the difference is 0 or not defined: no test")
+    nan = warn_undefined(
+        "the variance of the difference is 0 or undefined, so there is no test"
+    )
     return Comparison(Interval(difference, nan, nan, confidence_level, name), nan)

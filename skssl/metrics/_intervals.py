@@ -1,4 +1,4 @@
-"""An estimate with its interval, and the intervals of proportions."""
+"""Estimates with confidence intervals, and the intervals of proportions."""
 
 from dataclasses import dataclass
 from math import isnan
@@ -17,11 +17,11 @@ class Interval:
     Attributes
     ----------
     estimate, low, high : float
-        In the units of the metric.
+        In the units of the metric; a bound is NaN if it is undefined.
     confidence_level : float
         In (0, 1).
     method : str
-        How the interval was made.
+        Name of the method that gave the interval.
 
     Examples
     --------
@@ -41,16 +41,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same rows: what is between them, and whether it is chance.
+    """The difference between two models on the same rows, with its p-value.
 
     Attributes
     ----------
     difference : Interval
-        Of the first less the second.
+        The first model minus the second.
     pvalue : float
-        Two-sided, of no difference; in [0, 1].
+        Two-sided, for the null hypothesis of no difference; in [0, 1].
     statistic : float
-        Of the test; NaN where there is none.
+        Test statistic; NaN for tests without one.
 
     Examples
     --------
@@ -78,17 +78,17 @@ def proportion_interval(
 ) -> Interval:
     """Return a proportion, such as an accuracy, with its interval.
 
-    The rows must be independent: one image a patient. For several, use
-    `bootstrap_interval` with ``groups``.
+    The rows must be independent: one image per patient. For several images per
+    patient, use `bootstrap_interval` with ``groups``.
 
     Parameters
     ----------
     n_hits, n : int
-        Hits among n, with 0 <= n_hits <= n and n at least 1.
+        Number of hits among n rows, with 0 <= n_hits <= n and n at least 1.
     method : {"wilson", "normal", "exact"}, default="wilson"
-        "wilson" is the score interval, "exact" Clopper and Pearson's. "normal" is
-        p ± z √(p (1 - p) / n), cut at 0 and 1, as most papers print it; it is too
-        short for small n and near 0 and 1.
+        "wilson" is the score interval, "exact" that of Clopper and Pearson. "normal" is
+        p ± z √(p (1 - p) / n), clipped to [0, 1], as most papers report it; it is too
+        narrow for small n and near 0 and 1.
     confidence_level : float, default=0.95
         In (0, 1).
 
@@ -99,7 +99,7 @@ def proportion_interval(
     Raises
     ------
     ValueError
-        If a number is out of range, or the method unknown.
+        If a number is out of range, or ``method`` is unknown.
 
     References
     ----------
@@ -116,14 +116,16 @@ def proportion_interval(
     """
     check_level(confidence_level)
     if not (n >= 1 and 0 <= n_hits <= n):
-        raise ValueError(f"0 <= n_hits <= n with n >= 1, got {n_hits} and {n}.")
+        raise ValueError(
+            f"n must be at least 1 and n_hits in [0, n], got n_hits={n_hits} and n={n}."
+        )
     p = n_hits / n
     if method == "normal":
         half = stats.norm.isf((1 - confidence_level) / 2) * (p * (1 - p) / n) ** 0.5
         low, high = max(0.0, p - half), min(1.0, p + half)
     elif method in ("wilson", "exact"):
-        told = stats.binomtest(n_hits, n)
-        low, high = told.proportion_ci(confidence_level, method=method)
+        test = stats.binomtest(n_hits, n)
+        low, high = test.proportion_ci(confidence_level, method=method)
     else:
         raise ValueError(
             f"method must be 'wilson', 'normal' or 'exact', got {method!r}."

@@ -1,4 +1,4 @@
-"""Two models' decisions on the same rows."""
+"""McNemar's test of the decisions of two models on the same rows."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from skssl.metrics._inputs import check_alike, check_level
+from skssl.metrics._inputs import check_level, check_same_type
 from skssl.metrics._intervals import Comparison, Interval
 
 
@@ -18,37 +18,37 @@ def mcnemar_test(
     method: str = "exact",
     confidence_level: float = 0.95,
 ) -> Comparison:
-    """Compare the accuracies of two models on the same rows (McNemar's test).
+    """Test whether the accuracies of two models on the same rows differ.
 
-    The rows must be independent: one image a patient. For several, use
-    `paired_bootstrap` with ``metric=accuracy_score`` and ``groups``.
+    The rows must be independent: one image per patient. For several images per
+    patient, use `paired_bootstrap` with ``metric=accuracy_score`` and ``groups``.
 
     Parameters
     ----------
     y_true, pred_a, pred_b : array-like of shape (n,)
-        Classes, and the predictions of the two models.
+        True classes, and the predictions of the two models.
     method : {"exact", "mid-p", "asymptotic"}, default="exact"
-        "exact" is the binomial test of the rows on which one model alone is right.
-        "mid-p" counts half of what was observed itself, and is less cautious;
-        "asymptotic" is the χ² test without correction.
+        "exact" is the binomial test on the rows where only one model is correct.
+        "mid-p" counts the probability of the observed outcome by half, and is less
+        conservative. "asymptotic" is the χ² test without continuity correction.
     confidence_level : float, default=0.95
         In (0, 1).
 
     Returns
     -------
     Comparison
-        The accuracy of a less that of b, with Agresti and Min's interval; its
+        The accuracy of a minus that of b, with the interval of Agresti and Min;
         ``statistic`` is χ².
 
     Raises
     ------
     ValueError
-        If lengths differ, or the method is unknown.
+        If lengths differ, a label is missing, or ``method`` is unknown.
 
     Notes
     -----
-    The interval is p ± z √var of matched proportions after half a row has been added
-    to each of the four cells; its centre is a little nearer to 0 than the estimate.
+    The interval is the Wald interval of matched proportions after adding 1/2 to each of
+    the four cells; its centre is slightly closer to 0 than the estimate.
 
     References
     ----------
@@ -67,18 +67,18 @@ def mcnemar_test(
     check_level(confidence_level)
     y_true, a, b = (column_or_1d(values) for values in (y_true, pred_a, pred_b))
     check_consistent_length(y_true, a, b)
-    check_alike(y_true, a, b)
+    check_same_type(y_true=y_true, pred_a=a, pred_b=b)
     n = len(y_true)
     if n == 0:
-        raise ValueError("there are no rows to compare on.")
+        raise ValueError("y_true has no rows: at least one is needed.")
     only_a = int(np.sum((a == y_true) & (b != y_true)))
     only_b = int(np.sum((b == y_true) & (a != y_true)))
-    n_apart = only_a + only_b
-    statistic = (only_a - only_b) ** 2 / n_apart if n_apart else 0.0
+    n_discordant = only_a + only_b
+    statistic = (only_a - only_b) ** 2 / n_discordant if n_discordant else 0.0
     z = stats.norm.isf((1 - confidence_level) / 2)
     centre = (only_a - only_b) / (n + 2)
-    spread = (n_apart + 1) / (n + 2) - centre**2
-    half = z * (spread / (n + 2)) ** 0.5
+    variance = (n_discordant + 1) / (n + 2) - centre**2
+    half = z * (variance / (n + 2)) ** 0.5
     interval = Interval(
         (only_a - only_b) / n,
         max(-1.0, centre - half),
@@ -90,18 +90,18 @@ def mcnemar_test(
 
 
 def _pvalue(only_a: int, only_b: int, method: str) -> float:
-    n_apart = only_a + only_b
+    n_discordant = only_a + only_b
     if method not in ("exact", "mid-p", "asymptotic"):
         raise ValueError(
             f"method must be 'exact', 'mid-p' or 'asymptotic', got {method!r}."
         )
-    if n_apart == 0:
+    if n_discordant == 0:
         return 1.0
     if method == "asymptotic":
-        return float(stats.chi2.sf((only_a - only_b) ** 2 / n_apart, 1))
-    exact = float(stats.binomtest(only_a, n_apart).pvalue)
+        return float(stats.chi2.sf((only_a - only_b) ** 2 / n_discordant, 1))
+    exact = float(stats.binomtest(only_a, n_discordant).pvalue)
     if method == "exact":
         return exact
-    # The mass of what was observed counts by half on each side.
-    own = float(stats.binom.pmf(only_a, n_apart, 0.5))
-    return min(1.0, exact - own) if only_a != only_b else 1.0
+    # The probability of the observed outcome counts by half on each side.
+    observed = float(stats.binom.pmf(only_a, n_discordant, 0.5))
+    return min(1.0, exact - observed) if only_a != only_b else 1.0

@@ -1,4 +1,4 @@
-"""From slices to patients."""
+"""Patient-level scores from those of slices."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from skssl._labels import check_groups
 
 
 class PatientScores(NamedTuple):
-    """Scores of patients, sorted by their names.
+    """Scores of patients, sorted by patient.
 
     Attributes
     ----------
@@ -17,7 +17,7 @@ class PatientScores(NamedTuple):
     y_score : ndarray of shape (n_patients,) or (n_patients, n_classes), float64
     y_true : ndarray of shape (n_patients,) or None
     n_rows : ndarray of shape (n_patients,), int
-        How many rows each patient has.
+        Number of rows of each patient.
     """
 
     groups: np.ndarray
@@ -34,22 +34,23 @@ def aggregate_by_group(
     how: str = "mean",
     pos_label: Any = 1,
 ) -> PatientScores:
-    """Return one score for each patient from those of the slices.
+    """Return one score per patient, aggregated over the patient's slices.
 
     Parameters
     ----------
     y_score : array-like of shape (n,) or (n, n_classes)
-        Scores of the slices; several columns only with "mean".
+        Scores of the slices; two-dimensional only with ``how="mean"``.
     groups : array-like of shape (n,)
         The patient of each slice.
     y_true : array-like of shape (n,), optional
-        The class of each slice. If a patient has two of them, one must be
-        ``pos_label``, and then is the patient's.
+        The class of each slice. A patient with slices of several classes is assigned
+        ``pos_label``, which must be one of them.
     how : {"mean", "max", "noisy_or"}, default="mean"
-        "max" is the most suspicious slice. "noisy_or" is the probability that at least
-        one of independent slices is positive, 1 - Π (1 - p); it grows with the number
-        of slices, and needs probabilities.
+        "max" takes the slice with the highest score. "noisy_or" is the probability that
+        at least one of independent slices is positive, 1 - Π (1 - p); it grows with the
+        number of slices, and needs scores in [0, 1].
     pos_label : label, default=1
+        The positive class.
 
     Returns
     -------
@@ -71,52 +72,55 @@ def aggregate_by_group(
         y_score, ensure_2d=False, dtype=np.float64, input_name="y_score"
     )
     if groups is None:
-        raise ValueError("groups is None: the patient of each slice is needed.")
+        raise ValueError("groups is None: give the patient of each slice.")
     patients: Any = check_groups(groups, len(scores))
     names, unit = np.unique(patients, return_inverse=True)
     n_rows = np.bincount(unit)
     if scores.ndim == 2 and how != "mean":
-        raise ValueError(f"how={how!r} takes one score a slice: give y_score[:, k].")
+        raise ValueError(f"how={how!r} takes one score per slice: give y_score[:, k].")
     if how == "mean":
         sums = np.zeros((len(names), *scores.shape[1:]))
         np.add.at(sums, unit, scores)
-        of_patient = sums / n_rows.reshape(-1, *[1] * (scores.ndim - 1))
+        patient_score = sums / n_rows.reshape(-1, *[1] * (scores.ndim - 1))
     elif how == "max":
-        of_patient = np.full(len(names), -np.inf)
-        np.maximum.at(of_patient, unit, scores)
+        patient_score = np.full(len(names), -np.inf)
+        np.maximum.at(patient_score, unit, scores)
     elif how == "noisy_or":
         if scores.min() < 0 or scores.max() > 1:
-            raise ValueError("how='noisy_or' needs probabilities, in [0, 1].")
-        none = np.ones(len(names))
-        np.multiply.at(none, unit, 1 - scores)
-        of_patient = 1 - none
+            raise ValueError(
+                "how='noisy_or' needs y_score in [0, 1], got values from "
+                f"{scores.min()} to {scores.max()}."
+            )
+        all_negative = np.ones(len(names))  # probability that no slice is positive
+        np.multiply.at(all_negative, unit, 1 - scores)
+        patient_score = 1 - all_negative
     else:
         raise ValueError(f"how must be 'mean', 'max' or 'noisy_or', got {how!r}.")
     labels = None
     if y_true is not None:
-        labels = _labels_of_patients(column_or_1d(y_true), names, unit, pos_label)
-    return PatientScores(names, of_patient, labels, n_rows)
+        labels = _patient_labels(column_or_1d(y_true), names, unit, pos_label)
+    return PatientScores(names, patient_score, labels, n_rows)
 
 
-def _labels_of_patients(
+def _patient_labels(
     y_true: np.ndarray, names: np.ndarray, unit: np.ndarray, pos_label: Any
 ) -> np.ndarray:
-    """Return each patient's class."""
+    """Return the class of each patient, shape (n_patients,)."""
     if len(y_true) != len(unit):
         raise ValueError(f"y_true has {len(y_true)} rows, but y_score has {len(unit)}.")
     classes, code = np.unique(y_true, return_inverse=True)
-    has = np.zeros((len(names), len(classes)), dtype=bool)
-    has[unit, code] = True
-    several = has.sum(axis=1) > 1
-    is_positive = has[:, classes == pos_label].any(axis=1)
-    if np.any(several & ~is_positive):
-        first = np.flatnonzero(several & ~is_positive)[0]
+    has_class = np.zeros((len(names), len(classes)), dtype=bool)
+    has_class[unit, code] = True
+    several = has_class.sum(axis=1) > 1
+    has_positive = has_class[:, classes == pos_label].any(axis=1)
+    if np.any(several & ~has_positive):
+        first = np.flatnonzero(several & ~has_positive)[0]
         raise ValueError(
             f"patient {names.tolist()[first]!r} has slices of classes "
-            f"{classes[has[first]].tolist()}, none of which is "
-            f"pos_label={pos_label!r}: one class a patient is needed."
+            f"{classes[has_class[first]].tolist()}, none of which is "
+            f"pos_label={pos_label!r}: each patient needs one class."
         )
-    labels: np.ndarray = classes[has.argmax(axis=1)]
+    labels: np.ndarray = classes[has_class.argmax(axis=1)]
     if several.any():
         labels[several] = classes[classes == pos_label][0]
     return labels

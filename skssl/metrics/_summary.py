@@ -1,4 +1,4 @@
-"""The table of a study: figures of a classifier on new images, with intervals."""
+"""A table of the metrics of a classifier, with confidence intervals."""
 
 import html
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from skssl.metrics._inputs import (
     check_columns,
     check_level,
     check_scores,
+    check_specificity,
     group_codes,
-    is_class,
+    is_positive,
 )
 from skssl.metrics._intervals import Interval
 from skssl.metrics._summary_table import SummaryRow, SummaryTable
@@ -23,15 +24,18 @@ _HEADER = ("class", "metric", "estimate", "low", "high", "n", "method")
 
 @dataclass(frozen=True)
 class ClassificationSummary:
-    """Figures with intervals; prints as text, and as HTML in a notebook.
+    """Metrics with intervals; prints as text, and as HTML in a notebook.
 
     Attributes
     ----------
     rows : list of SummaryRow
+        One metric each, with ``label``, ``metric``, ``interval`` and ``n``.
     n_rows, n_patients : int
+        Numbers of images and of patients; equal without ``groups``.
     confidence_level : float
+        Of each interval, in (0, 1).
     transductive : bool
-        Said in the caption.
+        Whether the pretraining has seen the images; the caption then says so.
     """
 
     rows: list[SummaryRow]
@@ -47,10 +51,10 @@ class ClassificationSummary:
             if row.metric == metric and (label is None or row.label == label):
                 return row.interval
         known = ", ".join(dict.fromkeys(row.metric for row in self.rows))
-        raise KeyError(f"{name!r}; there are {known}.")
+        raise KeyError(f"{name!r} is not in the summary; there are {known}.")
 
     def to_frame(self) -> Any:
-        """Return the figures as a pandas DataFrame (pandas must be installed)."""
+        """Return the metrics as a pandas DataFrame (pandas must be installed)."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -82,12 +86,13 @@ class ClassificationSummary:
         ]
 
     def _caption(self) -> str:
-        of = f" of {self.n_patients} patients" if self.n_patients < self.n_rows else ""
-        how = "; transductive: the training has seen these images"
-        return (
-            f"{self.n_rows} rows{of}; {100 * self.confidence_level:g} % intervals"
-            f"{how if self.transductive else ''}"
-        )
+        caption = f"{self.n_rows} rows"
+        if self.n_patients < self.n_rows:
+            caption += f" of {self.n_patients} patients"
+        caption += f"; {100 * self.confidence_level:g} % intervals"
+        if self.transductive:
+            caption += "; transductive: the training has seen these images"
+        return caption
 
     def __str__(self) -> str:
         table = [_HEADER, *self._cells()]
@@ -128,56 +133,58 @@ def classification_summary(
     transductive: bool = False,
     random_state: RandomState = None,
 ) -> ClassificationSummary:
-    """Return what a study reports of a classifier on rows that it has not seen.
+    """Return the metrics of a classifier on test rows, with confidence intervals.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
     y_score : array-like of shape (n,) or (n, n_classes)
-        One score a row, higher for ``pos_label``; or one a class, such as
-        ``predict_proba``: then each class is looked at against all others.
+        One score per row, higher for ``pos_label``; or one per class, such as
+        ``predict_proba``: each class is then evaluated against the rest.
     y_pred : array-like of shape (n,), optional
         The predicted classes. Default: ``pos_label`` where the score is at least
-        ``threshold``; the class with the largest of several scores.
+        ``threshold``; with one score per class, the class with the largest score.
     threshold : float, default=0.5
-        For probabilities; the scores of a ``decision_function`` want 0.
+        Suits probabilities; use 0 for the scores of a ``decision_function``.
     pos_label : label, default=1
-        For one score a row: the class against all others.
+        The positive class, for scores of shape (n,); all other classes are negative.
     labels : array-like of shape (n_classes,), optional
         The classes of the columns, such as ``classes_``. Default: those of ``y_true``,
         sorted.
     groups : array-like of shape (n,), optional
-        The patient of each row, for all intervals.
+        The patient of each row; all intervals then account for patients.
     specificity : float, default=0.9
-        At which the sensitivity is also given, in [0, 1].
+        The sensitivity at this specificity is reported, too; in [0, 1].
     confidence_level : float, default=0.95
-        In (0, 1).
+        Of each interval, in (0, 1).
     n_resamples : int, default=2000
-        Of the bootstrap.
+        Number of bootstrap resamples, at least 1.
     transductive : bool, default=False
         Whether the pretraining has seen these images, without their labels; the
-        summary then says so.
+        caption of the summary then says so.
     random_state : int, RandomState, Generator or None
 
     Returns
     -------
     ClassificationSummary
-        Sensitivity, specificity, predictive values, accuracy, their means and the
-        scores' figures. With several classes all but the first two lines are for each
-        class against the rest, these being the accuracy of all classes and the mean
-        AUC. The calibration error is given where all scores lie in [0, 1].
+        AUC, sensitivity, specificity, predictive values (PPV, NPV), accuracy, balanced
+        accuracy, harmonic mean (HM), F1 and the sensitivity at a specificity; the
+        calibration error (ECE) if all scores lie in [0, 1]. With one score per class,
+        the first two rows are the accuracy over all classes and the mean AUC; the
+        other rows describe each class against the rest.
 
     Raises
     ------
     ValueError
-        If lengths differ, a score is not finite, or a parameter out of range.
+        If lengths differ, a score is not finite, or a parameter is out of range.
 
     Notes
     -----
-    Intervals are DeLong's for the AUC (Obuchowski's with patients), Wilson's for
-    proportions of independent rows, and else the percentile bootstrap: of patients, if
-    ``groups`` is given. What is not defined, such as the specificity on rows of one
-    class, or an interval where all resamples are equal, is NaN (printed as -).
+    The interval of the AUC is DeLong's (Obuchowski's with ``groups``). Without
+    ``groups``, intervals of proportions are Wilson's. All others are percentile
+    bootstrap intervals, of patients if ``groups`` is given. Undefined values are NaN,
+    printed as "-", such as the specificity without negative rows, or the interval of a
+    metric that has the same value in all resamples.
 
     Examples
     --------
@@ -188,8 +195,7 @@ def classification_summary(
     0.750 [0.301, 0.954]
     """
     check_level(confidence_level)
-    if not 0 <= specificity <= 1:
-        raise ValueError(f"specificity must be in [0, 1], got {specificity}.")
+    check_specificity(specificity)
     y_true = column_or_1d(y_true)
     n = len(y_true)
     y_score = check_array(
@@ -205,11 +211,11 @@ def classification_summary(
     if y_score.ndim == 1:
         scores = check_scores(y_score, n)
         if y_pred is None:
-            (positive,) = is_class(pos_label, y_true)
-            told = scores >= threshold
+            (positive,) = is_positive(pos_label, y_true=y_true)
+            predicted = scores >= threshold
         else:
-            positive, told = is_class(pos_label, y_true, y_pred)
-        table.add(pos_label, positive, told, scores)
+            positive, predicted = is_positive(pos_label, y_true=y_true, y_pred=y_pred)
+        table.add(pos_label, positive, predicted, scores)
     else:
         classes = check_columns(y_true, y_score, labels, "y_score")
         if y_pred is None:

@@ -1,4 +1,4 @@
-"""The figures of a class against the rest, with the interval that fits each."""
+"""The metrics of one class against the rest, each with the interval that suits it."""
 
 import warnings
 from collections.abc import Callable
@@ -7,30 +7,28 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import roc_auc_score
 
 from skssl._random import RandomState
 from skssl.metrics._bootstrap import Resamples, percentiles
-from skssl.metrics._classification import (
-    best_sensitivity,
-    expected_calibration_error,
-)
+from skssl.metrics._calibration import expected_calibration_error
+from skssl.metrics._classification import best_sensitivity
 from skssl.metrics._delong import delong_interval
 from skssl.metrics._intervals import Interval, proportion_interval
+from skssl.metrics._ranks import rank_auc
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One figure.
+    """One metric of a summary.
 
     Attributes
     ----------
     label : label or str
-        The class that is looked for; "all" for figures of all classes.
+        The positive class; "all" for metrics of all classes.
     metric : str
     interval : Interval
     n : int
-        How many rows the figure is of: for the sensitivity those of the class.
+        Number of rows in the denominator: for the sensitivity, the positive rows.
     """
 
     label: Any
@@ -40,7 +38,7 @@ class SummaryRow:
 
 
 class SummaryTable:
-    """The rows of a summary, as they are added.
+    """The rows of a summary, in the order in which they are added.
 
     Parameters are those of `classification_summary`.
     """
@@ -61,70 +59,91 @@ class SummaryTable:
         self.random_state = random_state
 
     def add(
-        self, label: Any, positive: np.ndarray, told: np.ndarray, score: np.ndarray
+        self,
+        label: Any,
+        positive: np.ndarray,
+        predicted: np.ndarray,
+        score: np.ndarray,
     ) -> None:
-        """Add the figures of one class against the rest."""
-        self._add(label, "AUC", self._area(positive, score), len(positive))
-        hits = {
-            "sensitivity": told[positive],
-            "specificity": ~told[~positive],
-            "PPV": positive[told],
-            "NPV": ~positive[~told],
-            "accuracy": told == positive,
-        }
-        probable = score.min() >= 0 and score.max() <= 1
+        """Add the metrics of one class against the rest.
 
-        def figures(rows: np.ndarray) -> dict[str, float]:
-            of = positive[rows], told[rows], score[rows]
-            values = _figures(*of, self.specificity)
-            if probable:
-                ece = expected_calibration_error(of[0], of[2], pos_label=True)
-                values["ECE"] = ece
+        Parameters
+        ----------
+        label : label
+            The positive class.
+        positive, predicted : ndarray of shape (n,), bool
+            Whether each row is positive, and is predicted to be.
+        score : ndarray of shape (n,), float64
+        """
+        auc = self._delong_interval(positive, score)
+        self.rows.append(SummaryRow(label, "AUC", auc, len(positive)))
+        outcomes = {
+            "sensitivity": predicted[positive],
+            "specificity": ~predicted[~positive],
+            "PPV": positive[predicted],
+            "NPV": ~positive[~predicted],
+            "accuracy": predicted == positive,
+        }
+        are_probabilities = score.min() >= 0 and score.max() <= 1
+
+        def compute(rows: np.ndarray) -> dict[str, float]:
+            truth, scores = positive[rows], score[rows]
+            values = _class_metrics(truth, predicted[rows], scores, self.specificity)
+            if are_probabilities:
+                values["ECE"] = expected_calibration_error(
+                    truth, scores, pos_label=True
+                )
             return values
 
-        intervals = self._bootstrap(positive, figures)
-        self._add_all(label, intervals, hits, len(positive))
+        intervals = self._bootstrap(positive, compute)
+        self._add_rows(label, intervals, outcomes, len(positive))
 
     def add_overall(
         self, y_true: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray, classes: Any
     ) -> None:
-        """Add the accuracy of all classes, and the mean of their areas."""
+        """Add the accuracy over all classes, and the mean AUC.
 
-        def figures(rows: np.ndarray) -> dict[str, float]:
+        Parameters
+        ----------
+        y_true, y_pred : ndarray of shape (n,)
+        y_score : ndarray of shape (n, n_classes), float64
+        classes : ndarray of shape (n_classes,)
+        """
+
+        def compute(rows: np.ndarray) -> dict[str, float]:
             areas = [
-                _area(y_true[rows] == label, y_score[rows, k])
+                rank_auc(y_true[rows] == label, y_score[rows, k])
                 for k, label in enumerate(classes)
             ]
             accuracy = np.mean(y_true[rows] == y_pred[rows])
             return {"accuracy": float(accuracy), "mean AUC": float(np.mean(areas))}
 
-        hits = {"accuracy": y_true == y_pred}
-        self._add_all("all", self._bootstrap(y_true, figures), hits, len(y_true))
+        outcomes = {"accuracy": y_true == y_pred}
+        intervals = self._bootstrap(y_true, compute)
+        self._add_rows("all", intervals, outcomes, len(y_true))
 
-    def _add_all(
+    def _add_rows(
         self,
         label: Any,
         intervals: dict[str, Interval],
-        hits: dict[str, np.ndarray],
+        outcomes: dict[str, np.ndarray],
         n: int,
     ) -> None:
-        """Add intervals; those of proportions of independent rows are Wilson's."""
+        """Add intervals; proportions of independent rows get Wilson's.
+
+        ``outcomes`` holds, for each proportion, whether each row of its denominator is
+        a hit.
+        """
         for name, interval in intervals.items():
-            of = hits.get(name)
-            if of is None:
-                self._add(label, name, interval, n)
-            elif self.groups is not None or len(of) == 0:
-                self._add(label, name, interval, len(of))
-            else:
-                wilson = proportion_interval(
-                    int(of.sum()), len(of), confidence_level=self.level
+            hits = outcomes.get(name)
+            n_rows = n if hits is None else len(hits)
+            if hits is not None and self.groups is None and n_rows > 0:
+                interval = proportion_interval(  # noqa: PLW2901
+                    int(hits.sum()), n_rows, confidence_level=self.level
                 )
-                self._add(label, name, wilson, len(of))
+            self.rows.append(SummaryRow(label, name, interval, n_rows))
 
-    def _add(self, label: Any, metric: str, interval: Interval, n: int) -> None:
-        self.rows.append(SummaryRow(label, metric, interval, n))
-
-    def _area(self, positive: np.ndarray, score: np.ndarray) -> Interval:
+    def _delong_interval(self, positive: np.ndarray, score: np.ndarray) -> Interval:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UndefinedMetricWarning)  # printed as -
             return delong_interval(
@@ -136,52 +155,49 @@ class SummaryTable:
             )
 
     def _bootstrap(
-        self, y: np.ndarray, figures: Callable[[np.ndarray], dict[str, float]]
+        self, y: np.ndarray, compute: Callable[[np.ndarray], dict[str, float]]
     ) -> dict[str, Interval]:
-        """Return the interval of each figure, from the same resamples."""
-        draws = Resamples(y, self.groups, self.n_resamples, self.random_state)
-        told = figures(np.arange(len(y)))
+        """Return the interval of each metric, all from the same resamples.
+
+        ``compute`` returns the metrics by name for an array of rows.
+        """
+        resamples = Resamples(y, self.groups, self.n_resamples, self.random_state)
+        estimates = compute(np.arange(len(y)))
         values = np.array(
-            [list(figures(rows).values()) for rows in draws.having(1)]
-        )  # (n_resamples, n_figures)
+            [list(compute(rows).values()) for rows in resamples.draw(min_classes=1)]
+        )  # (n_resamples, n_metrics)
         intervals = {}
-        for i, (name, estimate) in enumerate(told.items()):
+        for i, (name, estimate) in enumerate(estimates.items()):
             low, high = percentiles(values[:, i], self.level)
-            if low == high:  # equal resamples are no certainty
+            if low == high:  # equal values in all resamples do not prove certainty
                 low = high = float("nan")
-            intervals[name] = Interval(estimate, low, high, self.level, draws.name)
+            intervals[name] = Interval(estimate, low, high, self.level, resamples.name)
         return intervals
 
 
-def _figures(
-    positive: np.ndarray, told: np.ndarray, score: np.ndarray, specificity: float
+def _class_metrics(
+    positive: np.ndarray, predicted: np.ndarray, score: np.ndarray, specificity: float
 ) -> dict[str, float]:
-    """Return the figures of one class against the rest; NaN where not defined."""
-    n_hits, n_told = np.sum(positive & told), np.sum(told)
-    n, n_positive = len(positive), np.sum(positive)
-    n_right_rest = n - n_positive - n_told + n_hits
-    se = _ratio(n_hits, n_positive)
-    sp = _ratio(n_right_rest, n - n_positive)
+    """Return the metrics of one class against the rest; NaN where undefined."""
+    n, n_positive, n_predicted = len(positive), np.sum(positive), np.sum(predicted)
+    true_positives = np.sum(positive & predicted)
+    true_negatives = n - n_positive - n_predicted + true_positives
+    se = _ratio(true_positives, n_positive)
+    sp = _ratio(true_negatives, n - n_positive)
     return {
         "sensitivity": se,
         "specificity": sp,
-        "PPV": _ratio(n_hits, n_told),
-        "NPV": _ratio(n_right_rest, n - n_told),
-        "accuracy": (n_hits + n_right_rest) / n,
+        "PPV": _ratio(true_positives, n_predicted),
+        "NPV": _ratio(true_negatives, n - n_predicted),
+        "accuracy": (true_positives + true_negatives) / n,
         "balanced accuracy": (se + sp) / 2,
         "HM": 0.0 if se + sp == 0 else 2 * se * sp / (se + sp),
-        "F1": _ratio(2 * n_hits, n_positive + n_told),
+        "F1": _ratio(2 * true_positives, n_positive + n_predicted),
         f"sensitivity at specificity {specificity:g}": best_sensitivity(
             positive, score, specificity
         ),
     }
 
 
-def _ratio(part: Any, whole: Any) -> float:
-    return float(part / whole) if whole else float("nan")
-
-
-def _area(positive: np.ndarray, score: np.ndarray) -> float:
-    if positive.all() or not positive.any():
-        return float("nan")
-    return float(roc_auc_score(positive, score))
+def _ratio(numerator: Any, denominator: Any) -> float:
+    return float(numerator / denominator) if denominator else float("nan")

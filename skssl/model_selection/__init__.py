@@ -1,4 +1,4 @@
-"""Splits, curves and searches for few labels and several images a patient."""
+"""Splits, curves and searches for few labels and several images per patient."""
 
 from skssl.model_selection._audit import SplitAudit, audit_split
 from skssl.model_selection._curves import FractionCurve, fraction_curve

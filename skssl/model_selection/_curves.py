@@ -1,7 +1,7 @@
-"""How good a procedure is with fewer labels, or fewer images."""
+"""Scores of a procedure with fewer labels, or with fewer images."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -13,13 +13,15 @@ from skssl._labels import check_groups, check_labels
 from skssl._random import RandomState
 from skssl.metrics import Interval
 from skssl.metrics._bootstrap import Resamples
+from skssl.model_selection._curve_fits import CurveFits, Point, find_param
 from skssl.model_selection._splits import KeepUnlabeledInTrain
-from skssl.model_selection._study import Point, Study, find_param
+
+_HEADER = ("labels", "images", "score", "low", "high")
 
 
 @dataclass(frozen=True)
 class FractionCurve:
-    """What `fraction_curve` measured.
+    """Scores by fraction of the labels and of the images; see `fraction_curve`.
 
     Attributes
     ----------
@@ -28,17 +30,15 @@ class FractionCurve:
         ``pretrain_fraction``, ``fold``, ``score``, ``n_labelled``, ``n_train``,
         ``n_test``, ``seconds``, ``transductive``.
     intervals : dict
-        The mean score of each point, (label_fraction, pretrain_fraction), over folds
-        and seeds, with its interval.
+        For each point, (label_fraction, pretrain_fraction), the mean score over folds
+        and seeds with its 95 % interval.
     transductive : bool
+        Whether the training has seen the test images, without their labels.
     """
 
     rows: list[dict[str, Any]]
     intervals: dict[Point, Interval]
     transductive: bool = False
-    _header: tuple[str, ...] = field(
-        default=("labels", "images", "score", "low", "high"), repr=False
-    )
 
     def to_frame(self) -> Any:
         """Return the rows as a pandas DataFrame (pandas must be installed)."""
@@ -47,15 +47,16 @@ class FractionCurve:
         return pd.DataFrame(self.rows)
 
     def __str__(self) -> str:
-        lines = ["".join(f"{name:>8}" for name in self._header)]
-        for (of_labels, of_images), told in self.intervals.items():
-            images = "" if of_images is None else f"{of_images:g}"
-            figures = "".join(
-                f"{value:8.3f}" for value in (told.estimate, told.low, told.high)
+        lines = ["".join(f"{name:>8}" for name in _HEADER)]
+        for (label_fraction, pretrain_fraction), interval in self.intervals.items():
+            images = "" if pretrain_fraction is None else f"{pretrain_fraction:g}"
+            values = "".join(
+                f"{value:8.3f}"
+                for value in (interval.estimate, interval.low, interval.high)
             )
-            lines.append(f"{of_labels:8g}{images:>8}{figures}")
+            lines.append(f"{label_fraction:8g}{images:>8}{values}")
         if self.transductive:
-            lines.append("transductive: the training has seen the tested images")
+            lines.append("transductive: the training has seen the test images")
         return "\n".join(lines)
 
 
@@ -77,50 +78,49 @@ def fraction_curve(
     n_jobs: int | None = None,
     random_state: RandomState = 0,
 ) -> FractionCurve:
-    """Score an estimator with shares of the labels, and of the images.
+    """Cross-validate an estimator with fractions of the labels and of the images.
 
-    Each fold is pretrained and trained anew on its training rows, of which a share
-    keeps its labels; it is scored on test rows that it has not seen.
+    In each fold, the whole estimator, pretraining included, is fitted on the training
+    rows, of which only a fraction keeps its labels, and scored on the test rows.
 
     Parameters
     ----------
     estimator : classifier
-        Which takes y = -1 for images without a label: `FineTuneClassifier`, or a
-        pipeline that ends in
-        ``SelfTrainingClassifier(LogisticRegression(), max_iter=0)``.
+        Must accept y = -1 for unlabelled images: `FineTuneClassifier`, or a pipeline
+        that ends with ``SelfTrainingClassifier(LogisticRegression(), max_iter=0)``.
     X : sequence of n images
     y : array-like of shape (n,)
-        Classes, and -1 for none.
+        Classes, and -1 for unlabelled images.
     label_fractions : sequence of float, default=(0.1, 0.25, 0.5, 1.0)
-        Shares of the labels of the training rows, in (0, 1]. Smaller ones are within
-        larger ones (see `mask_labels`).
+        Fractions of the training labels to keep, in (0, 1]. The labels of a smaller
+        fraction are a subset of those of a larger one (see `mask_labels`).
     pretrain_fractions : sequence of float, optional
-        Values of the pretrainer's ``fraction``. Default: as it is.
+        Values of the pretrainer's ``fraction``. Default: its value in ``estimator``.
     pretrain_param : str, optional
-        Its name among ``estimator.get_params()``, such as "ssl__fraction". Default:
-        the only one that ends in "fraction" and belongs to a pretrainer.
+        Name of that parameter in ``estimator.get_params()``, such as "ssl__fraction".
+        Default: the only parameter that is named "fraction".
     groups : array-like of shape (n,), optional
-        The patient of each image, for ``cv``, for the masking, and for ``fit`` where
-        that, or a step of a pipeline, takes groups.
+        The patient of each image; used by ``cv``, by the masking of labels, and by
+        ``fit`` of the estimator or of those steps of a pipeline that accept groups.
     cv : int or splitter, default=5
-        As in `KeepUnlabeledInTrain`. Folds are the same for all points.
+        As in `KeepUnlabeledInTrain`. All points use the same folds.
     seeds : sequence of int, default=(0,)
-        For each, labels are drawn anew, and ``random_state`` of the estimator and of
-        its parts is set to it.
+        The curve is repeated for each seed, which selects the labels to keep and is
+        set as ``random_state`` of the estimator and of its nested estimators.
     metric : callable, default=roc_auc_score
         Called as ``metric(y_true, y_score)`` on the test rows of a fold.
     response_method : sequence of str
-        Of the estimator; the first that it has gives ``y_score``. For metrics of
-        predictions ("predict",).
+        Methods of the estimator; the first that it has gives ``y_score``. Use
+        ("predict",) for metrics of predicted classes.
     transductive : bool, default=False
-        Let the training see the test images, without their labels. Scores are then for
-        these images and not for new ones; the result says so.
+        Whether the training sees the test images, without their labels. Scores then
+        hold for these images, not for new ones; the result reports this.
     n_resamples : int, default=500
-        Of the bootstrap of the patients.
+        Number of bootstrap resamples of patients, at least 1.
     n_jobs : int, optional
-        Fits at a time, in processes.
+        Number of fits that run in parallel, in processes.
     random_state : int, RandomState, Generator or None, default=0
-        Of the bootstrap.
+        Seeds the bootstrap.
 
     Returns
     -------
@@ -129,17 +129,17 @@ def fraction_curve(
     Raises
     ------
     ValueError
-        If a fraction is out of range, ``pretrain_param`` cannot be found, the
-        estimator takes -1 for a class, or lengths differ. An error of a fit is raised,
-        and not turned into NaN.
+        If a fraction is out of range, ``pretrain_param`` is not found, the estimator
+        takes -1 for a class, or lengths differ. An error in a fit is raised, not turned
+        into NaN.
 
     Notes
     -----
-    The interval of a point is the percentile bootstrap of its mean score, with the same
-    patients drawn for all folds and seeds. It tells how much the score depends on who
-    is tested; how much on the labels drawn is what the seeds show. It takes the fitted
-    models as they are, so that it is too narrow for what the procedure would score on
-    another set of images.
+    The interval of a point is the percentile bootstrap interval of its mean score. The
+    same resampled patients are used for all folds and seeds. It shows how much the
+    score depends on the tested patients; the spread over seeds shows how much it
+    depends on the labels kept. The fitted models are taken as given, so the interval is
+    too narrow for the score of the procedure on another training set.
 
     Examples
     --------
@@ -152,28 +152,22 @@ def fraction_curve(
     >>> curve = fraction_curve(
     ...     clf, X[:, :2], y, label_fractions=(0.05, 1.0), cv=3, n_resamples=100
     ... )
-    >>> [round(told.estimate, 2) for told in curve.intervals.values()]
+    >>> [round(interval.estimate, 2) for interval in curve.intervals.values()]
     [0.93, 0.96]
     """
     if y is None:
         raise ValueError("y is None: labels are needed to score.")
     labels: Any = check_labels(y, len(y))
     if not any(isinstance(label, str) for label in labels.tolist()):
-        labels = np.array(labels.tolist())  # objects become what they are
+        labels = np.array(labels.tolist())  # objects take the dtype of their values
     patients = check_groups(groups, len(labels))
-    shares: Sequence[float | None] = (
-        [None] if pretrain_fractions is None else pretrain_fractions
-    )
     if len(seeds) == 0:
-        raise ValueError("seeds is empty: one at least is needed.")
-    points: list[Point] = list(product(label_fractions, shares))
-    for of_labels, _ in points:
-        if not 0 < of_labels <= 1:
-            raise ValueError(f"label_fractions must be in (0, 1], got {of_labels}.")
+        raise ValueError("seeds is empty: give at least one.")
+    points = _curve_points(label_fractions, pretrain_fractions)
     if pretrain_fractions is not None:
         pretrain_param = find_param(estimator, pretrain_param)
     folds = KeepUnlabeledInTrain(cv, transductive=transductive)
-    study = Study(
+    fits = CurveFits(
         estimator,
         X,
         labels,
@@ -184,20 +178,31 @@ def fraction_curve(
         response_method=tuple(response_method),
         transductive=transductive,
     )
-    jobs = list(product(points, seeds, range(len(study.splits))))
-    done = Parallel(n_jobs=n_jobs)(delayed(study.fit)(*job) for job in jobs)
+    jobs = list(product(points, seeds, range(len(fits.splits))))
+    results = Parallel(n_jobs=n_jobs)(delayed(fits.fit)(*job) for job in jobs)
     intervals = {}
     for point in points:
-        scored = [
-            (fold, scores)
-            for (of, _, fold), (_, scores) in zip(jobs, done, strict=True)
-            if of == point
+        found = [
+            (fold, row["score"], scores)
+            for (job_point, _, fold), (row, scores) in zip(jobs, results, strict=True)
+            if job_point == point
         ]
-        of_folds = [
-            row["score"]
-            for (of, *_), (row, _) in zip(jobs, done, strict=True)
-            if of == point
-        ]
-        draws = Resamples(labels, patients, n_resamples, random_state)
-        intervals[point] = study.interval(float(np.mean(of_folds)), scored, draws)
-    return FractionCurve([row for row, _ in done], intervals, transductive)
+        intervals[point] = fits.interval(
+            float(np.mean([score for _, score, _ in found])),
+            [(fold, scores) for fold, _, scores in found],
+            Resamples(labels, patients, n_resamples, random_state),
+        )
+    return FractionCurve([row for row, _ in results], intervals, transductive)
+
+
+def _curve_points(
+    label_fractions: Sequence[float], pretrain_fractions: Sequence[float] | None
+) -> list[Point]:
+    """Return all combinations of the fractions; check those of the labels."""
+    for fraction in label_fractions:
+        if not 0 < fraction <= 1:
+            raise ValueError(f"label_fractions must be in (0, 1], got {fraction}.")
+    pretrain: Sequence[float | None] = (
+        [None] if pretrain_fractions is None else pretrain_fractions
+    )
+    return list(product(label_fractions, pretrain))

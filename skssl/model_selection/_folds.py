@@ -1,4 +1,4 @@
-"""Folds: who makes them, and what they must not do."""
+"""Folds of a search: how they are made, and what they must not contain."""
 
 from numbers import Integral
 from typing import Any
@@ -14,6 +14,15 @@ def n_rows(X: Any) -> int:
     return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
+def make_splitter(estimator: Any, cv: Any, y: Any, groups: np.ndarray | None) -> Any:
+    """Return a splitter; a number of folds keeps the images of a patient together."""
+    classes = is_classifier(estimator)
+    if groups is None or not (cv is None or isinstance(cv, Integral)):
+        return check_cv(cv, y, classifier=classes)
+    n_splits = 5 if cv is None else int(cv)
+    return (StratifiedGroupKFold if classes else GroupKFold)(n_splits)
+
+
 def draw_folds(
     splitter: Any,
     X: Any,
@@ -23,7 +32,14 @@ def draw_folds(
     reproducible: bool = False,
     **options: Any,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows of all folds, in none of which a patient is in both parts."""
+    """Return the training and test rows of all folds.
+
+    Raises
+    ------
+    ValueError
+        If a patient is in the training and in the test set of a fold, or if the folds
+        must be ``reproducible`` and are not.
+    """
     splits = list(splitter.split(X, y, groups=groups, **options))
     if reproducible:
         again = splitter.split(X, y, groups=groups, **options)
@@ -41,28 +57,20 @@ def draw_folds(
 def check_patients_apart(
     cv: Any, groups: np.ndarray | None, train: Any, test: Any, where: str = ""
 ) -> None:
-    """Refuse a split by ``cv`` that has a patient on both sides."""
+    """Raise ValueError if a patient is in the training and in the test set."""
     if groups is None:
         return
     shared = np.intersect1d(groups[train], groups[test])
     if len(shared):
         raise ValueError(
-            f"cv={cv!r} puts patient {shared.tolist()[0]!r} into both parts{where}: "
-            "take a splitter that keeps groups together, such as StratifiedGroupKFold."
+            f"cv={cv!r} puts patient {shared.tolist()[0]!r} into both the training and "
+            f"the test set{where}: use a splitter that keeps groups together, such as "
+            "StratifiedGroupKFold."
         )
 
 
-def fold_maker(estimator: Any, cv: Any, y: Any, groups: np.ndarray | None) -> Any:
-    """Return a splitter; a number of folds keeps patients together, if there are."""
-    classes = is_classifier(estimator)
-    if groups is None or not (cv is None or isinstance(cv, Integral)):
-        return check_cv(cv, y, classifier=classes)
-    n_splits = 5 if cv is None else int(cv)
-    return (StratifiedGroupKFold if classes else GroupKFold)(n_splits)
-
-
 def check_target(estimator: Any, y: Any) -> None:
-    """Refuse a target that no fold could be learnt from."""
+    """Raise ValueError if y is missing but required, or has NaN or infinity."""
     if y is None and get_tags(estimator).target_tags.required:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is "

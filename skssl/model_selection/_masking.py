@@ -1,4 +1,4 @@
-"""Take labels away, as if fewer had been made."""
+"""Mask labels, to simulate a set with fewer of them."""
 
 from typing import Any
 
@@ -16,29 +16,30 @@ def mask_labels(
     stratify: bool = True,
     random_state: RandomState = None,
 ) -> np.ndarray:
-    """Return y with a part of the labels kept and -1 for the rest.
+    """Return y with a fraction of its labels; the others become -1.
 
-    With the same ``random_state``, the labels of a smaller fraction are among those of
-    a larger one.
+    With the same ``random_state``, the labels kept for a smaller fraction are a subset
+    of those kept for a larger one.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Classes, and -1 where there is no label already.
+        Classes, and -1 for rows that are already unlabelled.
     fraction : float
-        Share of the labels to keep, in [0, 1]: of the patients, if ``groups`` is given.
+        Fraction of the labels to keep, in [0, 1]; with ``groups``, the fraction of
+        patients with a label who keep their labels.
     groups : array-like of shape (n,), optional
-        The patient of each row, whose labels are kept or taken together.
+        The patient of each row. All labels of a patient are kept or masked together.
     stratify : bool, default=True
-        Keep the share of each class, and one row or patient of it at least, unless
-        ``fraction`` is 0. A patient with rows of several classes counts for the one
-        that the fewest rows of the set have.
+        Keep the class proportions, and at least one row or patient of each class,
+        unless ``fraction`` is 0. A patient with rows of several classes counts towards
+        the class that is rarest in the whole set.
     random_state : int, RandomState, Generator or None
 
     Returns
     -------
     ndarray of shape (n,)
-        Of the dtype of y; int64, if that has no -1; of objects for text.
+        With the dtype of y; int64 for unsigned and boolean dtypes, object for strings.
 
     Raises
     ------
@@ -55,31 +56,39 @@ def mask_labels(
     if not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be in [0, 1], got {fraction}.")
     if y is None:
-        raise ValueError("y is None: there are no labels to take away.")
+        raise ValueError("y is None: there are no labels to mask.")
     labels: Any = check_labels(y, len(y))
     rows, classes = labels_of(labels)
     patients = check_groups(groups, len(labels))
-    unit = rows if patients is None else patients[rows]
-    _, unit = np.unique(unit, return_inverse=True)
+    units = rows if patients is None else patients[rows]
+    _, unit = np.unique(units, return_inverse=True)
     n_units = unit.max(initial=-1) + 1
     stratum = np.zeros(n_units, dtype=int)
     if stratify and len(rows):
-        names, code = np.unique(classes, return_inverse=True)
-        counts = np.zeros((n_units, len(names)), dtype=int)
-        np.add.at(counts, (unit, code), 1)
-        # Of a patient's classes the rarest, so that none gets lost.
-        rarest = np.where(counts > 0, counts.sum(axis=0), len(rows) + 1)
-        stratum = rarest.argmin(axis=1)
+        stratum = _rarest_class(unit, classes)
     rng = np.random.default_rng(spawn_seeds(random_state, 1)[0])
-    place = rng.permutation(n_units)  # drawn alike for all fractions
+    rank = rng.permutation(n_units)  # does not depend on fraction
     kept = np.zeros(n_units, dtype=bool)
-    for of in np.unique(stratum):
-        members = np.flatnonzero(stratum == of)
+    for value in np.unique(stratum):
+        members = np.flatnonzero(stratum == value)
         n_kept = max(1, round(fraction * len(members))) if fraction else 0
-        kept[members[np.argsort(place[members])[:n_kept]]] = True
+        kept[members[np.argsort(rank[members])[:n_kept]]] = True
     kind = labels.dtype.kind
-    out = labels.astype(
+    masked = labels.astype(
         object if kind in "US" else np.int64 if kind in "ub" else labels.dtype
     )
-    out[rows[~kept[unit]]] = -1
-    return out
+    masked[rows[~kept[unit]]] = -1
+    return masked
+
+
+def _rarest_class(unit: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return the class code by which each unit is stratified, shape (n_units,).
+
+    Among the classes of a unit it is the rarest in the whole set, so that rare classes
+    keep their labels.
+    """
+    names, code = np.unique(classes, return_inverse=True)
+    counts = np.zeros((unit.max() + 1, len(names)), dtype=int)
+    np.add.at(counts, (unit, code), 1)
+    rarest = np.where(counts > 0, counts.sum(axis=0), len(classes) + 1)
+    return rarest.argmin(axis=1)

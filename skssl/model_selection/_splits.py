@@ -1,4 +1,4 @@
-"""Cross-validation with images that have no label."""
+"""Cross-validation with unlabelled images."""
 
 from collections.abc import Iterator
 from numbers import Integral
@@ -17,29 +17,29 @@ from skssl.model_selection._folds import check_patients_apart, n_rows
 
 
 class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
-    """Split the labelled rows, and train with the unlabelled ones beside them.
+    """Split the labelled rows, and add unlabelled rows to the training sets.
 
     Parameters
     ----------
     cv : int or splitter, default=5
-        Splits the rows with a label; a number is that of stratified folds, which with
-        ``groups`` keep patients together.
+        Splits the labelled rows. An int is the number of stratified folds, which keep
+        the rows of a patient together if ``groups`` are given.
     transductive : bool, default=False
-        Whether unlabelled rows of patients who are tested stay in training. They have
-        no label, but show the network who is to be tested, so that scores are for
-        these patients and not for new ones. With False they are in no part. Without
-        ``groups`` nobody knows, and all unlabelled rows are in training.
+        Whether unlabelled rows of test patients are used for training. They have no
+        label, but the network sees images of the test patients, so that scores hold for
+        these patients, not for new ones. With False, these rows are left out of both
+        sets. Without ``groups``, all unlabelled rows are in the training sets.
 
     See Also
     --------
-    mask_labels : Take labels away, to see what fewer would do.
+    mask_labels : Mask labels, to simulate a set with fewer of them.
 
     Notes
     -----
-    Rows with y = -1 have no label, as in ``sklearn.semi_supervised``. What is fitted
-    must know that: `FineTuneClassifier` does; in a pipeline
+    Rows with y = -1 are unlabelled, as in ``sklearn.semi_supervised``. The estimator
+    must support this: `FineTuneClassifier` does. In a pipeline,
     ``SelfTrainingClassifier(LogisticRegression(), max_iter=0)`` learns from labelled
-    rows alone, while the pretrainer before it sees all.
+    rows only, while the pretrainer before it sees all rows.
 
     Examples
     --------
@@ -62,13 +62,13 @@ class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the rows of each training and test part.
+        """Yield the rows of each training and test set.
 
         Parameters
         ----------
         X : sequence of n images or rows
         y : array-like of shape (n,)
-            Classes, and -1 for none.
+            Classes, and -1 for unlabelled rows.
         groups : array-like of shape (n,), optional
             The patient of each row.
 
@@ -80,31 +80,32 @@ class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
         Raises
         ------
         ValueError
-            If y is missing or has no label at all, if lengths differ, or if ``cv`` puts
-            a patient into both parts.
+            If y is None or has no label, if lengths differ, or if ``cv`` puts a patient
+            into both the training and the test set.
         """
         n = n_rows(X)
-        rows, labels = self._labelled(y, n)
+        rows, labels = _rows_with_label(y, n)
         patients = check_groups(groups, n)
-        without = np.setdiff1d(np.arange(n), rows)
-        of_rows = None if patients is None else patients[rows]
-        for train, test in self._splitter(patients).split(rows, labels, of_rows):
-            check_patients_apart(self.cv, of_rows, train, test)
-            beside = without
+        unlabelled = np.setdiff1d(np.arange(n), rows)
+        row_patients = None if patients is None else patients[rows]
+        splitter = self._splitter(patients)
+        for train, test in splitter.split(rows, labels, row_patients):
+            check_patients_apart(self.cv, row_patients, train, test)
+            added = unlabelled
             if patients is not None and not self.transductive:
-                tested = np.isin(patients[without], patients[rows[test]])
-                beside = without[~tested]
-            yield np.sort(np.r_[rows[train], beside]), np.sort(rows[test])
+                is_tested = np.isin(patients[unlabelled], patients[rows[test]])
+                added = unlabelled[~is_tested]
+            yield np.sort(np.r_[rows[train], added]), np.sort(rows[test])
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
         """Return the number of splits."""
         if y is None:
             return int(self._splitter(groups).get_n_splits())
-        rows, labels = self._labelled(y, len(y))
+        rows, labels = _rows_with_label(y, len(y))
         patients = check_groups(groups, len(y))
-        of_rows = None if patients is None else patients[rows]
+        row_patients = None if patients is None else patients[rows]
         splitter = self._splitter(patients)
-        return int(splitter.get_n_splits(rows, labels, of_rows))
+        return int(splitter.get_n_splits(rows, labels, row_patients))
 
     def _splitter(self, groups: Any) -> Any:
         if hasattr(self.cv, "split"):
@@ -112,15 +113,17 @@ class KeepUnlabeledInTrain(GroupsConsumerMixin, BaseCrossValidator):
         if not isinstance(self.cv, Integral):
             raise ValueError(
                 f"cv must be a number of folds or a splitter, got {self.cv!r}: lists "
-                "of rows cannot say which of them are labelled."
+                "of rows do not separate labelled from unlabelled rows."
             )
         return (StratifiedKFold if groups is None else StratifiedGroupKFold)(self.cv)
 
-    def _labelled(self, y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
-        labels = check_labels(y, n)
-        if labels is None:
-            raise ValueError("y is None: which rows have a label is needed.")
-        rows, labels = labels_of(labels)
-        if len(rows) == 0:
-            raise ValueError("y is -1 everywhere: there is no label to test on.")
-        return rows, labels
+
+def _rows_with_label(y: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that have a label, and their labels."""
+    labels = check_labels(y, n)
+    if labels is None:
+        raise ValueError("y is None: give classes, and -1 for unlabelled rows.")
+    rows, labels = labels_of(labels)
+    if len(rows) == 0:
+        raise ValueError("y is -1 everywhere: there is no labelled row to test on.")
+    return rows, labels

@@ -26,29 +26,29 @@ REGISTRY: dict[str, type["PretextTask"]] = {}
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What the method table and the user guide say about a pretext.
+    """Facts about a pretext for the method table and the user guide.
 
     Parameters
     ----------
     title : str
-        The name that the literature uses.
+        Name of the method in the literature.
     paper : str
         Authors and year.
     doi : str
         DOI of the paper.
     n_views : int
-        Passes through a trained or copied backbone, per training image and step.
+        Forward passes per training image and step, through the backbone or a copy.
     compares_batch : bool
-        Whether the loss compares the images of a batch, so that its size matters.
+        Whether the loss compares the images of a batch, so that batch size matters.
     keeps : {"nothing", "queue", "memory bank"}
-        Features of earlier steps that the method holds.
+        Features of earlier steps that the method stores.
     momentum_encoder : bool
         Whether a second, moving-average network is held in memory.
     advice : str
         When to use it on a few hundred images.
     backbones : {"any", "any size", "ViT"}, default="any"
-        "any size" are networks that take other sizes than ``image_size``, which most
-        do, but not CRNet and MaxViT, nor Inception small ones.
+        "any size" means networks that also accept images of other sizes than
+        ``image_size``. Most do; CRNet and MaxViT do not, Inception not small ones.
     """
 
     title: str
@@ -64,20 +64,20 @@ class MethodCard:
 
 @dataclass(frozen=True)
 class TrainingInfo:
-    """What a method may know about a training before it begins.
+    """What a method knows about a training before it begins.
 
     Parameters
     ----------
     n_images : int
         Size of the training set.
     n_channels : int
-        Channels of its images.
+        Channels of the images.
     image_size : (height, width)
         Size of the views, pixels.
     batch_size : int
-        Upper bound of the images a step (one more where an odd number goes in pairs).
+        Largest number of images in a step (one more where an odd number is paired).
     max_epochs : int, default=1
-        Epochs to come; 0 for an untrained control.
+        Number of epochs; 0 for an untrained control.
     groups : Tensor of shape (n_images,), int64, optional
         The patient of each training image, numbered from 0.
     """
@@ -91,12 +91,12 @@ class TrainingInfo:
 
 
 class PretextModule(nn.Module, ABC):
-    """A backbone with the heads, copies and queues that a pretext trains it with.
+    """A backbone with the heads, copies and queues of a pretext.
 
     Parameters
     ----------
     backbone : Backbone
-        Trained in place; what is kept of the module after pretraining.
+        Trained in place. Pretraining keeps the backbone and discards the rest.
     """
 
     def __init__(self, backbone: Backbone):
@@ -111,28 +111,28 @@ class PretextModule(nn.Module, ABC):
         Parameters
         ----------
         views : tuple of Tensor
-            What `PretextTask.views` made of the batch.
+            The views that `PretextTask.views` made of the batch.
         index : Tensor of shape (n,), int64
-            The number of each image in the training set.
+            Position of each image in the training set.
 
         Returns
         -------
         Tensor, scalar float32
-            Must not change any state, so that the same batch gives the same loss.
-            What `after_step` needs is kept, without gradients, in ``self._step``.
+            The call must not change any state: the same batch gives the same loss.
+            What `after_step` needs is stored, without gradients, in ``self._step``.
         """
 
     def after_step(self, progress: float) -> None:
-        """Update what follows the weights (copies, queues) after an optimizer step.
+        """Update copies and queues after an optimizer step.
 
         Parameters
         ----------
         progress : float
-            Share of all steps that are done, in (0, 1].
+            Fraction of all steps that are done, in (0, 1].
         """
 
     def forget_step(self) -> None:
-        """Drop what the last step left for `after_step`."""
+        """Delete what the last step stored for `after_step`."""
         self._step = None
 
 
@@ -145,23 +145,23 @@ class PretextTask(BaseEstimator, ABC):
     Attributes
     ----------
     name : str
-        What ``pretext=`` takes.
+        Value of ``pretext=`` that selects the method.
     card : MethodCard
-        What the documentation says about it.
+        Facts for the documentation.
     default_augmentation : str
-        The recipe that ``augmentation="auto"`` means for colour images.
+        Recipe that ``augmentation="auto"`` selects for colour images.
     default_optimizer : str
-        What ``optimizer="auto"`` means.
+        Optimizer that ``optimizer="auto"`` selects.
     default_lr : float or None
-        Peak learning rate that goes with it; None is the optimizer's own default.
+        Its peak learning rate; None is the optimizer's own default.
     forbidden_augmentations : dict of str to str
         Augmentations that would undo the task, such as "horizontal_flip", each with
-        the reason. "auto" leaves them out; asking for them is an error.
+        the reason. "auto" leaves them out; requesting them is an error.
     auto_leaves_out : tuple of str
-        Augmentations that "auto" leaves out, too, and that may be asked for.
+        Further augmentations that "auto" leaves out; requesting them is allowed.
     same_group : str
-        What other images of a patient are to a contrastive method, which has a
-        parameter of this name; see `ContrastiveTask`.
+        How a contrastive method treats other images of the same patient. Only
+        contrastive methods have the parameter; see `ContrastiveTask`.
     """
 
     name: ClassVar[str]
@@ -180,7 +180,7 @@ class PretextTask(BaseEstimator, ABC):
             REGISTRY[cls.name] = cls
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Return a copy whose open choices (None, "auto") are settled for a training.
+        """Return a copy in which None and "auto" are replaced by values.
 
         Parameters
         ----------
@@ -201,15 +201,14 @@ class PretextTask(BaseEstimator, ABC):
             self.augmentation, info.n_channels, default=self.default_augmentation
         )
         task.augmentation.validate()
+        unwanted = (*self.forbidden_augmentations, *self.auto_leaves_out)
         if self.augmentation == "auto":
-            task.augmentation = task.augmentation.without(
-                *self.forbidden_augmentations, *self.auto_leaves_out
-            )
-        for undone in sorted(task.augmentation.active()):
-            if undone in self.forbidden_augmentations:
+            task.augmentation = task.augmentation.without(*unwanted)
+        for active in sorted(task.augmentation.active()):
+            if active in self.forbidden_augmentations:
                 raise ValueError(
-                    f"augmentation: {undone} would undo what {type(self).__name__} "
-                    f"asks of the network, since {self.forbidden_augmentations[undone]}"
+                    f"augmentation: {active} would undo what {type(self).__name__} "
+                    f"asks of the network, since {self.forbidden_augmentations[active]}"
                     "; switch it off, or use augmentation='auto'."
                 )
         return task
@@ -219,7 +218,8 @@ class PretextTask(BaseEstimator, ABC):
     ) -> tuple[Tensor, ...]:
         """Make the views of a batch, two independent augmentations by default.
 
-        To be called on a resolved task (see `resolve`).
+        Called on a resolved task (see `resolve`), after `build`. All randomness comes
+        from ``generator``.
 
         Parameters
         ----------
@@ -232,8 +232,8 @@ class PretextTask(BaseEstimator, ABC):
         Returns
         -------
         tuple of Tensor
-            Views of shape (n, C, height, width), float32 in [0, 1]; a method may add
-            what else it draws, such as labels (n,), int64.
+            Views of shape (n, C, height, width), float32 in [0, 1]. A method may add
+            other draws, such as labels (n,), int64.
         """
         return self.augment(images, generator, size), self.augment(
             images, generator, size
@@ -247,13 +247,13 @@ class PretextTask(BaseEstimator, ABC):
         return augmentation(images, generator, size=size)
 
     def input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Return the smallest size of image that the backbone gets, pixels."""
+        """Return the size of the smallest images that the backbone receives, pixels."""
         return image_size
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; ``augmentation__*`` on a recipe's name makes that recipe.
+        """Set parameters; ``augmentation__*`` replaces a recipe's name by the recipe.
 
-        Where one is refused, the task stays as it was.
+        If one of them is invalid, the task is not changed.
         """
         makers = {"augmentation": get_recipe}
         return set_params(self, params, super().set_params, makers)
@@ -262,16 +262,18 @@ class PretextTask(BaseEstimator, ABC):
     def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
         """Put heads, copies and queues around a backbone.
 
-        To be called on a resolved task (see `resolve`), and inside
-        ``skssl._random.isolated_rng``, since heads are initialised from torch's
-        global generator.
+        Called once for each training, on a resolved task (see `resolve`), before
+        `views`, and inside ``skssl._random.isolated_rng``, since heads are initialised
+        from torch's global generator. A task whose views depend on the backbone stores
+        what they need on itself here, in an attribute that ends in an underscore, as
+        `MAE` stores the patch size.
 
         Parameters
         ----------
         backbone : Backbone
             Used as it is, not copied.
         info : TrainingInfo
-            What the task was resolved with.
+            The one that the task was resolved with.
 
         Returns
         -------
@@ -285,7 +287,7 @@ class PretextTask(BaseEstimator, ABC):
 
 
 def settled(value: int | None, name: str) -> int:
-    """Return a parameter that `PretextTask.resolve` settles; raise if it is open."""
+    """Return a parameter that `PretextTask.resolve` sets; raise if it is still None."""
     if value is None:
         raise ValueError(f"{name} is open: call resolve() first.")
     return value

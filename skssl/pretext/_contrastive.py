@@ -1,6 +1,6 @@
-"""What contrastive methods share: which images of a patient are no negatives.
+"""Patients in contrastive methods: which images are no negatives of each other.
 
-Azizi et al. 2021 take the second view from another image of the same patient (MICLe,
+Azizi et al. 2021 make the second view from another image of the same patient (MICLe,
 :doi:`10.1109/ICCV48922.2021.00346`).
 """
 
@@ -17,7 +17,7 @@ __all__ = ["ContrastiveModule", "ContrastiveTask"]
 
 
 class ContrastiveModule(PretextModule):
-    """A module that knows the patients of its training images, where it needs them.
+    """A module that stores the patients of its training images, if it needs them.
 
     Parameters
     ----------
@@ -33,24 +33,24 @@ class ContrastiveModule(PretextModule):
         self, backbone: Backbone, task: "ContrastiveTask", info: TrainingInfo
     ) -> None:
         super().__init__(backbone)
-        known = None if task.same_group == "negative" else info.groups
-        # Not persistent: it describes the training set, and is there after build.
-        self.register_buffer("groups", known, persistent=False)
+        groups = None if task.same_group == "negative" else info.groups
+        # Not persistent: it describes the training set, and build sets it again.
+        self.register_buffer("groups", groups, persistent=False)
 
     def is_same_group(self, index: Tensor, others: Tensor) -> Tensor | None:
-        """Tell which other images are of the patient of each image.
+        """Return which other images are of the same patient as each image.
 
         Parameters
         ----------
         index : Tensor of shape (n,), int64
-            Numbers of images in the training set.
+            Positions of images in the training set.
         others : Tensor of shape (m,), int64
-            Numbers of others; -1 is no image at all, and nobody's.
+            Positions of other images; -1 stands for no image.
 
         Returns
         -------
         Tensor of shape (n, m), bool, or None
-            None with ``same_group="negative"``, which does not ask for patients.
+            None with ``same_group="negative"``, which ignores patients.
         """
         if self.groups is None:
             return None
@@ -61,11 +61,10 @@ class ContrastiveModule(PretextModule):
 class ContrastiveTask(PretextTask):
     """A pretext with negatives, which has a parameter ``same_group``.
 
-    "negative" treats another image of the same patient as any other image.  "ignore"
-    leaves such images out of the negatives. "positive" takes the second view from
-    another image of the patient (from the image itself where there is no other), and
-    leaves the rest of them out of the negatives, too. The last two need ``groups`` in
-    ``fit``.
+    "negative" treats other images of the same patient as any other image. "ignore"
+    excludes them from the negatives. "positive" makes the second view from another
+    image of the patient (from the image itself if there is no other), and also excludes
+    the patient's images from the negatives. The last two need ``groups`` in ``fit``.
     """
 
     group_constraint: ClassVar[dict[str, list]] = {
@@ -73,19 +72,19 @@ class ContrastiveTask(PretextTask):
     }
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Settle the open choices; see `PretextTask.resolve`."""
+        """Return a copy, after a check of the patients; see `PretextTask.resolve`."""
         task = super().resolve(info)
         if self.same_group == "negative":
             return task
-        said = f"same_group={self.same_group!r} of {type(self).__name__}"
+        setting = f"same_group={self.same_group!r} of {type(self).__name__}"
         if info.groups is None:
             raise ValueError(
-                f"{said} needs the patient of each image: fit(X, groups=...)."
+                f"{setting} needs the patient of each image: fit(X, groups=...)."
             )
         if not info.groups.any():
             raise ValueError(
-                f"{said} leaves no negatives: the training images, of which fraction "
-                "may have taken a part, are all of one patient."
+                f"{setting} leaves no negatives: the training images (a subset of X if "
+                "fraction < 1) are all of one patient."
             )
         return task
 
@@ -97,7 +96,7 @@ class ContrastiveTask(PretextTask):
         size: tuple[int, int],
         partners: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Make two views of each image, or one of it and one of its partner.
+        """Make two views of each image, or one of the image and one of its partner.
 
         Parameters
         ----------
@@ -105,7 +104,7 @@ class ContrastiveTask(PretextTask):
         generator : torch.Generator
         size : (height, width)
         partners : Tensor of shape (n, C, H, W), uint8, optional
-            What the second view is made of, in place of ``images``.
+            Source of the second view, instead of ``images``.
 
         Returns
         -------

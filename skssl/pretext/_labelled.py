@@ -1,4 +1,4 @@
-"""What methods share that make labels out of transformations."""
+"""Methods whose label is the transformation that was applied to the image."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -20,12 +20,12 @@ __all__ = [
 
 
 def which_view_loss(logits: Tensor, n_views: int) -> Tensor:
-    """Return the mean cross-entropy of telling of which view each row is.
+    """Return the mean cross-entropy of predicting which view each row belongs to.
 
     Parameters
     ----------
     logits : Tensor of shape (n_views * n, n_views)
-        The rows of the first view of all n images, then those of the second, etc.
+        Rows of the first view of all n images, then those of the second, and so on.
     n_views : int
 
     Returns
@@ -37,7 +37,7 @@ def which_view_loss(logits: Tensor, n_views: int) -> Tensor:
 
 
 def which_view(rows: Tensor, n_views: int) -> Tensor:
-    """Return the label of each row: of which of ``n_views`` views it is.
+    """Return the label of each row: the view that it belongs to.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def which_view(rows: Tensor, n_views: int) -> Tensor:
 
 
 class WhichViewModule(PretextModule):
-    """A backbone with a linear head that tells the views of an image apart.
+    """A backbone with a linear head that classifies the views of an image.
 
-    All views pass as one batch, so that BatchNorm's statistics do not tell them.
+    All views pass as one batch, so that BatchNorm's statistics do not reveal the view.
 
     Parameters
     ----------
@@ -76,13 +76,14 @@ class WhichViewModule(PretextModule):
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
         h = self.backbone(torch.cat(views))  # (n_views * n, d)
-        return which_view_loss(self.head(h), len(views))
+        logits = self.head(h)  # (n_views * n, n_views)
+        return which_view_loss(logits, len(views))
 
 
 class WhichViewTask(PretextTask):
-    """A pretext that asks by which of some transformations an image was changed.
+    """A pretext that predicts which of several transformations was applied.
 
-    Subclasses set ``n_versions`` and ``versions``.
+    Subclasses define ``n_versions`` and ``versions``.
 
     Attributes
     ----------
@@ -111,7 +112,7 @@ class WhichViewTask(PretextTask):
         Returns
         -------
         tuple of n_versions Tensors of shape (n, C, H, W)
-            Label k is the place in this tuple; the first is ``images`` as they are.
+            Label k is the position in this tuple; the first is ``images`` unchanged.
         """
 
     def views(

@@ -1,7 +1,7 @@
-"""Multi-crop: two large views of each image, and small ones of its parts.
+"""Multi-crop: two large, global views of each image and several small, local ones.
 
-Caron et al. 2020, section 3.3 (:doi:`10.48550/arXiv.2006.09882`). Also what methods
-with prototypes and several views share.
+Caron et al. 2020, section 3.3 (:doi:`10.48550/arXiv.2006.09882`). SwAV and DINO share
+it, and the loss between views and the frozen prototypes.
 """
 
 from collections.abc import Callable
@@ -32,17 +32,17 @@ N_GLOBAL_VIEWS = 2
 # Below this, torch's CPU convolutions in bfloat16 give wrong gradients.
 _SMALLEST_PX = 32
 # 96 px of 224 px, the papers' sizes.
-_LOCAL_SHARE = 3 / 7
+_LOCAL_FRACTION = 3 / 7
 
 
 def local_shape(local_size: int | None, image_size: tuple[int, int]) -> tuple[int, int]:
-    """Return height and width of the local views, in the proportions of the image.
+    """Return height and width of the local views, with the image's aspect ratio.
 
     Parameters
     ----------
     local_size : int or None
-        Short side, pixels, at most that of the image. None is 3/7 of the image's,
-        but not below 32.
+        Short side, pixels, at most the image's. None is 3/7 of the image's, but at
+        least 32.
     image_size : (height, width)
         Size of the global views, pixels.
 
@@ -55,7 +55,7 @@ def local_shape(local_size: int | None, image_size: tuple[int, int]) -> tuple[in
     """
     short = min(image_size)
     if local_size is None:
-        local_size = max(_SMALLEST_PX, round(_LOCAL_SHARE * short))
+        local_size = max(_SMALLEST_PX, round(_LOCAL_FRACTION * short))
     scale = min(1.0, local_size / short)
     return round(scale * image_size[0]), round(scale * image_size[1])
 
@@ -63,12 +63,12 @@ def local_shape(local_size: int | None, image_size: tuple[int, int]) -> tuple[in
 def encode_views(
     network: Callable[[Tensor], Tensor], views: tuple[Tensor, ...]
 ) -> Tensor:
-    """Pass views through a network, neighbours of one size as one batch.
+    """Pass views through a network; consecutive views of one size are one batch.
 
     Parameters
     ----------
     network : callable
-        Maps (n, C, H, W) to (n, d) for the sizes of all views.
+        Maps (n, C, H, W) to (n, d), for the size of each view.
     views : tuple of V Tensors of shape (n, C, H, W)
 
     Returns
@@ -81,7 +81,7 @@ def encode_views(
 
 
 def cross_view_entropy(targets: Tensor, logits: Tensor, temperature: float) -> Tensor:
-    r"""Mean cross-entropy of each global view's target and all other views' outputs.
+    r"""Mean cross-entropy between targets of global views and outputs of other views.
 
     .. math:: -\frac{1}{G (V - 1)} \sum_g \sum_{v ≠ g} \frac{1}{n} \sum_i
               q_{gi} · \log softmax(s_{vi} / τ)
@@ -102,25 +102,25 @@ def cross_view_entropy(targets: Tensor, logits: Tensor, temperature: float) -> T
     (n_targets, n, _), n_views = targets.shape, len(logits)
     with torch.autocast(logits.device.type, enabled=False):
         log_p = functional.log_softmax(logits / temperature, dim=2)  # (V, n, K)
-        # One product: of the targets' rows as long as n K.
+        # One matrix product of rows of n K values, instead of G (V - 1) sums.
         entropy = -targets.flatten(1) @ log_p.flatten(1).T / n  # (G, V)
         others = 1 - torch.eye(n_targets, n_views, device=logits.device)  # (G, V)
         return (entropy * others).sum() / (n_targets * (n_views - 1))
 
 
 class MultiCropModule(PretextModule):
-    """A module that knows how far the training is, and freezes prototypes at first.
+    """A module that records the progress of training, and freezes prototypes at first.
 
     Parameters
     ----------
     backbone : Backbone
     freeze_prototypes : float
-        Share of the training, in [0, 1].
+        Fraction of the training, in [0, 1], at whose start they are frozen.
 
     Attributes
     ----------
     progress : Tensor, scalar float32
-        Share of all steps that are done.
+        Fraction of all steps that are done.
     """
 
     progress: Tensor
@@ -130,28 +130,29 @@ class MultiCropModule(PretextModule):
         self.freeze_prototypes = freeze_prototypes
         self.register_buffer("progress", torch.zeros(()))
         self._is_frozen = freeze_prototypes > 0
-        self.register_load_state_dict_post_hook(_note_progress)
+        self.register_load_state_dict_post_hook(_restore_is_frozen)
 
     def freeze_at_first(self, weight: Tensor) -> Tensor:
-        """Return the weight, which gets no gradient while it is frozen.
+        """Return the weight, without gradient while it is frozen.
 
-        A gradient of zero would not do: Adam and RMSprop add the weight decay to it.
+        A gradient of zero would not be enough: Adam and RMSprop add weight decay to it.
         """
         return weight.detach() if self._is_frozen else weight
 
     def after_step(self, progress: float) -> None:
-        """Note how far the training is."""
+        """Record the progress of training."""
         self.progress.fill_(progress)
         self._is_frozen = progress < self.freeze_prototypes
 
 
-def _note_progress(module: Any, _incompatible_keys: object) -> None:
-    """Freeze prototypes, or not, as where the loaded state was saved."""
-    module._is_frozen = module.progress.item() < module.freeze_prototypes  # sync
+def _restore_is_frozen(module: Any, _incompatible_keys: object) -> None:
+    """Freeze prototypes or not, as in the training that saved the loaded state."""
+    # sync: the progress is read from the device.
+    module._is_frozen = module.progress.item() < module.freeze_prototypes
 
 
 class MultiCropTask(PretextTask):
-    """A pretext with ``n_local_views`` small views beside the two large ones.
+    """A pretext with ``n_local_views`` small views in addition to the two large ones.
 
     Subclasses have the parameters ``n_local_views``, ``local_size`` and
     ``local_crop_scale``, and call `check_backbone` in ``build``.
@@ -170,11 +171,11 @@ class MultiCropTask(PretextTask):
     }
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Settle the size of the local views; see `PretextTask.resolve`."""
+        """Return a copy with the size of local views set; see `PretextTask.resolve`."""
         task = super().resolve(info)
         try:
             task._local_augmentation().validate()
-        except ValueError as error:  # all but the crop has been validated
+        except ValueError as error:  # only the crop has not been validated yet
             raise ValueError(f"local_{error}") from error
         short = min(info.image_size)
         if task.local_size is None:
@@ -201,16 +202,21 @@ class MultiCropTask(PretextTask):
         Returns
         -------
         tuple of 2 + n_local_views Tensors of shape (n, C, h, w), float32 in [0, 1]
-            The size of the last ``n_local_views`` is that of `local_shape`.
+            The last ``n_local_views`` have the size of `local_shape`.
         """
-        local, shape = self._local_augmentation(), local_shape(self.local_size, size)
-        return (
-            *(self.augment(images, generator, size) for _ in range(N_GLOBAL_VIEWS)),
-            *(local(images, generator, size=shape) for _ in range(self.n_local_views)),
-        )
+        augment_local = self._local_augmentation()
+        local_size = local_shape(self.local_size, size)
+        global_views = [
+            self.augment(images, generator, size) for _ in range(N_GLOBAL_VIEWS)
+        ]
+        local_views = [
+            augment_local(images, generator, size=local_size)
+            for _ in range(self.n_local_views)
+        ]
+        return *global_views, *local_views
 
     def check_backbone(self, backbone: Backbone, info: TrainingInfo) -> None:
-        """Raise ValueError if the backbone cannot take the local views."""
+        """Raise ValueError if the backbone does not accept the local views."""
         shape = self.input_size(info.image_size)
         if shape == info.image_size:
             return
@@ -225,7 +231,7 @@ class MultiCropTask(PretextTask):
         return clone(self.augmentation).set_params(crop_scale=self.local_crop_scale)
 
     def input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Return the size of the local views, where there are any."""
+        """Return the size of the local views; without them, of the global ones."""
         if not self.n_local_views:
             return image_size
         return local_shape(self.local_size, image_size)

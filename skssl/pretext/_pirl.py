@@ -1,4 +1,4 @@
-"""PIRL: what does not depend on how the images are transformed.
+"""PIRL: loss, memory bank and settings, for any transformation of the images.
 
 Misra & van der Maaten 2020.
 """
@@ -24,7 +24,7 @@ __all__ = ["PIRLModule", "PIRLTask", "noise_contrastive"]
 def noise_contrastive(
     m: Tensor, b: Tensor, bank: Tensor, masked: Tensor, temperature: float
 ) -> Tensor:
-    r"""L_NCE of the paper: tell the feature of an image from those of others.
+    r"""L_NCE of the paper: distinguish an image's feature from those of others.
 
     With h(a) the softmax over the positive and all negatives of b,
 
@@ -39,7 +39,7 @@ def noise_contrastive(
     bank : Tensor of shape (N, d)
         The negatives.
     masked : Tensor of shape (n, N), bool
-        True leaves a negative out.
+        True excludes a negative.
     temperature : float
         Above 0.
 
@@ -54,19 +54,19 @@ def noise_contrastive(
         negative = (b @ bank.T).masked_fill(masked, -torch.inf)  # (n, N)
         logits = torch.cat([positive, negative], dim=1) / temperature  # (n, 1 + N)
         log_h = functional.log_softmax(logits, dim=1)  # (n, 1 + N)
-        # 1 - h loses all digits where h is nearly 1, which only the largest negative
-        # can be: its log(1 - h) comes from the sum over the others. The positive is
-        # one of these, so that the sum is never empty.
-        largest, place = logits[:, 1:].max(dim=1, keepdim=True)  # (n, 1) each
-        others = logits.scatter(1, 1 + place, -torch.inf).logsumexp(1)  # (n,)
+        # 1 - h loses all digits if h is nearly 1, which is possible for the largest
+        # negative only: its log(1 - h) is computed from the sum over the others. The
+        # positive is one of them, so that the sum is never empty.
+        largest, column = logits[:, 1:].max(dim=1, keepdim=True)  # (n, 1) each
+        others = logits.scatter(1, 1 + column, -torch.inf).logsumexp(1)  # (n,)
         log_rest = functional.logsigmoid(others - largest[:, 0])  # (n,)
-        h = log_h[:, 1:].exp().scatter(1, place, 0.0)  # (n, N), at most 1/2
-        log_rest = log_rest + torch.log1p(-h).sum(1)
+        h = log_h[:, 1:].exp().scatter(1, column, 0.0)  # (n, N), at most 1/2
+        log_rest = log_rest + torch.log1p(-h).sum(1)  # (n,), the sum of log(1 - h)
         return -(log_h[:, 0] + log_rest).mean()
 
 
 class PIRLModule(ContrastiveModule):
-    """Backbone, the projector of whole images, and a memory bank.
+    """A backbone with the projector of untransformed views and a memory bank.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class PIRLModule(ContrastiveModule):
 
     @staticmethod
     def make_projector(n_in: int, task: "PIRLTask") -> nn.Sequential:
-        """Return a linear layer, normalised if the task asks for it."""
+        """Return a linear layer, followed by BatchNorm with ``normalize_output``."""
         return mlp(
             n_in,
             1,
@@ -101,19 +101,22 @@ class PIRLModule(ContrastiveModule):
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
         view, transformed = views
-        f = self.projector(self.backbone(view))  # (n, projection_size)
-        g = self.project_transformed(transformed)  # (n, projection_size)
+        f = self.projector(self.backbone(view))  # (n, d)
+        g = self.project_transformed(transformed)  # (n, d)
         self._step = (f.detach(), index)
-        m = self.bank.recall(index, f)  # (n, projection_size)
-        bank = self.bank.features  # (N, projection_size)
-        number = torch.arange(len(bank), device=bank.device)  # (N,)
-        masked = index[:, None] == number  # (n, N), the image itself
-        same_group = self.is_same_group(index, number)  # (n, N) or None
-        if same_group is not None:
-            masked = masked | same_group
-        of_f = noise_contrastive(m, f, bank, masked, self.temperature)
-        of_g = noise_contrastive(m, g, bank, masked, self.temperature)
-        return self.transform_weight * of_g + (1 - self.transform_weight) * of_f
+        m = self.bank.recall(index, f)  # (n, d)
+        bank = self.bank.features  # (N, d)
+        masked = self._masked(index)  # (n, N)
+        loss_f = noise_contrastive(m, f, bank, masked, self.temperature)
+        loss_g = noise_contrastive(m, g, bank, masked, self.temperature)
+        return self.transform_weight * loss_g + (1 - self.transform_weight) * loss_f
+
+    def _masked(self, index: Tensor) -> Tensor:
+        """Return which images are no negatives of each, (n, N) bool."""
+        image = torch.arange(len(self.bank.features), device=index.device)  # (N,)
+        masked = index[:, None] == image  # (n, N), the image itself
+        same_group = self.is_same_group(index, image)  # (n, N) or None
+        return masked if same_group is None else masked | same_group
 
     def after_step(self, progress: float) -> None:  # noqa: ARG002
         f, index = self._step
@@ -121,7 +124,7 @@ class PIRLModule(ContrastiveModule):
 
 
 class PIRLTask(ContrastiveTask):
-    """The hyperparameters that both PIRL methods have; see `PIRLRotation`."""
+    """The hyperparameters of both PIRL methods; see `PIRLRotation`."""
 
     temperature: float
     transform_weight: float

@@ -1,4 +1,4 @@
-"""Pretexts with as many classes as a task has, for targeted pretraining.
+"""Pretexts with as many classes as the later task, for targeted pretraining.
 
 Ewen & Khan 2020.
 """
@@ -25,17 +25,18 @@ _MOST_ORDERS = 24  # of four quadrants
 
 
 class Dihedral(WhichViewTask):
-    """Tell apart the eight poses of a square image: four turns, mirrored or not.
+    """Predict which of eight poses a square image has: four turns, mirrored or not.
 
     Parameters
     ----------
     augmentation : str or Augmentation, default="auto"
-        As for `Rotation`, and without mirrors.
+        As for `Rotation`, and without flips.
 
     Notes
     -----
-    Class k is k mod 4 quarter turns counter-clockwise, of the mirror image where k is
-    4 or more. It joins the flip of Ewen & Khan and the turns of Gidaris et al.
+    Class k is a rotation by k mod 4 quarter turns counter-clockwise, of the mirror
+    image if k is 4 or more. It combines the flip of Ewen & Khan and the rotations of
+    Gidaris et al.
 
     Examples
     --------
@@ -58,12 +59,12 @@ class Dihedral(WhichViewTask):
 
     def versions(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the images in each pose; see `WhichViewTask.versions`."""
-        turn = Rotation().versions
-        return *turn(images), *turn(images.flip(3))
+        quarter_turns = Rotation().versions
+        return *quarter_turns(images), *quarter_turns(images.flip(3))
 
 
 class Quadrants(WhichViewTask):
-    """Tell in which order the four quadrants of an image were put.
+    """Predict the order in which the four quadrants of an image were arranged.
 
     Parameters
     ----------
@@ -74,10 +75,10 @@ class Quadrants(WhichViewTask):
 
     Notes
     -----
-    Class 0 is the image as it is; the others are orders in which as few quadrants as
-    possible stay where they are in any two. A side of odd length keeps its last row or
-    column. The whole image passes the network, as in Carlucci et al. 2019 [1]_, so that
-    the network is the one of the later task; they move nine tiles.
+    Class 0 is the unchanged image. The orders are chosen such that any two have as few
+    quadrants as possible in the same position. If a side has an odd length, its last
+    row or column is not moved. The whole image passes the network, as in Carlucci et
+    al. 2019 [1]_, who move nine tiles: the network is then that of the later task.
 
     References
     ----------
@@ -131,23 +132,26 @@ class Quadrants(WhichViewTask):
 
 @lru_cache(maxsize=32)
 def _quadrant_orders(n_orders: int) -> tuple[tuple[int, ...], ...]:
-    """Return orders far from each other, the first of which moves nothing."""
+    """Return orders that differ in many positions; the first moves nothing."""
     orders = maximal_hamming_permutations(n_orders, 4)  # (n_orders, 4)
     undo = orders[0].argsort()
     return tuple(tuple(order) for order in orders[:, undo].tolist())
 
 
 def _reorder(images: Tensor, order: tuple[int, ...]) -> Tensor:
-    """Put quadrant ``order[k]`` at place k: top left, top right, bottom left, right."""
+    """Put quadrant ``order[k]`` at position k.
+
+    Positions are top left, top right, bottom left and bottom right.
+    """
     h, w = images.shape[2] // 2, images.shape[3] // 2
-    places = [
+    quadrants = [
         (slice(top, top + h), slice(left, left + w))
         for top in (0, h)
         for left in (0, w)
     ]
     moved = images.clone(memory_format=torch.preserve_format)
-    for place, source in zip(places, order, strict=True):
-        moved[:, :, *place] = images[:, :, *places[source]]
+    for quadrant, source in zip(quadrants, order, strict=True):
+        moved[:, :, *quadrant] = images[:, :, *quadrants[source]]
     return moved
 
 
@@ -169,7 +173,7 @@ def targeted_task(task: str | WhichViewTask, n_classes: int | None) -> WhichView
         "auto" is flip for 2 classes, rotation for 4, dihedral for 8 and quadrants for
         any other number up to 24.
     n_classes : int or None
-        Classes of the later task. None takes the task's.
+        Classes of the later task. None means those of ``task``.
 
     Returns
     -------
@@ -179,8 +183,8 @@ def targeted_task(task: str | WhichViewTask, n_classes: int | None) -> WhichView
     Raises
     ------
     ValueError
-        If the name is unknown, the numbers of classes differ, there is no pretext of
-        so many classes, or "auto" has none to go by.
+        If the name is unknown, the numbers of classes differ, there is no pretext with
+        so many classes, or "auto" is used without a number of classes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What methods share that cut images to tiles and shuffle them."""
+"""Tiles of images, for the two methods that shuffle them."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,8 @@ __all__ = ["GRID", "N_TILES", "TILE_FRACTION", "choose_tile_size", "shuffle_tile
 GRID = 3
 N_TILES = GRID * GRID
 TILE_FRACTION = 0.85  # of a third of the image: 64 px of 75 px
-# Smaller maps tell too little, and torch's CPU convolutions in bfloat16 fail on them.
+# On smaller tiles maps have a single pixel, and torch's CPU convolutions in bfloat16
+# give wrong gradients.
 _SMALLEST_PX = 32
 
 
@@ -17,10 +18,10 @@ def choose_tile_size(
     image_size: tuple[int, int],
     tile_fraction: float = TILE_FRACTION,
 ) -> int:
-    """Return the side of tiles in pixels, chosen where it is None.
+    """Return the side of tiles in pixels; if it is None, choose one.
 
-    What is cut out keeps its size, but is enlarged to 32 px, and at most to the
-    image's short side.
+    The chosen side is that of the region which is cut out, but at least 32 px, and at
+    most the image's short side.
 
     Examples
     --------
@@ -34,6 +35,6 @@ def choose_tile_size(
 
 
 def shuffle_tiles(tiles: Tensor, order: Tensor) -> Tensor:
-    """Put tile ``order[i, j]`` of image i on place j: (n, 9, …) for (n, 9)."""
+    """Put tile ``order[i, j]`` of image i at position j: (n, 9, …) by (n, 9)."""
     image = torch.arange(len(tiles), device=tiles.device)[:, None]  # (n, 1)
     return tiles[image, order]

@@ -1,4 +1,4 @@
-"""Barlow Twins: each feature agrees between two views and repeats no other feature.
+"""Barlow Twins: each feature agrees between two views, and differs from all others.
 
 Zbontar, Jing, Misra, LeCun & Deny 2021.
 """
@@ -18,12 +18,12 @@ _EPS = 1e-5  # keeps the gradient of a feature that is constant in a batch finit
 
 
 def _standardize(z: Tensor) -> Tensor:
-    """Give each feature mean 0 and standard deviation 1 over the batch."""
+    """Give each feature of (n, d) mean 0 and standard deviation 1 over the batch."""
     return (z - z.mean(0)) / (z.var(0, correction=0) + _EPS).sqrt()
 
 
-def _barlow_twins(z1: Tensor, z2: Tensor, redundancy_weight: float) -> Tensor:
-    """Return the loss of projections (n, d), equations 1 and 2 of the paper."""
+def _barlow_twins_loss(z1: Tensor, z2: Tensor, redundancy_weight: float) -> Tensor:
+    """Return the loss of two projections (n, d), equations 1 and 2 of the paper."""
     with torch.autocast(z1.device.type, enabled=False):
         z1, z2 = _standardize(z1.float()), _standardize(z2.float())
         correlation = z1.T @ z2 / len(z1)  # (d, d)
@@ -46,8 +46,8 @@ class _BarlowTwinsModule(PretextModule):
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
         h = self.backbone(torch.cat(views))  # (2n, n_features)
-        z1, z2 = self.projector(h).chunk(2)  # (n, projection_size) each
-        return _barlow_twins(z1, z2, self.redundancy_weight)
+        z1, z2 = self.projector(h).chunk(2)  # (n, d) each
+        return _barlow_twins_loss(z1, z2, self.redundancy_weight)
 
 
 class BarlowTwins(PretextTask):
@@ -74,19 +74,23 @@ class BarlowTwins(PretextTask):
               \qquad C_{ij} = \frac{1}{n} \sum_b z_{bi} z'_{bj}
 
     It is the plain sum over d and d² elements, as in the paper: about d at the start.
-    Adam and AdamW do not mind. With ``optimizer="sgd"`` the learning rate must be
-    smaller by as much; the authors use LARS, which scales the gradient itself.
+    This does not matter for Adam and AdamW. With ``optimizer="sgd"`` the learning rate
+    must be smaller by that factor; the authors use LARS, which scales the gradient.
 
-    Differences: widths of 512 and 256 are **our choice**, where the paper has 8192.
-    Standardised features of n images span at most n - 1 directions, so that with d
-    above it not all correlations can vanish, and the best C has about
-    1 / (1 + λd / (n - 1)) on its diagonal: 0.96 for 32 images here, and 0.43 with the
-    paper's. The rate is AdamW's 3e-4, which learned on phantoms in 360 steps, where
-    1e-3 with widths of 2048 did not. The variance has 1e-5 added, so that features
-    which are constant in a batch do no harm. The projector's hidden layers have biases,
-    which the normalisation after them subtracts again. Both views pass the network as
-    one batch, but are standardised each by itself. The authors blur and solarise the
-    two views differently; here both follow one recipe.
+    **Differences from the paper**
+
+    - Widths are 512 and 256, the paper's 8192: **our choice**. Standardised features of
+      n images span at most n - 1 directions. If d is larger, not all correlations can
+      vanish, and the best C has about 1 / (1 + λd / (n - 1)) on its diagonal: 0.96 for
+      32 images here, 0.43 with the paper's width.
+    - The learning rate is AdamW's 3e-4, which learned on phantoms in 360 steps; 1e-3
+      with widths of 2048 did not.
+    - 1e-5 is added to the variance, so that features which are constant in a batch have
+      a finite gradient.
+    - The projector's hidden layers have biases, which the normalisation after them
+      subtracts.
+    - Both views pass the network as one batch, but each is standardised by itself.
+    - Both views follow one recipe. The authors blur and solarise them differently.
 
     References
     ----------
@@ -111,8 +115,8 @@ class BarlowTwins(PretextTask):
         compares_batch=True,
         keeps="nothing",
         momentum_encoder=False,
-        advice="Where slices look so alike that they are no negatives of each other: "
-        "it has none. Batches of 32 and more.",
+        advice="When slices are too similar to be negatives of each other: it has no "
+        "negatives. Batches of 32 and more.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

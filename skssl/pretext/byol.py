@@ -1,4 +1,4 @@
-"""BYOL: predict what a slowly moving copy of the network says of the other view.
+"""BYOL: predict a moving-average network's projection of the other view.
 
 Grill, Strub, Altché et al. 2020.
 """
@@ -15,7 +15,7 @@ from skssl.pretext._base import MethodCard, PretextModule, PretextTask, Training
 
 
 def _byol_loss(p1: Tensor, p2: Tensor, target1: Tensor, target2: Tensor) -> Tensor:
-    """Squared distances of unit vectors, both ways (eq. 2 and its mirror image)."""
+    """Return the symmetric squared distance of unit vectors (eq. 2, both ways)."""
     return (2 - 2 * mean_cosine(p1, target2)) + (2 - 2 * mean_cosine(p2, target1))
 
 
@@ -36,9 +36,12 @@ class _BYOLModule(PretextModule):
         self.target_projector = EMACopy(self.projector)
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
-        # (n, projection_size) each
-        p1, p2 = (self.predictor(self.projector(self.backbone(v))) for v in views)
-        z1, z2 = (self.target_projector(self.target_backbone(v)) for v in views)
+        p1, p2 = (
+            self.predictor(self.projector(self.backbone(view))) for view in views
+        )  # (n, d) each
+        z1, z2 = (
+            self.target_projector(self.target_backbone(view)) for view in views
+        )  # (n, d) each
         return _byol_loss(p1, p2, z1, z2)
 
     def after_step(self, progress: float) -> None:
@@ -48,7 +51,7 @@ class _BYOLModule(PretextModule):
 
 
 class BYOL(PretextTask):
-    r"""Predict a slowly moving copy's projection of the other view of each image.
+    r"""Predict a moving-average network's projection of each image's other view.
 
     Parameters
     ----------
@@ -69,36 +72,39 @@ class BYOL(PretextTask):
 
     Notes
     -----
-    With p₁ and p₂ the predictions from two views by the trained network (backbone,
-    projector, predictor), and z'₁ and z'₂ the projections of the views by its moving
-    average (backbone, projector), through which no gradient goes, the loss is the mean
-    over the images of
+    The trained network (backbone, projector, predictor) maps two views to predictions
+    p₁ and p₂. Its moving average (backbone, projector) maps them to projections z'₁ and
+    z'₂, without gradient. The loss is the mean over the images of
 
     .. math:: [2 - 2\cos(p_1, z'_2)] + [2 - 2\cos(p_2, z'_1)]
 
-    After step k of K the average moves, θ' ← m·θ' + (1 - m)·θ, with
+    After step k of K, θ' ← m·θ' + (1 - m)·θ, with
 
     .. math:: m = 1 - (1 - τ) · (\cos(π k / K) + 1) / 2
 
-    and k counted from 1, so that the last update, with m = 1, changes nothing.
+    and k counted from 1: the last update, with m = 1, changes nothing.
 
     The heads have the authors' layers: linear, BatchNorm, ReLU, linear without bias,
-    and the projector by default a BatchNorm. Each view passes the networks by itself,
-    so that BatchNorm sees one view at a time.
+    and by default a BatchNorm at the end of the projector. Each view passes the
+    networks separately, so that BatchNorm normalises over one view at a time.
 
-    Differences: the paper's τ and widths are for hundreds of thousands of steps. In
-    some hundred steps from random weights, a copy that slow stays near its random
-    start, whose projections teach nothing, and wide heads solve the task before the
-    backbone has learnt. With τ = 0.9 it still depended on the seed whether anything was
-    learnt. The fast copy, which by the rise of m is slow in the end, the narrow heads
-    and ``normalize_output``, as SimSiam has it, which gives each direction of the
-    projections the same weight, are **our choice** for about 1,000 steps. The paper
-    trains with LARS; AdamW at 5e-4, by ``optimizer="auto"``, is **our choice**. Its two
-    views differ in blur and in solarization; here both are drawn from one recipe,
-    without solarization.
+    There are no negatives: mapping all images to one point would minimise the loss. The
+    column ``feature_std`` of the history shows this, by falling towards 0.
 
-    There are no negatives: all images on one point would be a perfect answer. The
-    column ``feature_std`` of the history tells, by falling towards 0.
+    **Differences from the paper**
+
+    - τ and widths: the paper's are for hundreds of thousands of steps. In a few hundred
+      steps from random weights, so slow a copy stays near its random start, whose
+      projections teach nothing, and wide heads solve the task before the backbone has
+      learned. With τ = 0.9 it still depended on the seed whether anything was learned.
+      The fast copy, which the rise of m slows down at the end, and the narrow heads are
+      **our choice** for about 1,000 steps.
+    - ``normalize_output``, as in SimSiam, gives each direction of the projections the
+      same weight: **our choice**.
+    - The optimizer is AdamW at 5e-4, by ``optimizer="auto"``, instead of LARS: **our
+      choice**.
+    - Both views follow one recipe, without solarisation. The paper's differ in blur and
+      solarisation.
 
     References
     ----------
@@ -124,8 +130,8 @@ class BYOL(PretextTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=True,
-        advice="Where images resemble each other, so that none should repel another. "
-        "It gains within some hundred steps, with the fast copy of here.",
+        advice="When images resemble each other, so that none should repel another. "
+        "It improves within a few hundred steps, with the fast copy used here.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

@@ -1,4 +1,4 @@
-"""Context restoration: put swapped patches of an image back to their places.
+"""Context restoration: restore an image in which patches were swapped.
 
 Chen, Bentley, Mori, Misawa, Fujiwara & Rueckert 2019.
 """
@@ -19,18 +19,18 @@ from skssl.pretext._base import MethodCard, PretextModule, PretextTask, Training
 
 
 def _draw_starts(
-    n_images: int, n_places: int, patch_px: int, apart: bool, generator: torch.Generator
+    n_images: int, side_px: int, patch_px: int, apart: bool, generator: torch.Generator
 ) -> Tensor:
-    """Draw where two patches begin along one axis, among ``n_places`` pixels.
+    """Draw where two patches start along one axis of the image.
 
     Returns
     -------
     Tensor of shape (n_images, 2), int64
-        Where ``apart``, the second begins after the end of the first.
+        If ``apart``, the second starts after the end of the first.
     """
-    room = n_places - (2 if apart else 1) * patch_px + 1
+    n_starts = side_px - (2 if apart else 1) * patch_px + 1
     starts = torch.randint(
-        room, (n_images, 2), generator=generator, device=generator.device
+        n_starts, (n_images, 2), generator=generator, device=generator.device
     )
     if not apart:
         return starts
@@ -43,7 +43,7 @@ def _draw_patches(
 ) -> Tensor:
     """Draw two patches for each image that do not overlap.
 
-    A random axis keeps them apart; along the other each is anywhere.
+    They are apart along a random axis; along the other, each is anywhere.
 
     Returns
     -------
@@ -51,8 +51,8 @@ def _draw_patches(
         The numbers of their pixels, row by row in image and patch.
     """
     starts = [
-        _draw_starts(n_images, n_places, patch_px, apart, generator)
-        for n_places in size
+        _draw_starts(n_images, side_px, patch_px, apart, generator)
+        for side_px in size
         for apart in (True, False)
     ]
     rows_apart, rows, columns_apart, columns = starts  # (n, 2) each
@@ -97,49 +97,52 @@ class _ContextRestorationModule(PretextModule):
         )
 
     def restore(self, corrupted: Tensor) -> Tensor:
-        """Map images (n, C, H, W) to images as they were before the swaps."""
+        """Map images (n, C, H, W) to images as before the swaps."""
         return self.decoder(forward_map(self.backbone, corrupted, self.map_site))
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
-        corrupted, original = views
-        restored = self.restore(corrupted)
+        corrupted, original = views  # (n, C, H, W) each
+        restored = self.restore(corrupted)  # (n, C, H, W)
         with torch.autocast(restored.device.type, enabled=False):
             return functional.mse_loss(restored.float(), original)
 
 
 class ContextRestoration(PretextTask):
-    r"""Restore images in which patches have changed places.
+    r"""Restore images in which pairs of patches were swapped.
 
     Parameters
     ----------
     n_swaps : int, default=10
-        How often two patches change places, at least 1.
+        Number of swaps, at least 1.
     patch_fraction : float, default=0.15
-        Side of the patches as a share of the image's short side, in (0, 0.5].
+        Side of the patches as a fraction of the image's short side, in (0, 0.5].
     decoder_width : int, default=128
-        Number of maps with which the decoder begins.
+        Number of maps of the decoder's first layer.
     augmentation : str or Augmentation, default="auto"
-        Recipe of the view that is corrupted and to be restored: "auto" is
-        "medical_gray" for gray images and "moco_v2" for colour.
+        Recipe of the view that is corrupted and restored: "auto" is "medical_gray" for
+        gray images and "moco_v2" for colour.
 
     Notes
     -----
-    Each swap takes two square patches that do not overlap, at random places that are
-    drawn for each image, and exchanges them; later swaps may move them once more. So
-    the corrupted image x̃ has the pixels of the view x in another order. With f the
-    backbone up to its last map and g the decoder, the loss is the mean over images,
-    channels and pixels of
+    Each swap exchanges two square patches that do not overlap, at random positions
+    drawn for each image; later swaps may move them again. So the corrupted image x̃ has
+    the pixels of the view x in another order. With f the backbone up to its last map
+    and g the decoder, the loss is the mean over images, channels and pixels of
 
     .. math:: (g(f(\tilde x)) - x)^2
 
-    Differences: the paper leaves the size of the patches open; the default moves
-    about a third of the pixels (**our choice**). Its decoder for classification is
-    not specified either; here it doubles the map until it has the image's size, with
-    one convolution each time. There are no connections around the backbone's last map,
-    so the features have to hold the whole image. The optimizer is AdamW.
+    The map is the last before the pooling. Networks with trained layers after it, such
+    as VGG, are decoded from their features instead, so that all layers are trained.
 
-    The map is the last before the pooling. Networks with layers of weights behind it,
-    such as VGG, are restored from their features instead, so that all is trained.
+    **Differences from the paper**
+
+    - The size of the patches is left open in the paper; the default moves about a third
+      of the pixels (**our choice**).
+    - The decoder for classification is not specified in the paper. Here it doubles the
+      map until it has the image's size, with one convolution each time.
+    - There are no skip connections around the backbone's last map, so the features have
+      to describe the whole image.
+    - The optimizer is AdamW.
 
     References
     ----------
@@ -163,8 +166,8 @@ class ContextRestoration(PretextTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=False,
-        advice="Where the later task is about places, such as segmentation or the "
-        "detection of small lesions; any batch size does.",
+        advice="When the later task depends on positions, such as segmentation or the "
+        "detection of small lesions. Any batch size works.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -188,7 +191,7 @@ class ContextRestoration(PretextTask):
         self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Return a copy for images with room for two patches, see `PretextTask`."""
+        """Return a copy, after a check of the image size; see `PretextTask.resolve`."""
         task = super().resolve(info)
         if min(info.image_size) < 2:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Cross: predictions agree across views, and with a slowly moving copy's projection.
+"""Cross: predictions agree across views, and with a moving average's projection.
 
 Li, Togo, Ogawa & Haseyama 2021.
 """
@@ -15,7 +15,7 @@ from skssl.pretext._base import MethodCard, PretextModule, PretextTask, Training
 
 
 def _cross_loss(p1: Tensor, p2: Tensor, target2: Tensor) -> Tensor:
-    """Cross-view distance of eq. 1 plus cross-model distance of eq. 2."""
+    """Return the cross-view distance (eq. 1) plus the cross-model distance (eq. 2)."""
     return (2 - 2 * mean_cosine(p1, p2)) + (2 - 2 * mean_cosine(p2, target2))
 
 
@@ -33,9 +33,10 @@ class _CrossModule(PretextModule):
         self.target_projector = EMACopy(self.projector)
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
-        # (n, projection_size) each
-        p1, p2 = (self.predictor(self.projector(self.backbone(v))) for v in views)
-        y2 = self.target_projector(self.target_backbone(views[1]))
+        p1, p2 = (
+            self.predictor(self.projector(self.backbone(view))) for view in views
+        )  # (n, d) each
+        y2 = self.target_projector(self.target_backbone(views[1]))  # (n, d)
         return _cross_loss(p1, p2, y2)
 
     def after_step(self, progress: float) -> None:  # noqa: ARG002
@@ -44,7 +45,7 @@ class _CrossModule(PretextModule):
 
 
 class Cross(PretextTask):
-    r"""Match the predictions of two views, and one of them with a moving-average copy.
+    r"""Match the predictions of two views, and one with a moving average's projection.
 
     Parameters
     ----------
@@ -58,23 +59,21 @@ class Cross(PretextTask):
         Width of the predictor's hidden layer.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "cross" for
-        colour. "cross" is the paper's, for gray images, too.
+        colour. "cross" is the paper's recipe, also for gray images.
 
     Notes
     -----
-    With P₁ and P₂ the predictions from two views by the trained network (backbone,
-    projector, predictor), and Y'₂ the projection of the second view by its moving
-    average (backbone, projector), through which no gradient goes, the loss is the mean
-    over the images of
+    The trained network (backbone, projector, predictor) maps two views to predictions
+    P₁ and P₂. Its moving average (backbone, projector) maps the second view to the
+    projection Y'₂, without gradient. The loss is the mean over the images of
 
     .. math:: [2 - 2\cos(P_1, P_2)] + [2 - 2\cos(P_2, Y'_2)]
 
-    whose gradient goes through P₁ and P₂ both. After each step
-    θ₂ ← τ·θ₂ + (1 - τ)·θ₁.
+    Its gradient flows through P₁ and P₂. After each step θ₂ ← τ·θ₂ + (1 - τ)·θ₁.
 
-    The paper prints an output of 256 for the predictor, which cannot be compared with
-    a projection of 128, so the predictor ends with ``projection_size``: **choice**.
-    Each view passes the networks by itself, which the paper leaves open: **choice**.
+    There are no negatives, and both sides of the first term receive gradients, so a
+    predictor with the same output for all images minimises it. ``feature_std`` does not
+    show that, since it is computed from the backbone's features; a probe does.
 
     The paper trains a ResNet-50 from ImageNet weights on 16,933 images. As published::
 
@@ -85,17 +84,20 @@ class Cross(PretextTask):
             schedule="constant", warmup_epochs=0,
         )
 
-    where the paper names no schedule, and cuts its crops from images of 224 px, which
-    here are kept at 128 px. Weight decay spares biases and normalisation layers.
+    The paper names no schedule, and cuts its crops from images of 224 px, which are
+    stored at 128 px here. Weight decay does not apply to biases and normalisation
+    layers.
 
-    Differences: the paper's τ and SGD are for weights that know something. From random
-    weights and in about 1,000 steps a copy that slow stays near its random start, whose
-    projections teach nothing: τ = 0.9, and AdamW at 5e-4 by ``optimizer="auto"``, are
-    **our choice** for these, and gain there.
+    **Differences from the paper**
 
-    There are no negatives, and the first term has no side without a gradient, so a
-    predictor that says the same of all images satisfies it. ``feature_std`` does not
-    show that, since it looks at the backbone; a probe does.
+    - The paper prints an output of 256 for the predictor, which cannot be compared with
+      a projection of 128, so the predictor's output has ``projection_size``:
+      **choice**.
+    - Each view passes the networks separately, which the paper leaves open: **choice**.
+    - τ = 0.9, and AdamW at 5e-4 by ``optimizer="auto"``, are **our choice** for
+      training from random weights. The paper's τ and SGD are for pretrained weights: in
+      about 1,000 steps from random weights, so slow a copy stays near its random start,
+      whose projections teach nothing. With our settings it improves.
 
     References
     ----------
@@ -125,8 +127,8 @@ class Cross(PretextTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=True,
-        advice="On chest X-rays, from ImageNet weights, as published; with a fast copy "
-        "it gains from random weights, too, within some hundred steps.",
+        advice="On chest X-rays, from ImageNet weights, as published. With a fast copy "
+        "it also improves from random weights, within a few hundred steps.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

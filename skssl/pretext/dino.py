@@ -1,4 +1,4 @@
-"""DINO: a student network predicts what its moving average assigns to other views.
+"""DINO: a student predicts how its moving average assigns other views to prototypes.
 
 Caron, Touvron, Misra, Jégou, Mairal, Bojanowski & Joulin 2021.
 """
@@ -23,6 +23,13 @@ from skssl.pretext._multicrop import (
 )
 
 
+def _teacher_probabilities(
+    teacher: Tensor, center: Tensor, temperature: Tensor
+) -> Tensor:
+    """Centre and sharpen the teacher's outputs, (m, K): softmax((g_t - c) / τ_t)."""
+    return ((teacher - center) / temperature).softmax(1)
+
+
 class _DINOHead(nn.Module):
     def __init__(self, n_in: int, task: "DINO"):
         super().__init__()
@@ -43,8 +50,9 @@ class _DINOHead(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def forward(self, h: Tensor, prototypes: Tensor | None = None) -> Tensor:
+        """Return cosines (m, K) of the projections of h (m, d) and the prototypes."""
         prototypes = self.prototypes.weight if prototypes is None else prototypes
-        z = self.mlp(h)  # (m, n_out)
+        z = self.mlp(h)  # (m, projection_size)
         with torch.autocast(h.device.type, enabled=False):
             z = functional.normalize(z.float(), dim=1)
             return z @ functional.normalize(prototypes, dim=1).T  # (m, K)
@@ -70,27 +78,29 @@ class _DINOModule(MultiCropModule):
         self.target_head = EMACopy(self.head)
         self.register_buffer("center", torch.zeros(task.n_prototypes))
 
-    def teacher_temperature(self) -> Tensor:
-        """Return the present τ_t, a scalar on the device."""
-        share = torch.ones_like(self.progress)
-        if self.warmup_teacher > 0:
-            share = (self.progress / self.warmup_teacher).clamp(max=1)
-        return self.start_temperature + share * (
-            self.end_temperature - self.start_temperature
-        )
-
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
         prototypes = self.freeze_at_first(self.head.prototypes.weight)
         h = encode_views(self.backbone, views)  # (V n, d)
         student = self.head(h, prototypes)  # (V n, K)
-        h = encode_views(self.target_backbone, views[:N_GLOBAL_VIEWS])  # (2n, d)
-        teacher = self.target_head(h)  # (2n, K)
+        h_target = encode_views(self.target_backbone, views[:N_GLOBAL_VIEWS])  # (2n, d)
+        teacher = self.target_head(h_target)  # (2n, K)
         self._step = teacher
-        sharpened = (teacher - self.center) / self.teacher_temperature()
+        targets = _teacher_probabilities(
+            teacher, self.center, self.teacher_temperature()
+        )  # (2n, K)
         return cross_view_entropy(
-            sharpened.softmax(1).unflatten(0, (N_GLOBAL_VIEWS, -1)),
-            student.unflatten(0, (len(views), -1)),
+            targets.unflatten(0, (N_GLOBAL_VIEWS, -1)),  # (2, n, K)
+            student.unflatten(0, (len(views), -1)),  # (V, n, K)
             self.temperature,
+        )
+
+    def teacher_temperature(self) -> Tensor:
+        """Return the present τ_t, a scalar on the device."""
+        fraction = torch.ones_like(self.progress)  # of the warm-up
+        if self.warmup_teacher > 0:
+            fraction = (self.progress / self.warmup_teacher).clamp(max=1)
+        return self.start_temperature + fraction * (
+            self.end_temperature - self.start_temperature
         )
 
     def after_step(self, progress: float) -> None:
@@ -98,81 +108,86 @@ class _DINOModule(MultiCropModule):
         momentum = rising_momentum(self.momentum, progress)
         self.target_backbone.update(self.backbone, momentum)
         self.target_head.update(self.head, momentum)
-        self.center.lerp_(self._step.mean(0), 1 - self.center_momentum)
+        teacher = self._step
+        self.center.lerp_(teacher.mean(0), 1 - self.center_momentum)
 
 
 class DINO(MultiCropTask):
-    r"""Let a student assign views to prototypes as its moving average does.
+    r"""Train a student to assign views to prototypes as its moving average does.
 
     Parameters
     ----------
     n_prototypes : int, default=1024
-        Number K of outputs, above 1. The paper has 65,536 for 1.3 million images.
+        Number K of outputs, above 1. The paper uses 65,536 for 1.3 million images.
     temperature : float, default=0.1
         τ_s of the student, above 0.
     teacher_temperature : float, default=0.03
-        τ_t of the teacher at the start, above 0. Lower it, to 0.02, if the loss stays
+        τ_t of the teacher at the start, above 0. Lower it to 0.02 if the loss stays
         near log K.
     final_teacher_temperature : float, optional
-        τ_t once its warm-up is over, above 0; None keeps ``teacher_temperature``.
+        τ_t after its warm-up, above 0; None keeps ``teacher_temperature``.
     warmup_teacher : float, default=0.3
-        Share of the training, in [0, 1], in which τ_t goes linearly to its final
-        value.
+        Fraction of the training, in [0, 1], during which τ_t changes linearly to its
+        final value.
     momentum : float, default=0.99
         m of the teacher's moving average at the start, in [0, 1]; it rises to 1 along
         half a cosine. The paper's 0.996 is for long trainings.
     center_momentum : float, default=0.9
-        Share of the old centre that stays at each step, in [0, 1].
+        μ, the weight of the old centre at each step, in [0, 1].
     freeze_prototypes : float, default=0.05
-        Share of the training, in [0, 1], in which the last layer stays as it is.
+        Fraction of the training, in [0, 1], at whose start the last layer is frozen.
     batch_norm : bool, default=True
-        Normalise in the head, after its hidden layers and, without scale and shift,
-        before its scaling to unit norm; over all views of the batch in the student,
-        over the global ones in the teacher. False is the head of the paper.
+        Use batch normalisation in the head, after its hidden layers and, without scale
+        and shift, before the scaling to unit norm; over all views of the batch in the
+        student, over the global ones in the teacher. False is the paper's head.
     hidden_size : int, default=2048
         Width of the head's two hidden layers.
     projection_size : int, default=256
         Width of the head before its last layer.
     n_local_views : int, default=4
-        Number of small views of each image, which only the student sees.
+        Number of small views of each image, which only the student receives.
     local_size : int, optional
         Short side of the small views, pixels. Default: 3/7 of the image's short side,
         but at least 32 px, or the whole side if that is less.
     local_crop_scale : (float, float), default=(0.1, 0.3)
-        Range of a small view's share of the image's area, in [1e-4, 1].
+        Range of the fraction of the image's area that a small view covers, in
+        [1e-4, 1].
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
         for colour.
 
     Notes
     -----
-    Backbone and head are g_s, the student, and their moving average g_t, the teacher.
-    The head is three linear layers with GELU, a scaling to unit norm and a linear layer
-    whose K rows, the prototypes, are scaled to unit norm at each use, which is weight
-    normalisation with its gain fixed at 1. With the global views x₁ and x₂ and all V
-    views x the loss is the mean over the images of
+    Backbone and head form g_s, the student; their moving average is g_t, the teacher.
+    The head has three linear layers with GELU, a scaling to unit norm, and a linear
+    layer whose K rows, the prototypes, are scaled to unit norm at each use. This is
+    weight normalisation with its gain fixed at 1. With the global views x₁ and x₂ and
+    all V views x, the loss is the mean over the images of
 
     .. math:: -\frac{1}{2 (V - 1)} \sum_{g = 1}^{2} \sum_{v ≠ g}
               softmax((g_t(x_g) - c) / τ_t) · \log softmax(g_s(x_v) / τ_s)
 
     After each step θ_t ← m·θ_t + (1 - m)·θ_s, and c ← μ·c + (1 - μ)·mean g_t over both
-    global views of the batch, with μ the ``center_momentum``. The centre keeps one
-    prototype from taking all images, the low τ_t keeps the teacher from uniform
-    answers.
+    global views of the batch. The centre prevents one prototype from receiving
+    all images; the low τ_t prevents uniform outputs of the teacher.
 
-    Differences, all **our choice**: K, m, the constant τ_t and ``batch_norm`` are for
-    some 1,000 steps. The paper warms τ_t up from 0.04 to 0.07 in 30 epochs
-    (``teacher_temperature=0.04, final_teacher_temperature=0.07``), without
-    normalisation. In trials of 300 steps with a small network, on phantoms of 32 px,
-    a constant 0.04 without it left the teacher's answers near uniform, at a loss of
-    log K; ``batch_norm`` subtracts what all images have in common. The paper freezes
-    the last layer for one epoch, which is a few steps here. Its small views are 0.05
-    to 0.4 of the area: 0.05 of a 64 px image is 14 px wide, and the large views of
-    "medical_gray" begin at 0.3. Its views differ in blur and solarisation; here both
-    are of one recipe, and four small ones take the place of eight to ten. The rate
-    does not grow with the batch size. Weight decay is constant, by default 1e-4 (the
-    paper's rises from 0.04 to 0.4), gradients are not
-    clipped, and the student is what is kept, not the teacher.
+    **Differences from the paper**, all **our choice**
+
+    - K, m, the constant τ_t and ``batch_norm`` are for about 1,000 steps. The paper
+      increases τ_t from 0.04 to 0.07 in 30 epochs (``teacher_temperature=0.04,
+      final_teacher_temperature=0.07``), without normalisation. In runs of 300 steps
+      with a small network, on phantoms of 32 px, a constant 0.04 without it left the
+      teacher's outputs near uniform, at a loss of log K. ``batch_norm`` subtracts what
+      all images have in common.
+    - The paper freezes the last layer for one epoch, which is a few steps here.
+    - Small views cover at least 0.1 of the area. The paper's cover 0.05 to 0.4: 0.05 of
+      a 64 px image is 14 px wide, and the large views of "medical_gray" start at 0.3.
+    - There are four small views instead of eight to ten.
+    - Both large views follow one recipe. The paper's differ in blur and solarisation.
+    - The learning rate does not scale with the batch size.
+    - Weight decay is constant, 1e-4 by default. The paper's increases from 0.04 to 0.4.
+    - Gradients are not clipped.
+    - The student is kept, not the teacher.
 
     References
     ----------
@@ -197,9 +212,9 @@ class DINO(MultiCropTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=True,
-        advice="Where parts of an image should be known from the whole, and for vision "
-        "transformers, in long trainings: 800 steps from random weights did not do, "
-        "and each costs two to three of SimCLR's.",
+        advice="When a part of an image should be recognised from the whole, and for "
+        "vision transformers, in long trainings: 800 steps from random weights were "
+        "not enough, and each costs two to three times as much as with SimCLR.",
         backbones="any size",
     )
 

@@ -1,4 +1,4 @@
-"""Flip: tell whether an image was mirrored left-right.
+"""Flip: predict whether an image was mirrored left-right.
 
 Ewen & Khan 2020.
 """
@@ -12,34 +12,36 @@ from skssl.pretext._labelled import WhichViewTask
 
 
 class Flip(WhichViewTask):
-    r"""Tell each image from its left-right mirror image.
+    r"""Distinguish each image from its left-right mirror image.
 
     Parameters
     ----------
     augmentation : str or Augmentation, default="auto"
         Recipe of the view that is then mirrored: "auto" is "medical_gray" for gray
-        images and "cross" (crop, blur) for colour, without flips, which it must not
-        have. "identity" is the paper's.
+        images and "cross" (crop, blur) for colour, without flips, which are not
+        allowed. "identity" is the paper's.
 
     Notes
     -----
-    Each image x passes the network as it is, class 0, and mirrored, class 1. With F
+    Each image x passes the network unchanged, class 0, and mirrored, class 1. With F
     the softmax of a linear head's two logits and x' the mirrored image, the loss of n
     images is
 
     .. math:: -\frac{1}{2n} \sum_i \left(\log F_0(x_i) + \log F_1(x'_i)\right)
 
-    The paper has one output with a sigmoid and the binary cross-entropy, which is the
-    same function of the difference of the two logits. An image and its mirror image
-    are in one batch, so the classes are balanced, and they share crop and intensities,
-    so nothing but the sides tells them apart.
+    An image and its mirror image are in one batch, so the classes are balanced, and
+    they have the same crop and intensities, so only the orientation differs.
 
-    Differences: the paper does not augment. Here "auto" does (**our choice**), since a
-    network soon knows a few hundred images by heart, and none of what is left of the
-    recipes exchanges left and right. The paper trains from ImageNet weights, in three
-    runs by RMSprop and SGD, with the head of the later classifier, as
-    `skssl.TargetedFlipPretrainer` does; here it is one run by AdamW, from any weights,
-    and the head is one linear layer.
+    **Differences from the paper**
+
+    - The paper has one output with a sigmoid and the binary cross-entropy, which is the
+      same function of the difference of the two logits.
+    - "auto" augments, the paper does not: **our choice**, since a network soon
+      memorises a few hundred images. No remaining augmentation exchanges left and
+      right.
+    - Training is one run by AdamW, from any weights, with one linear layer as the head.
+      The paper trains from ImageNet weights, in three runs by RMSprop and SGD, with the
+      head of the later classifier; for that see `skssl.TargetedFlipPretrainer`.
 
     References
     ----------
@@ -67,8 +69,8 @@ class Flip(WhichViewTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=False,
-        advice="Where left and right differ, as in scans of the chest; it learns "
-        "nothing from images that may be mirrored or turned already.",
+        advice="When left and right differ, as in scans of the chest. It learns "
+        "nothing from images that may already be mirrored or rotated.",
     )
 
     def versions(self, images: Tensor) -> tuple[Tensor, ...]:

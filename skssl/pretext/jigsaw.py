@@ -1,4 +1,4 @@
-"""Jigsaw: tell in which order the nine tiles of an image were shuffled.
+"""Jigsaw: predict the order in which the nine tiles of an image were shuffled.
 
 Noroozi & Favaro 2016.
 """
@@ -29,21 +29,22 @@ from skssl.pretext._tiles import (
     shuffle_tiles,
 )
 
-_FLATTEST = 0.01  # of the range of the images
+_MIN_STD = 0.01  # in units of the images' range [0, 1]
 
 
 def _standardize(tiles: Tensor) -> Tensor:
-    """Give each channel of each tile (…, h, w) mean 0 and standard deviation 1.
+    """Give each channel of each tile (…, h, w) mean 0 and standard deviation about 1.
 
-    Those nearly flat get a smaller one, so that their noise is not blown up.
+    Nearly constant tiles get a smaller one, so that their noise is not amplified.
     """
     std, mean = torch.std_mean(tiles, dim=(-2, -1), correction=0, keepdim=True)
-    return (tiles - mean) / (std + _FLATTEST)
+    return (tiles - mean) / (std + _MIN_STD)
 
 
 @lru_cache(maxsize=8)
 def _orders(n_permutations: int, device: torch.device) -> Tensor:
-    """Return the orders on the device, for which the host waits once."""
+    """Return the orders (n_permutations, 9) on the device."""
+    # sync: copied to the device once, hence the cache.
     return maximal_hamming_permutations(n_permutations, N_TILES).to(device)
 
 
@@ -59,25 +60,25 @@ class _JigsawModule(PretextModule):
             batch_norm=False,
         )
 
+    def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
+        shuffled, label = views  # (n, 9, C, t, t), (n,)
+        logits = self.classify(shuffled)  # (n, n_permutations)
+        with torch.autocast(logits.device.type, enabled=False):
+            return functional.cross_entropy(logits.float(), label)
+
     def classify(self, shuffled: Tensor) -> Tensor:
         """Map tiles (n, 9, C, t, t) to the logits of their order."""
         tiles = shuffled.flatten(0, 1)  # (9n, C, t, t)
         if self.normalize_tiles:
-            # So that they have mean 0 and deviation 1 behind the backbone's door.
+            # The backbone normalises its input: it then receives the standardised tile.
             tiles = self.backbone.mean + self.backbone.std * _standardize(tiles)
         h = self.backbone(tiles)  # (9n, d)
         z = functional.relu(self.tile_layer(h))  # (9n, projection_size)
         return self.classifier(z.view(len(shuffled), -1))  # (n, n_permutations)
 
-    def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
-        shuffled, label = views
-        logits = self.classify(shuffled)
-        with torch.autocast(logits.device.type, enabled=False):
-            return functional.cross_entropy(logits.float(), label)
-
 
 class Jigsaw(PretextTask):
-    r"""Tell from the nine shuffled tiles of an image in which order they are.
+    r"""Predict the order of the nine shuffled tiles of an image.
 
     Parameters
     ----------
@@ -85,49 +86,52 @@ class Jigsaw(PretextTask):
         Number of orders, which are the classes, from 2 to the paper's 1,000. The
         fewer, the easier.
     tile_size : int, optional
-        Side of the tiles in pixels, at least 1. Default: that of what is cut out of
-        the image, but at least 32 px, and at most the image's short side.
+        Side of the tiles in pixels, at least 1. Default: the side of the region that is
+        cut out of the image, but at least 32 px, and at most the image's short side.
     tile_fraction : float, default=0.85
-        Side of a tile as a share of a third of the image's, in (0, 1]. What is left is
-        the room in which the tile is placed at random, so that neighbours do not
-        continue each other. 0.85 is the paper's 64 px of 75 px.
+        Side of a tile as a fraction of a third of the image's side, in (0, 1]. The tile
+        is placed at random within its third, so that edges do not continue from one
+        tile to the next. 0.85 is the paper's 64 px of 75 px.
     normalize_tiles : bool, default=True
         Give all tiles the same mean and standard deviation in each channel, so that
-        brightness and contrast do not tell which tiles are neighbours.
+        brightness and contrast do not reveal which tiles are neighbours.
     projection_size : int, default=512
-        Width of the layer that each tile's features pass.
+        Width of the linear layer after the backbone, applied to each tile.
     hidden_size : int, default=1024
-        Width of the hidden layer that all tiles of an image pass together.
+        Width of the classifier's hidden layer, applied to all tiles of an image.
     augmentation : str or Augmentation, default="auto"
         Recipe of the view that is then cut: "auto" is "medical_gray" for gray images
-        and "moco_v2" for colour, without rotations, whose empty corners would tell
-        which tiles are the corners.
+        and "moco_v2" for colour, without rotations, whose empty corners would reveal
+        the corner tiles.
 
     Notes
     -----
-    One of the orders is drawn for each image and step. With f the backbone with a
-    linear layer and ReLU, t₁ … t₉ the tiles, π_k the k-th order and F the softmax of a
-    perceptron with one hidden layer, the loss is the mean of
+    One of the orders is drawn for each image and step. With f the backbone followed by
+    a linear layer and ReLU, t₁ … t₉ the tiles, π_k the k-th order and F the softmax of
+    a perceptron with one hidden layer, the loss is the mean over the images of
 
     .. math:: -\log F_k\left(f(t_{π_k(1)}), …, f(t_{π_k(9)})\right)
 
-    The orders are chosen as in the paper, to differ in as many places as possible (see
-    :func:`skssl.augment.maximal_hamming_permutations`). The same are taken each time.
+    The orders are chosen as in the paper, to differ in many positions (see
+    :func:`skssl.augment.maximal_hamming_permutations`), and are always the same.
 
-    Normalised tiles are :math:`m + s (t - μ) / (σ + 0.01)`, with μ and σ the mean and
-    standard deviation of the tile and m and s those by which the backbone normalises,
-    so that it sees mean 0 and deviation 1. The 0.01 keeps the noise of empty tiles
-    small (**our choice**).
+    With ``normalize_tiles`` a tile becomes :math:`m + s (t - μ) / (σ + 0.01)`, with μ
+    and σ its mean and standard deviation and m and s those of the backbone's
+    normalisation, so that the layers receive mean 0 and standard deviation 1. The 0.01
+    limits the noise of empty tiles (**our choice**).
 
-    Differences: the paper's second hidden layer has 4,096 units, which here would be
-    19 million weights. Its network flattens its last map, the backbones here average
-    theirs, which tells less of where things are within a tile. Its tiles have 64 px;
-    of tiles below 32 px most networks keep a single pixel, so those of small images are
-    enlarged. The paper shifts colour channels against each other and makes some images
-    gray, against the colour fringes of lenses; here the recipe's jitter does that
-    much. AdamW takes the place of SGD.
+    **Differences from the paper**
 
-    Of images that are not square, tiles are squeezed to squares.
+    - The second hidden layer has 1,024 units. The paper's 4,096 would mean 19 million
+      weights here.
+    - The backbones average their last map, the paper's network flattens it. An average
+      says less about positions within a tile.
+    - The paper's tiles have 64 px. Most networks reduce tiles below 32 px to a single
+      pixel, so the tiles of small images are enlarged.
+    - The paper shifts colour channels against each other and turns some images gray, to
+      hide the chromatic aberration of lenses; here the recipe's jitter serves this.
+    - The optimizer is AdamW instead of SGD.
+    - In images that are not square, tiles are resized to squares.
 
     References
     ----------
@@ -142,7 +146,7 @@ class Jigsaw(PretextTask):
     """
 
     name = "jigsaw"
-    # A turned view has black corners, which would mark the tiles of the corners.
+    # A rotated view has black corners, which would mark the corner tiles.
     auto_leaves_out = ("rotation",)
     card = MethodCard(
         title="Jigsaw",
@@ -152,8 +156,8 @@ class Jigsaw(PretextTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=False,
-        advice="Where the arrangement of parts matters, on images of 100 px or more. "
-        "Fewer permutations make an easier task for fewer images.",
+        advice="When the arrangement of structures matters, on images of 100 px or "
+        "more. With few images, fewer permutations make the task easier.",
         backbones="any size",
     )
 
@@ -187,7 +191,7 @@ class Jigsaw(PretextTask):
         self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Return a copy with the tile size settled; see `PretextTask.resolve`."""
+        """Return a copy with the tile size set; see `PretextTask.resolve`."""
         task = super().resolve(info)
         task.tile_size = choose_tile_size(
             task.tile_size, info.image_size, task.tile_fraction
@@ -202,7 +206,7 @@ class Jigsaw(PretextTask):
     def views(
         self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
     ) -> tuple[Tensor, ...]:
-        """Cut one view of each image to nine tiles, and shuffle them.
+        """Cut one view of each image into nine tiles, and shuffle them.
 
         Parameters
         ----------
@@ -213,9 +217,9 @@ class Jigsaw(PretextTask):
         Returns
         -------
         tiles : Tensor of shape (n, 9, C, tile_size, tile_size), float32 in [0, 1]
-            On place j, tile ``order[j]`` of the image.
+            At position j is tile ``order[j]`` of the image.
         label : Tensor of shape (n,), int64
-            Which of the orders of ``maximal_hamming_permutations(n_permutations)``.
+            Row of ``maximal_hamming_permutations(n_permutations)`` that is the order.
         """
         tiles = cut_tiles(
             self.augment(images, generator, size),

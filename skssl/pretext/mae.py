@@ -1,134 +1,58 @@
-"""MAE: most patches of an image are hidden, and their pixels are to be predicted.
+"""MAE: most patches of an image are masked, and their pixels are predicted.
 
 He, Chen, Xie, Li, Dollár & Girshick 2022.
 """
 
+import math
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone
 from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
+from skssl.pretext._token_decoder import HEAD_WIDTH, TokenDecoder
 
 if TYPE_CHECKING:
     from skssl.nn.vit import VisionTransformer
 
-_HEAD_WIDTH = 32  # as the paper's decoder has it: 16 heads for 512
 _EPSILON = 1e-6
 _COLOURS = ("brightness", "contrast", "saturation", "hue", "gamma", "grayscale")
 _TEXTURES = ("blur", "noise")
 
 
 def _patchify(images: Tensor, patch_px: int) -> Tensor:
-    """Cut images (n, C, H, W) into rows of pixels (n, L, patch_px² C)."""
+    """Cut images (n, C, H, W) into patches (n, L, patch_px² C), row by row."""
     tiles = images.unfold(2, patch_px, patch_px).unfold(3, patch_px, patch_px)
-    # Six dimensions: n, C, height and width in patches, height and width of a patch.
+    # (n, C, rows, columns, patch_px, patch_px) to (n, rows, columns, …, C)
     return tiles.permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
 
 
 def _normalize_patches(patches: Tensor) -> Tensor:
-    """Give each patch (n, L, p) mean 0 and variance 1; flat ones become 0."""
+    """Give each patch (n, L, p) mean 0 and variance 1; constant ones become 0."""
     variance, mean = torch.var_mean(patches, dim=2, correction=0, keepdim=True)
     return (patches - mean) / (variance + _EPSILON).sqrt()
 
 
-def _masked_mse(predicted: Tensor, target: Tensor, rank: Tensor, n_seen: int) -> Tensor:
-    """Return the mean squared error of the patches (n, L, p) of rank n_seen and up."""
+def _rank(noise: Tensor) -> Tensor:
+    """Return the rank (n, L), from 0, of each patch's number among its image's."""
+    return noise.argsort(dim=1, stable=True).argsort(dim=1)
+
+
+def _masked_mse(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
+    """Return the mean squared error of the masked (n, L) among patches (n, L, p)."""
     with torch.autocast(predicted.device.type, enabled=False):
         errors = (predicted.float() - target).square().mean(2)  # (n, L)
-        return (errors * (rank >= n_seen)).sum() / (rank >= n_seen).sum()
-
-
-def _sin_cos_positions(grid: tuple[int, int], width: int) -> Tensor:
-    """Return fixed positions (1, 1 + L, width), zero for the class token.
-
-    The first half of the width tells the row, the second the column, each by the
-    sines and cosines of as many frequencies between 1 and 1/10,000 a patch.
-    """
-    frequencies = 10_000.0 ** -(torch.arange(width // 4) / (width // 4))
-    waves = []
-    for place in torch.meshgrid(*map(torch.arange, grid), indexing="ij"):
-        angles = place.flatten()[:, None] * frequencies  # (L, width / 4)
-        waves += [angles.sin(), angles.cos()]
-    return nn.functional.pad(torch.cat(waves, dim=1), (0, 0, 1, 0))[None]
-
-
-class _Decoder(nn.Module):
-    """From the tokens of some patches to the pixels of all."""
-
-    positions: Tensor
-
-    def __init__(
-        self, n_in: int, width: int, depth: int, n_out: int, grid: tuple[int, int]
-    ):
-        super().__init__()
-        self.embed = nn.Linear(n_in, width)
-        self.mask_token = nn.Parameter(torch.empty(1, 1, width).normal_(std=0.02))
-        self.register_buffer(
-            "positions", _sin_cos_positions(grid, width), persistent=False
-        )
-        self.blocks = nn.Sequential(
-            *(
-                nn.TransformerEncoderLayer(
-                    width,
-                    width // _HEAD_WIDTH,
-                    dim_feedforward=4 * width,
-                    dropout=0.0,
-                    activation="gelu",
-                    batch_first=True,
-                    norm_first=True,
-                )
-                for _ in range(depth)
-            )
-        )
-        self.norm = nn.LayerNorm(width)
-        self.pixels = nn.Linear(width, n_out)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
-
-    def forward(self, seen: Tensor, rank: Tensor) -> Tensor:
-        """Map class token and seen patches (n, 1 + n_seen, d) to pixels (n, L, n_out).
-
-        The patch of rank r (n, L) is the r-th of the seen, and hidden if there is none.
-        """
-        tokens = self.embed(seen)  # (n, 1 + n_seen, width)
-        n_hidden = rank.shape[1] + 1 - tokens.shape[1]
-        masks = self.mask_token.to(tokens.dtype).expand(len(tokens), n_hidden, -1)
-        by_rank = torch.cat([tokens[:, 1:], masks], dim=1)  # (n, L, width)
-        patches = by_rank.take_along_dim(rank[:, :, None], dim=1)
-        tokens = torch.cat([tokens[:, :1], patches], dim=1) + self.positions
-        return self.pixels(self.norm(self.blocks(tokens))[:, 1:])
+        return (errors * masked).sum() / masked.sum()
 
 
 class _MAEModule(PretextModule):
     def __init__(self, backbone: Backbone, task: "MAE", info: TrainingInfo):
         super().__init__(backbone)
-        from skssl.nn.vit import VisionTransformer  # imports torchvision, which is slow
-
-        network = backbone.network
-        if not isinstance(network, VisionTransformer):
-            raise ValueError(
-                "mae hides patches from a vision transformer of skssl: "
-                "backbone='vit_tiny', 'vit_small', 'vit_b_16' and the "
-                "like, or a skssl.nn.vit.VisionTransformer; got the backbone "
-                f"{backbone.name!r}."
-            )
-        grid = network.grid_of(*info.image_size)
-        n_patches = grid[0] * grid[1]
-        if n_patches < 2:
-            raise ValueError(
-                f"image_size={info.image_size} is a single patch of "
-                f"{network.patch_size} px for backbone {backbone.name!r}: mae needs at "
-                "least two, one to see and one to predict."
-            )
-        n_hidden = round(task.mask_ratio * n_patches)
-        self.n_seen = n_patches - min(max(n_hidden, 1), n_patches - 1)
+        network = _get_vision_transformer(backbone)
         self.patch_px = int(network.patch_size)
         self.normalize_pixels = task.normalize_pixels
         n_pixels = self.patch_px**2 * backbone.n_channels
@@ -138,82 +62,110 @@ class _MAEModule(PretextModule):
                 f"{backbone.name!r}, all 0 with normalize_pixels: use larger "
                 "images, or normalize_pixels=False."
             )
-        self.decoder = _Decoder(
+        grid = network.grid_of(*info.image_size)
+        n_patches = math.prod(grid)
+        if n_patches < 2:
+            raise ValueError(
+                f"image_size={info.image_size} is a single patch of "
+                f"{self.patch_px} px for backbone {backbone.name!r}: mae needs at "
+                "least two, one to see and one to predict."
+            )
+        n_masked = round(task.mask_ratio * n_patches)
+        self.n_visible = n_patches - min(max(n_masked, 1), n_patches - 1)
+        self.decoder = TokenDecoder(
             network.hidden_dim, task.decoder_width, task.decoder_depth, n_pixels, grid
         )
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
-        images, noise = views
-        rank = self.draw_ranks(noise)  # (n, L)
+        images, noise = views  # (n, C, H, W), (n, L)
+        rank = _rank(noise)  # (n, L)
         predicted = self.predict(images, rank)  # (n, L, p)
-        return _masked_mse(predicted, self.targets(images), rank, self.n_seen)
-
-    def draw_ranks(self, noise: Tensor) -> Tensor:
-        """Return the rank (n, L) of each patch's noise; the lowest n_seen are seen."""
-        p = self.patch_px
-        order = noise[:, 0, ::p, ::p].flatten(1).argsort(dim=1, stable=True)
-        return order.argsort(dim=1)
+        target = self.targets(images)  # (n, L, p)
+        return _masked_mse(predicted, target, masked=rank >= self.n_visible)
 
     def predict(self, images: Tensor, rank: Tensor) -> Tensor:
-        """Return the pixels (n, L, p) of all patches, known from the seen ones."""
-        network: VisionTransformer = self.backbone.network  # type: ignore[assignment]
+        """Predict the pixels (n, L, p) of all patches from the visible ones."""
+        network = _get_vision_transformer(self.backbone)
         tokens = network.embed(self.backbone.normalize(images))  # (n, 1 + L, d)
-        order = rank.argsort(dim=1)[:, : self.n_seen, None]
-        seen = tokens[:, 1:].take_along_dim(order, dim=1)  # (n, n_seen, d)
-        seen = network.encode(torch.cat([tokens[:, :1], seen], dim=1))
-        return self.decoder(seen, rank)
+        order = rank.argsort(dim=1)[:, : self.n_visible, None]  # (n, n_visible, 1)
+        visible = tokens[:, 1:].take_along_dim(order, dim=1)  # (n, n_visible, d)
+        encoded = network.encode(torch.cat([tokens[:, :1], visible], dim=1))
+        return self.decoder(encoded, rank)  # (n, L, p)
 
     def targets(self, images: Tensor) -> Tensor:
         """Return the pixels (n, L, p) to be predicted."""
-        network: VisionTransformer = self.backbone.network  # type: ignore[assignment]
+        network = _get_vision_transformer(self.backbone)
         whole = network.whole_patches(self.backbone.normalize(images))
-        patches = _patchify(whole, self.patch_px)
+        patches = _patchify(whole, self.patch_px)  # (n, L, p)
         return _normalize_patches(patches) if self.normalize_pixels else patches
 
 
+def _get_vision_transformer(backbone: Backbone) -> "VisionTransformer":
+    from skssl.nn.vit import VisionTransformer  # imports torchvision, which is slow
+
+    network = backbone.network
+    if not isinstance(network, VisionTransformer):
+        raise ValueError(
+            "mae masks patches of a vision transformer of skssl: "
+            "backbone='vit_tiny', 'vit_small', 'vit_b_16' and the "
+            "like, or a skssl.nn.vit.VisionTransformer; got the backbone "
+            f"{backbone.name!r}."
+        )
+    return network
+
+
 class MAE(PretextTask):
-    r"""Predict the pixels of hidden patches from the few that are seen.
+    r"""Predict the pixels of masked patches from the few visible ones.
 
     For vision transformers, such as ``backbone="vit_tiny"``.
 
     Parameters
     ----------
     mask_ratio : float, default=0.75
-        Share of the patches that is hidden, in (0, 1), rounded to a number of patches,
-        such that at least one is hidden and one is seen.
+        Fraction of the patches that is masked, in (0, 1), rounded to a number of
+        patches such that at least one is masked and one is visible.
     decoder_width : int, default=128
         Width of the decoder's tokens, a multiple of 32, the width of its heads.
     decoder_depth : int, default=2
         Number of the decoder's blocks, at least 1.
     normalize_pixels : bool, default=True
-        Whether each patch to be predicted is first given mean 0 and variance 1.
+        Whether to scale each target patch to mean 0 and variance 1.
     augmentation : str or Augmentation, default="auto"
         Recipe of the view: "auto" is "medical_gray" for gray images and "cross" for
-        colour, of either only crops, flips and turns.
+        colour, reduced to crops, flips and rotations.
+
+    Attributes
+    ----------
+    patch_px_ : int
+        Side of the backbone's patches, pixels; set by `build`.
 
     Notes
     -----
     Each image has one view, and each of its L patches a uniform random number. The
-    round(``mask_ratio`` · L) patches of the largest numbers, H, are hidden. The
-    backbone sees the others, with their positions and the class token. The decoder
-    gets its tokens, and one learned token in the place of each hidden patch, adds
-    fixed positions, and gives pixels :math:`\hat{x}`. The loss is the mean over the
+    round(``mask_ratio`` · L) patches with the largest numbers, M, are masked. The
+    backbone encodes the others, with their positions and the class token. The decoder
+    receives the encoded tokens and one learned token for each masked patch, adds fixed
+    positions, and predicts pixels :math:`\hat{x}`. The loss is the mean over the
     images of
 
-    .. math:: \frac{1}{|H|} \sum_{i ∈ H} \frac{1}{p} ‖\hat{x}_i - x_i‖^2
+    .. math:: \frac{1}{|M|} \sum_{i ∈ M} \frac{1}{p} ‖\hat{x}_i - x_i‖^2
 
-    with x_i the p pixels of patch i in all channels, as the backbone sees them, thus
-    after its normalisation; with ``normalize_pixels`` their mean is subtracted and
-    they are divided by the root of their variance + 10⁻⁶.
+    where x_i are the p values of patch i in all channels, after the backbone's
+    normalisation. With ``normalize_pixels`` they are also standardised per patch:
+    minus their mean, divided by the square root of their variance + 10⁻⁶.
 
-    Differences: the paper's decoder is 512 wide and 8 deep; 128 and 2 are **our
-    choice** for small sets and small backbones. The backbone's positions are learned,
-    those of torchvision, where the paper's are fixed. The paper crops and flips;
-    "auto" also turns gray images, by up to 10 degrees. No colour or noise is changed,
-    since the view itself is what has to be predicted. With AdamW the paper's peak rate
-    is 1.5·10⁻⁴ per 256 images, over 800 epochs or more; 5·10⁻⁴ at any batch size is
-    **our choice** for some 1,000 steps, with the estimator's weight decay and torch's
-    β₂ of 0.999 where the paper has 0.05 and 0.95.
+    **Differences from the paper**
+
+    - The decoder is 128 wide and 2 blocks deep instead of 512 and 8: **our choice**
+      for small sets and small backbones.
+    - The backbone's position embeddings are learned, as in torchvision; the paper's
+      are fixed.
+    - The paper crops and flips; "auto" also rotates gray images by up to 10 degrees.
+      It changes no colour and adds no noise, since the view itself is the target.
+    - The peak learning rate of AdamW is 5·10⁻⁴ at any batch size: **our choice** for
+      about 1,000 steps. The paper's is 1.5·10⁻⁴ per 256 images, over 800 epochs or
+      more. Weight decay is the estimator's and β₂ torch's 0.999, where the paper has
+      0.05 and 0.95.
 
     References
     ----------
@@ -229,7 +181,7 @@ class MAE(PretextTask):
     """
 
     name = "mae"
-    auto_leaves_out = (*_COLOURS, *_TEXTURES)  # only pixels that move are left
+    auto_leaves_out = (*_COLOURS, *_TEXTURES)  # all but the geometric ones
     default_augmentation = "cross"
     default_lr = 5e-4
     card = MethodCard(
@@ -240,15 +192,15 @@ class MAE(PretextTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=False,
-        advice="For vision transformers and long trainings: the network sees a quarter "
-        "of the patches of one view, so steps are cheap. Fine-tuning gains more by it "
-        "than linear models do.",
+        advice="For vision transformers and long trainings: the network encodes a "
+        "quarter of the patches of one view, so steps are cheap. Fine-tuning gains "
+        "more from it than linear models do.",
         backbones="ViT",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
         "mask_ratio": [Interval(Real, 0, 1, closed="neither")],
-        "decoder_width": [Interval(Integral, _HEAD_WIDTH, None, closed="left")],
+        "decoder_width": [Interval(Integral, HEAD_WIDTH, None, closed="left")],
         "decoder_depth": [Interval(Integral, 1, None, closed="left")],
         "normalize_pixels": ["boolean"],
         "augmentation": [str, Augmentation],
@@ -272,31 +224,49 @@ class MAE(PretextTask):
     def resolve(self, info: TrainingInfo) -> Self:
         """Check the decoder's width; see `PretextTask.resolve`."""
         task = super().resolve(info)
-        if self.decoder_width % _HEAD_WIDTH:
+        if self.decoder_width % HEAD_WIDTH:
             raise ValueError(
                 f"The 'decoder_width' parameter of MAE must be a multiple of "
-                f"{_HEAD_WIDTH}, got {self.decoder_width}."
+                f"{HEAD_WIDTH}, got {self.decoder_width}."
             )
         return task
 
     def views(
         self, images: Tensor, generator: torch.Generator, *, size: tuple[int, int]
     ) -> tuple[Tensor, ...]:
-        """Make one view of each image, and draw what decides which patches are hidden.
+        """Make one view of each image, and draw one random number for each patch.
+
+        To be called after `build`, which learns the patch size from the backbone.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, C, H, W), uint8
+        generator : torch.Generator
+        size : (height, width)
 
         Returns
         -------
-        tuple of 2 Tensors
-            Views (n, C, height, width), float32 in [0, 1], and noise
-            (n, 1, height, width), float32, uniform in [0, 1); of each patch the number
-            of its upper left pixel is used.
+        view : Tensor of shape (n, C, height, width), float32 in [0, 1]
+        noise : Tensor of shape (n, L), float32, uniform in [0, 1)
+            One number for each patch, row by row; the patches with the largest numbers
+            are masked.
         """
+        n_patches = math.prod(math.ceil(side / self._patch_px()) for side in size)
         view = self.augment(images, generator, size)
         noise = torch.rand(
-            (len(images), 1, *size), generator=generator, device=generator.device
+            (len(images), n_patches), generator=generator, device=generator.device
         )
         return view, noise
 
+    def _patch_px(self) -> int:
+        if not hasattr(self, "patch_px_"):
+            raise ValueError(
+                "MAE.views needs the patch size of the backbone: call build() first."
+            )
+        return self.patch_px_
+
     def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
         """Return a vision transformer with a decoder; see `PretextTask.build`."""
-        return _MAEModule(backbone, self, info)
+        module = _MAEModule(backbone, self, info)
+        self.patch_px_ = module.patch_px
+        return module

@@ -39,22 +39,32 @@ class _MoCoModule(ContrastiveModule):
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
         view_q, view_k = views
-        q = self.projector(self.backbone(view_q))  # (n, projection_size)
-        k = self.target_projector(self.target_backbone(view_k))  # (n, projection_size)
+        q = self.projector(self.backbone(view_q))  # (n, d)
+        k = self.target_projector(self.target_backbone(view_k))  # (n, d)
         self._step = (k, index)
-        negatives, image_of = self.queue.features, self.queue.index
-        mask = None
-        if self.in_batch_negatives:
-            keys = functional.normalize(k.float(), dim=1)  # (n, projection_size)
-            negatives = torch.cat([keys, negatives])  # (n + K, projection_size)
-            image_of = torch.cat([index, image_of])  # (n + K,)
-            mask = torch.eye(len(k), len(image_of), device=k.device).bool()
-        if self.exclude_same_image:
-            mask = image_of == index[:, None]  # (n, n + K), the positive included
-        same_group = self.is_same_group(index, image_of)  # (n, n + K) or None
-        if same_group is not None:
-            mask = same_group if mask is None else mask | same_group
+        negatives, key_image = self._negatives(k, index)  # (m, d), (m,)
+        mask = self._negative_mask(index, key_image)  # (n, m)
         return info_nce(q, k, negatives, self.temperature, negative_mask=mask)
+
+    def _negatives(self, k: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys that queries are contrasted with, and the image of each."""
+        keys, key_image = self.queue.features, self.queue.index  # (K, d), (K,)
+        if self.in_batch_negatives:
+            batch = functional.normalize(k.float(), dim=1)  # (n, d)
+            keys = torch.cat([batch, keys])  # (n + K, d)
+            key_image = torch.cat([index, key_image])  # (n + K,)
+        return keys, key_image
+
+    def _negative_mask(self, index: Tensor, key_image: Tensor) -> Tensor:
+        """Return which keys are no negatives of each query, (n, m) bool."""
+        shape = (len(index), len(key_image))
+        mask = torch.zeros(shape, dtype=torch.bool, device=index.device)
+        if self.in_batch_negatives:
+            mask.fill_diagonal_(True)  # the batch comes first: its diagonal is k₊
+        if self.exclude_same_image:
+            mask |= key_image == index[:, None]
+        same_group = self.is_same_group(index, key_image)  # (n, m) or None
+        return mask if same_group is None else mask | same_group
 
     def after_step(self, progress: float) -> None:  # noqa: ARG002
         self.target_backbone.update(self.backbone, self.momentum)
@@ -70,69 +80,68 @@ class MoCo(ContrastiveTask):
     temperature : float, default=0.2
         τ of the loss, above 0.
     queue_size : int, optional
-        Number of keys K. Default: four batches, but at most one key an image; He, Yang
-        et al. use 512 for 425 images. The longer the queue, the slower the network must
-        move (see the notes).
+        Number K of keys. Default: four batches, but at most one key per image. He, Yang
+        et al. use 512 for 425 images. A longer queue needs a slower key network, that
+        is, a higher ``momentum`` (see the notes).
     momentum : float, default=0.95
         m of the moving average, in [0, 1). The papers' is 0.999.
     in_batch_negatives : bool, default=True
-        Count the keys of the batch's other images as negatives, too. False is the
+        Use the keys of the batch's other images as negatives, too. False is the
         published method; see the notes.
     exclude_same_image : bool, default=True
-        Leave keys of the very image that is asked about out of its negatives. False
-        is the published method, which counts other views of it as negatives. Only
-        with ``same_group="negative"``: the others leave out the whole patient.
+        Exclude keys of the query's own image from its negatives. False is the published
+        method, which uses other views of the image as negatives. It matters only with
+        ``same_group="negative"``: the other settings exclude the whole patient.
     batch_norm : bool, default=True
-        Normalise in the projector, after its hidden layer and, without scale and
-        shift, at its end, as in version 3 [4]_, whose predictor and other changes are
-        not here. False is the projector of versions 1 and 2.
+        Use batch normalisation in the projector, after its hidden layer and, without
+        scale and shift, at its end, as in version 3 [4]_, whose predictor and other
+        changes are not included. False is the projector of versions 1 and 2.
     hidden_size : int or None, default=2048
-        Width of the projector's hidden layer. None is a linear projector: that of
-        version 1 with ``batch_norm=False``, which goes with ``temperature=0.07`` and
+        Width of the projector's hidden layer. None is a linear projector. Version 1 has
+        it with ``batch_norm=False``, ``temperature=0.07`` and
         ``augmentation="moco_v1"``.
     projection_size : int, default=128
         Dimension of queries and keys.
     same_group : {"negative", "ignore", "positive"}, default="negative"
-        What another image of the same patient is: a negative as any other; left out
-        of the negatives; or left out, and the source of the second view. The last two
-        need ``groups`` in ``fit``.
+        How other images of the same patient are treated. "negative": as any other
+        image. "ignore": they are no negatives. "positive": they are no negatives, and
+        one of them is the source of the second view. The last two need ``groups`` in
+        ``fit``.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
         for colour.
 
     Notes
     -----
-    With q and k₊ the unit-norm projections of two views by the query network and by
-    the key network, and k the negatives, the loss is the mean of
+    The query network maps one view to q, the key network maps the other to k₊, both of
+    unit norm. With k the negatives, the loss is the mean over the images of
 
     .. math:: -\log \frac{\exp(q·k_+ / τ)}
               {\exp(q·k_+ / τ) + \sum_k \exp(q·k / τ)}
 
     After each step θ_k ← m·θ_k + (1 - m)·θ_q, and the keys enter the queue, first in,
-    first out. The queue begins with random unit vectors, as in the paper.
+    first out. The queue starts with random unit vectors, as in the paper.
 
-    Differences: the authors shuffle images between devices, so that BatchNorm's
-    statistics do not tell a query which key is of its batch, and so which is its own.
-    A single device cannot. ``in_batch_negatives`` answers the same shortcut otherwise:
-    the keys of the other images share these statistics, and the newest weights, with
-    the positive, and have to be told from it by their content.
+    **Differences from the paper**
 
-    In a set smaller than the queue, keys of the image now asked about would be among
-    the negatives: ``exclude_same_image`` leaves them out, and a queue of four batches,
-    at most one key an image, is the default: **our choices**, as are
-    ``in_batch_negatives``. Self-Trans gives no τ: version 2's 0.2 is taken
-    (**choice**). Its equation 1 leaves τ out of the negatives, its Algorithm 1 does
-    not.
-
-    Versions 1 and 2 train for millions of steps. In about 1,000 steps from
-    random weights a key network with their m stays near its random start; with version
-    2's projector and SGD at 0.02, which need m = 0.99 or more, the loss hardly moved on
-    two of four sets of phantoms. A faster copy, batch normalisation in the projector
-    and AdamW at 5e-4, by ``optimizer="auto"``, are **our choice** for that length.
-
-    Where keys in the queue differ from new ones by their age alone, the network learns
-    to tell that, and the loss rises at the end, towards the logarithm of the number of
-    keys: so it was with AdamW and without ``batch_norm``.
+    - ``in_batch_negatives``: the authors shuffle images between devices, so that
+      BatchNorm's statistics do not reveal which key belongs to the query's batch, and
+      so which is its own. A single device cannot. Instead the keys of the other images,
+      which share these statistics and the newest weights with the positive, are
+      negatives and must be distinguished by their content (**our choice**).
+    - ``exclude_same_image``: if the set is smaller than the queue, the queue contains
+      keys of the query's own image, which are excluded (**our choice**).
+    - The queue has four batches, and at most one key per image (**our choice**).
+    - Self-Trans does not give τ; version 2's 0.2 is used (**choice**). Its equation 1
+      omits τ for the negatives, its Algorithm 1 does not.
+    - Versions 1 and 2 train for millions of steps. In about 1,000 steps from random
+      weights, a key network with their m stays near its random start. With version
+      2's projector and SGD at 0.02, which need m = 0.99 or more, the loss hardly
+      decreased on two of four sets of phantoms. Hence m = 0.95, batch normalisation in
+      the projector and AdamW at 5e-4, by ``optimizer="auto"`` (**our choice**).
+    - If queued keys differ from new ones only by their age, the network learns to
+      detect the age, and the loss rises at the end, towards the logarithm of the number
+      of keys. This happened with AdamW and ``batch_norm=False``.
 
     Version 2 as published, on one device::
 
@@ -146,7 +155,7 @@ class MoCo(ContrastiveTask):
             optimizer="sgd", lr=0.03, weight_decay=1e-4, warmup_epochs=0,
         )
 
-    but for the weight decay, which here spares biases and normalisation layers.
+    except that weight decay here does not apply to biases and normalisation layers.
 
     References
     ----------
@@ -177,8 +186,8 @@ class MoCo(ContrastiveTask):
         compares_batch=True,
         keeps="queue",
         momentum_encoder=True,
-        advice="Where small batches are all that fits: the queue adds negatives. A "
-        "step costs a little less than SimCLR's, and it needs as many.",
+        advice="When only small batches fit in memory: the queue adds negatives. A "
+        "step costs a little less than with SimCLR, and as many steps are needed.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -220,7 +229,7 @@ class MoCo(ContrastiveTask):
         self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Return a copy with the queue size settled; see `PretextTask.resolve`."""
+        """Return a copy with the queue size set; see `PretextTask.resolve`."""
         task = super().resolve(info)
         if task.queue_size is None:
             task.queue_size = min(4 * info.batch_size, info.n_images)

@@ -1,4 +1,4 @@
-"""NNCLR: a view attracts the nearest neighbour of the other view, as SimCLR's.
+"""NNCLR: a view attracts the nearest neighbour of the image's other view.
 
 Dwibedi, Aytar, Tompson, Sermanet & Zisserman 2021.
 """
@@ -18,34 +18,47 @@ from skssl.pretext._contrastive import ContrastiveModule, ContrastiveTask
 
 
 def _nearest(z: Tensor, support: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the nearest row of the support set, or z itself where there is none.
+    """Return NN(z, Q): the nearest row of the support set, or z if all are excluded.
 
-    ``z`` (n, d) has any norm, ``support`` (K, d) and the result (n, d) unit norm;
-    ``excluded`` (n, K) is True where a row must not serve. The second result (n,) is
-    the number of the row.
+    Parameters
+    ----------
+    z : Tensor of shape (n, d)
+        Projections, of any norm.
+    support : Tensor of shape (K, d)
+        Rows of unit norm.
+    excluded : Tensor of shape (n, K), bool
+        Rows that must not be a neighbour.
+
+    Returns
+    -------
+    neighbors : Tensor of shape (n, d)
+        Of unit norm.
+    row : Tensor of shape (n,), int64
+        Position of each neighbour in the support set.
     """
     with torch.autocast(z.device.type, enabled=False):
         z = functional.normalize(z.float(), dim=1)  # (n, d)
         cosines = (z @ support.T).masked_fill(excluded, -torch.inf)  # (n, K)
         row = cosines.argmax(1)  # (n,)
-        has_none = excluded.all(1, keepdim=True)
+        has_none = excluded.all(1, keepdim=True)  # (n, 1)
         return torch.where(has_none, z, support[row]), row
 
 
-def _nnclr(
-    neighbors: Tensor, p: Tensor, temperature: float, masked: Tensor | None
+def _nnclr_loss(
+    neighbors: Tensor, p: Tensor, temperature: float, mask: Tensor | None
 ) -> Tensor:
-    """Tell for each neighbour which of the predictions (n, d) is of its image.
+    """Contrast each neighbour with the predictions of the batch, (n, d) each.
 
-    ``masked`` (n, n) is True for predictions that are no negatives.
+    ``mask`` (n, n) is True for predictions that are no negatives; its diagonal does
+    not matter.
     """
     with torch.autocast(p.device.type, enabled=False):
         p = functional.normalize(p.float(), dim=1)  # (n, d)
         logits = neighbors @ p.T / temperature  # (n, n)
         positives = logits.diagonal()  # (n,)
-        if masked is not None:
+        if mask is not None:
             own = torch.eye(len(p), dtype=torch.bool, device=p.device)
-            logits = logits.masked_fill(masked & ~own, -torch.inf)
+            logits = logits.masked_fill(mask & ~own, -torch.inf)
         return (logits.logsumexp(1) - positives).mean()
 
 
@@ -68,54 +81,62 @@ class _NNCLRModule(ContrastiveModule):
         self.queue = FeatureQueue(size, queue_size)
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
-        h = self.backbone(torch.cat(views))  # (2n, n_features)
-        z = self.projector(h)  # (2n, projection_size)
-        p1, p2 = self.predictor(z).chunk(2)  # (n, projection_size) each
-        z1, z2 = z.detach().chunk(2)
+        z = self.projector(self.backbone(torch.cat(views)))  # (2n, d)
+        p1, p2 = self.predictor(z).chunk(2)  # (n, d) each
+        z1, z2 = z.detach().chunk(2)  # (n, d) each
         self._step = (z1, index)
-        excluded = (self.queue.index < 0).expand(len(index), -1)  # (n, K)
+        excluded = self._excluded(index)  # (n, K)
+        loss12 = self._loss(z1, p2, index, excluded)
+        loss21 = self._loss(z2, p1, index, excluded)
+        return (loss12 + loss21) / 2
+
+    def _loss(self, z: Tensor, p: Tensor, index: Tensor, excluded: Tensor) -> Tensor:
+        """Contrast the neighbours of one view with the predictions of the other."""
+        neighbors, row = _nearest(z, self.queue.features, excluded)  # (n, d), (n,)
+        mask = self._negative_mask(index, self.queue.index[row])  # (n, n) or None
+        return _nnclr_loss(neighbors, p, self.temperature, mask)
+
+    def _excluded(self, index: Tensor) -> Tensor:
+        """Return which rows of the queue are no neighbours of each image, (n, K)."""
+        excluded = (self.queue.index < 0).expand(len(index), -1)  # not filled yet
         if self.exclude_same_image:
             excluded = excluded | (self.queue.index == index[:, None])
-        losses = []
-        for z, p in ((z1, p2), (z2, p1)):
-            neighbors, row = _nearest(z, self.queue.features, excluded)  # (n, d), (n,)
-            masked = self._masked(index, self.queue.index[row])
-            losses.append(_nnclr(neighbors, p, self.temperature, masked))
-        return (losses[0] + losses[1]) / 2
+        return excluded
 
-    def _masked(self, index: Tensor, neighbor: Tensor) -> Tensor | None:
-        """Tell which images of the batch are no negatives of each, (n, n) or None.
+    def _negative_mask(self, index: Tensor, neighbor: Tensor) -> Tensor | None:
+        """Return which images are no negatives of each, (n, n) bool; None: all are.
 
-        ``neighbor`` (n,) is the image that each one's neighbour is of; where there was
-        no neighbour, it is -1 or the image itself.
+        ``neighbor`` (n,) is the image that each neighbour comes from. If there was no
+        neighbour, it is -1 or the image itself.
         """
-        masked = self.is_same_group(index, torch.cat([index, neighbor]))  # (n, 2n)
-        if masked is not None:
-            of_image, of_neighbor = masked.chunk(2, dim=1)
-            masked = of_image | of_neighbor.T
+        same_group = self.is_same_group(index, torch.cat([index, neighbor]))  # (n, 2n)
+        mask = None
+        if same_group is not None:
+            image_group, neighbor_group = same_group.chunk(2, dim=1)  # (n, n) each
+            mask = image_group | neighbor_group.T
         if self.exclude_same_image:
-            # A neighbour must not be told to be unlike its own image.
+            # The image that a neighbour comes from is not a negative of it.
             own = neighbor[:, None] == index  # (n, n)
-            masked = own if masked is None else masked | own
-        return masked
+            mask = own if mask is None else mask | own
+        return mask
 
     def after_step(self, progress: float) -> None:  # noqa: ARG002
         self.queue.push(*self._step)
 
 
 class NNCLR(ContrastiveTask):
-    r"""Contrast each view with the nearest neighbour of the other, a similar image.
+    r"""Contrast each view with the nearest neighbour of the other view.
 
     Parameters
     ----------
     temperature : float, default=0.1
         τ of the loss, above 0.
     queue_size : int, optional
-        Number K of past projections that neighbours come from. Default: one for each
-        image, but at most 24 batches; 98,304 in the paper.
+        Number K of past projections among which neighbours are searched. Default: one
+        per image, but at most 24 batches. The paper's is 98,304.
     exclude_same_image : bool, default=True
-        Take neighbours from other images only. False is the published method; see the
-        notes.
+        Search neighbours among other images only. False is the published method; see
+        the notes.
     hidden_size : int, default=2048
         Width of the projector's two hidden layers.
     projection_size : int, default=256
@@ -123,11 +144,12 @@ class NNCLR(ContrastiveTask):
     predictor_hidden_size : int, default=4096
         Width of the predictor's hidden layer.
     same_group : {"negative", "ignore", "positive"}, default="negative"
-        What another image of the same patient is: a negative as any other; left out
-        of the negatives; or left out, and the source of the second view. The last two
-        need ``groups`` in ``fit``, and leave out the images of the neighbour's patient,
-        too, so that they want three patients or more. With each of them it may be the
-        neighbour.
+        How other images of the same patient are treated. "negative": as any other
+        image. "ignore": they are no negatives. "positive": they are no negatives, and
+        one of them is the source of the second view. The last two need ``groups`` in
+        ``fit``. They also exclude the images of the neighbour's patient from the
+        negatives, so that at least three patients are needed. With every setting an
+        image of the same patient may be the neighbour.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
         for colour.
@@ -135,29 +157,33 @@ class NNCLR(ContrastiveTask):
     Notes
     -----
     With z and p the unit-norm projections and predictions, 1 and 2 the views, and
-    NN(z) the nearest row to z of a queue Q of past projections, the loss is the mean
-    over the n images of the batch of
+    NN(z) the row of a queue Q of past projections that is nearest to z, the loss is the
+    mean over the n images of the batch of
 
     .. math:: -\frac12 \log \frac{\exp(NN(z^1_i)·p^2_i / τ)}
               {\sum_k \exp(NN(z^1_i)·p^2_k / τ)}
               -\frac12 \log \frac{\exp(NN(z^2_i)·p^1_i / τ)}
               {\sum_k \exp(NN(z^2_i)·p^1_k / τ)}
 
-    where k runs over the batch. NN(z) gets no gradient. After each step the
-    projections z¹ of the first views enter the queue, first in, first out. It is the
+    where k runs over the batch. NN(z) receives no gradient. After each step the
+    projections z¹ of the first views enter the queue, first in, first out. This is the
     symmetric loss of the paper's Algorithm 1.
 
-    Differences: ``exclude_same_image`` is **our choice**, and so are "auto" views,
-    which are MoCo's where the paper has those of SimCLR. In a queue that holds the
-    whole of a small set the nearest row is mostly an earlier view of the image itself,
-    which teaches little more than SimCLR does. Where the image of a neighbour is in
-    the batch, it is then left out of the sum over k. The paper's queue goes back 24
-    batches of 4,096; so does this one, at most. It begins empty, where the authors
-    begin with random vectors: an image for which it holds no neighbour yet takes its
-    own z, as in SimCLR. With ``same_group="positive"`` the neighbour of a second view
-    may be an earlier view of the very image that it was made of. The batch
-    normalisation at the end of the projector is without scale and shift. Both views
-    pass the network as one batch. AdamW takes the place of LARS.
+    **Differences from the paper**
+
+    - ``exclude_same_image`` is **our choice**. If the queue holds the whole of a small
+      set, the nearest row is mostly an earlier view of the image itself, which teaches
+      little more than SimCLR does. If the neighbour's image is in the batch, it is also
+      excluded from the sum over k.
+    - "auto" views are MoCo's, the paper's are SimCLR's: **our choice**.
+    - The queue covers at most 24 batches, as the paper's, whose batches have 4,096
+      images. It starts empty, the authors' with random vectors: an image without a
+      neighbour yet uses its own z, as in SimCLR.
+    - With ``same_group="positive"`` the neighbour of a second view may be an earlier
+      view of the image from which the second view was made.
+    - The batch normalisation at the end of the projector has no scale and shift.
+    - Both views pass the network as one batch.
+    - The optimizer is AdamW instead of LARS.
 
     References
     ----------
@@ -181,8 +207,8 @@ class NNCLR(ContrastiveTask):
         compares_batch=True,
         keeps="queue",
         momentum_encoder=False,
-        advice="Where several images show the same finding, and augmentation alone "
-        "does not make one of the other. It gains within a few hundred steps.",
+        advice="When several images show the same finding, and augmentation does not "
+        "turn one into the other. It improves within a few hundred steps.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
@@ -218,12 +244,12 @@ class NNCLR(ContrastiveTask):
         self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Return a copy with the queue size settled; see `PretextTask.resolve`."""
+        """Return a copy with the queue size set; see `PretextTask.resolve`."""
         task = super().resolve(info)
         if self.exclude_same_image and info.n_images < 3:
             raise ValueError(
-                f"NNCLR needs 3 images at least, got {info.n_images}: of 2, the "
-                "neighbour of each is the only negative of the other."
+                f"NNCLR needs 3 images at least, got {info.n_images}: with 2, the "
+                "neighbour of each is its only negative."
             )
         if task.queue_size is None:
             task.queue_size = min(24 * info.batch_size, info.n_images)

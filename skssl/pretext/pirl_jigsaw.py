@@ -1,4 +1,4 @@
-"""PIRL with jigsaw: the shuffled tiles of a view attract the memory of its image.
+"""PIRL with jigsaw: shuffled tiles attract the memory bank's feature of their image.
 
 Misra & van der Maaten 2020; the tiles are those of Noroozi & Favaro 2016.
 """
@@ -31,57 +31,60 @@ class _PIRLJigsawModule(PIRLModule):
         self.tiles_projector = self.make_projector(N_TILES * n_out, task)
 
     def project_transformed(self, transformed: Tensor) -> Tensor:
-        h = self.backbone(transformed.flatten(0, 1))  # (9n, d)
-        parts = self.tile_projector(h)  # (9n, projection_size)
-        return self.tiles_projector(parts.view(len(transformed), -1))
+        h = self.backbone(transformed.flatten(0, 1))  # (9n, n_features)
+        z = self.tile_projector(h)  # (9n, d)
+        return self.tiles_projector(z.view(len(transformed), -1))  # (n, d)
 
 
 class PIRLJigsaw(PIRLTask):
-    r"""Make the features of an image's shuffled tiles those of the whole image.
+    r"""Make the features of an image's shuffled tiles equal to those of the image.
 
     Parameters
     ----------
     temperature : float, default=0.2
         τ of the loss, above 0. The paper's is 0.07.
     transform_weight : float, default=0.5
-        λ, the share of the tiles in the loss, in [0, 1].
+        λ, the weight of the tiles in the loss, in [0, 1].
     bank_momentum : float, default=0.5
-        γ, the share of the old feature in the memory bank's average, in [0, 1).
+        γ, the weight of the old feature in the memory bank's average, in [0, 1).
     projection_size : int, default=128
         Dimension of the projections and of the bank's features.
     normalize_output : bool, default=True
-        Normalise the projections f and g over the batch, without scale and shift; the
-        single tiles' stay as they are. False is the paper's.
+        End the projectors f and g with a batch normalisation without scale and shift;
+        projections of single tiles have none. False is the paper's.
     tile_size : int, optional
         Side of the nine tiles in pixels, at least 1. Default: 85 % of a third of the
         images' short side, but at least 32 px, and at most the short side.
     same_group : {"negative", "ignore", "positive"}, default="negative"
-        What another image of the same patient is: a negative as any other; left out
-        of the negatives; or left out, and the source of the tiles. The last two need
-        ``groups`` in ``fit``.
+        How other images of the same patient are treated. "negative": as any other
+        image. "ignore": they are no negatives. "positive": they are no negatives, and
+        one of them is the source of the tiles. The last two need ``groups`` in
+        ``fit``.
     augmentation : str or Augmentation, default="auto"
         Recipe of both views, before the cut: "auto" is "medical_gray" for gray images
         and "moco_v2" for colour.
 
     Notes
     -----
-    A second view of each image is divided in 3 x 3 cells. In each, a tile of 85 % of
-    the cell's side is cut at a random place and resampled to ``tile_size``. Each tile
-    passes the backbone and one linear layer; the nine projections, in a random order
-    drawn for each image and step, are concatenated and pass a second linear layer, g.
-    With f the projection of the whole view, by a linear layer of its own, and m the
-    memory bank's feature, the loss is the mean over the images I of
+    A second view of each image is divided into 3 x 3 cells. From each, a tile of 85 %
+    of the cell's side is cut at a random position and resampled to ``tile_size``. Each
+    tile passes the backbone and one linear layer. The nine projections, in a random
+    order drawn for each image and step, are concatenated and pass a second linear
+    layer, which gives g. With f the projection of the whole view, by a linear layer of
+    its own, and m the memory bank's feature, the loss is the mean over the images I of
 
     .. math:: λ\,L(m_I, g) + (1 - λ)\,L(m_I, f)
 
-    L, memory bank and optimizer are those of :class:`PIRLRotation`; so are the
-    differences from the paper.
+    L, memory bank and optimizer are those of :class:`PIRLRotation`.
 
-    The paper cuts tiles of 64 px from views of 255 px, which is 75 % of a cell's side;
-    85 % is **our choice**. Where a third of the image is below 32 px, tiles are
-    enlarged. Of images that are not square, tiles are squeezed to squares.
+    **Differences from the paper**
 
-    Whole views and tiles are two passes, each with BatchNorm statistics of its own.
+    - Those of :class:`PIRLRotation`.
+    - Tiles have 85 % of a cell's side: **our choice**. The paper cuts tiles of 64 px
+      from views of 255 px, which is 75 %.
+    - If a third of the image is below 32 px, tiles are enlarged. In images that are not
+      square, tiles are resized to squares.
+    - Whole views and tiles are two passes, each with its own BatchNorm statistics.
 
     References
     ----------
@@ -106,8 +109,8 @@ class PIRLJigsaw(PIRLTask):
         compares_batch=False,
         keeps="memory bank",
         momentum_encoder=False,
-        advice="Where small parts tell what an image shows, and batches must be small. "
-        "Nine tiles an image make a step costly on images below 100 px.",
+        advice="When small regions show what is in an image, and batches must be "
+        "small. Nine tiles per image make a step expensive for images below 100 px.",
         backbones="any size",
     )
 
@@ -138,7 +141,7 @@ class PIRLJigsaw(PIRLTask):
         self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Return a copy with the tiles' size settled; see `PretextTask.resolve`."""
+        """Return a copy with the tile size set; see `PretextTask.resolve`."""
         task = super().resolve(info)
         task.tile_size = choose_tile_size(task.tile_size, info.image_size)
         return task
@@ -159,7 +162,7 @@ class PIRLJigsaw(PIRLTask):
         generator : torch.Generator
         size : (height, width)
         partners : Tensor of shape (n, C, H, W), uint8, optional
-            What the tiles are cut from, in place of ``images``.
+            Source of the tiles, instead of ``images``.
 
         Returns
         -------
@@ -173,11 +176,12 @@ class PIRLJigsaw(PIRLTask):
             tile_size=settled(self.tile_size, "tile_size"),
             tile_fraction=TILE_FRACTION,
         )
-        draws = torch.rand(tiles.shape[:2], generator=generator, device=tiles.device)
-        return view, shuffle_tiles(tiles, draws.argsort(dim=1))
+        noise = torch.rand(tiles.shape[:2], generator=generator, device=tiles.device)
+        order = noise.argsort(dim=1)  # (n, 9), uniform over all orders
+        return view, shuffle_tiles(tiles, order)
 
     def input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
-        """Return the size of the tiles, or of the views where these are smaller."""
+        """Return the size of the tiles, or of the views if these are smaller."""
         tile_size = settled(self.tile_size, "tile_size")
         return min(tile_size, image_size[0]), min(tile_size, image_size[1])
 

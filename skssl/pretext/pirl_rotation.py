@@ -1,6 +1,6 @@
-"""PIRL with rotation: a turned view attracts the memory of its image.
+"""PIRL with rotation: a rotated view attracts the memory bank's feature of its image.
 
-Misra & van der Maaten 2020; the turns are those of Gidaris, Singh & Komodakis 2018.
+Misra & van der Maaten 2020; the rotations are those of Gidaris, Singh & Komodakis 2018.
 """
 
 from typing import ClassVar, Self
@@ -14,8 +14,8 @@ from skssl.pretext._base import MethodCard, PretextModule, TrainingInfo
 from skssl.pretext._pirl import PIRLModule, PIRLTask
 
 
-def _turn(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn square images (n, C, side, side) left by quarter turns (n,) in 0, …, 3."""
+def _rotate(images: Tensor, turns: Tensor) -> Tensor:
+    """Rotate square images (n, C, side, side) by 0 to 3 quarter turns (n,) left."""
     turns = turns.view(-1, 1, 1, 1)
     images = torch.where(turns % 2 == 1, images.rot90(1, (2, 3)), images)
     return torch.where(turns >= 2, images.rot90(2, (2, 3)), images)
@@ -24,42 +24,44 @@ def _turn(images: Tensor, turns: Tensor) -> Tensor:
 class _PIRLRotationModule(PIRLModule):
     def __init__(self, backbone: Backbone, task: "PIRLRotation", info: TrainingInfo):
         super().__init__(backbone, task, info)
-        self.turned_projector = self.make_projector(backbone.n_features, task)
+        self.rotated_projector = self.make_projector(backbone.n_features, task)
 
     def project_transformed(self, transformed: Tensor) -> Tensor:
-        return self.turned_projector(self.backbone(transformed))
+        return self.rotated_projector(self.backbone(transformed))  # (n, d)
 
 
 class PIRLRotation(PIRLTask):
-    r"""Make the features of a turned image those of the image as it is.
+    r"""Make the features of a rotated image equal to those of the image.
 
     Parameters
     ----------
     temperature : float, default=0.2
         τ of the loss, above 0. The paper's is 0.07.
     transform_weight : float, default=0.5
-        λ, the share of the turned view in the loss, in [0, 1].
+        λ, the weight of the rotated view in the loss, in [0, 1].
     bank_momentum : float, default=0.5
-        γ, the share of the old feature in the memory bank's average, in [0, 1).
+        γ, the weight of the old feature in the memory bank's average, in [0, 1).
     projection_size : int, default=128
         Dimension of the projections and of the bank's features.
     normalize_output : bool, default=True
-        Normalise the projections f and g over the batch, without scale and shift.
+        End the projectors f and g with a batch normalisation without scale and shift.
         False is the paper's.
     same_group : {"negative", "ignore", "positive"}, default="negative"
-        What another image of the same patient is: a negative as any other; left out
-        of the negatives; or left out, and the source of the turned view. The last two
-        need ``groups`` in ``fit``.
+        How other images of the same patient are treated. "negative": as any other
+        image. "ignore": they are no negatives. "positive": they are no negatives, and
+        one of them is the source of the rotated view. The last two need ``groups`` in
+        ``fit``.
     augmentation : str or Augmentation, default="auto"
-        Recipe of both views, before the turn: "auto" is "medical_gray" for gray images
-        and "moco_v2" for colour.
+        Recipe of both views, before the rotation: "auto" is "medical_gray" for gray
+        images and "moco_v2" for colour.
 
     Notes
     -----
-    View v of an image I passes backbone and a linear layer, f = f(v). A second view is
-    turned by 0, 90, 180 or 270 degrees with equal chance (the set of [2]_, the identity
-    included) and passes the same backbone and a linear layer of its own, g. The bank
-    holds a feature m of each training image, and the loss is the mean over I of
+    View v of an image I passes the backbone and a linear layer, which gives f. A second
+    view is rotated by 0, 90, 180 or 270 degrees with equal probability (the set of
+    [2]_, the identity included) and passes the same backbone and a linear layer of its
+    own, which gives g. The bank holds a feature m of each training image. The loss is
+    the mean over I of
 
     .. math:: λ\,L(m_I, g) + (1 - λ)\,L(m_I, f)
 
@@ -68,35 +70,38 @@ class PIRLRotation(PIRLTask):
     .. math:: h(a, b) = \frac{\exp(\cos(a, b) / τ)}
               {\exp(\cos(m_I, b) / τ) + \sum_J \exp(\cos(m_J, b) / τ)}
 
-    where J runs over the negatives of I. Positive and negatives share **one**
-    denominator, so that their h add up to 1. The paper's definition, read to the
-    letter, would compare a negative term's feature with the other negatives, and with
-    itself: **our choice**.
+    where J runs over the negatives of I.
 
     After each step :math:`m_I ← u(γ\,m_I + (1 - γ)\,u(f))`, where u scales to unit
-    norm; the second scaling is **our choice**, and does not change a cosine at that
-    step.
+    norm.
 
-    Differences: the paper draws 32,000 negatives from the bank; here **all** rows of
-    the other images are negatives, since the sets are small. The paper leaves open what
-    the bank begins with. Here rows are random directions until their image is seen, and
-    negatives as such; as a positive, the image has u(f), without gradient, and its
-    first update stores u(f). Each image is seen once an epoch, so this concerns the
-    first epoch alone. Random directions are easy negatives: the loss of that epoch is
-    low, and rises in the second. With N training images, none told from another, it is
-    log N + 1, nearly.
+    Features that are equal for all rotations do not represent the orientation of the
+    image: if the labels depend on it, use another method.
 
-    The projections of a network with random weights are nearly the same for all images:
-    with the paper's projector the loss on 1,000 X-rays stayed near log N + 1 for 550
-    steps. ``normalize_output`` subtracts what a batch has in common: **our choice**, as
-    is τ = 0.2, which served X-rays better than the paper's.
+    **Differences from the paper**
 
-    Each of the two passes has BatchNorm statistics of its own. The paper trains by SGD
-    for 800 epochs; ``optimizer="auto"`` is AdamW for trainings of some 1,000 steps:
-    **our choice**.
-
-    Features that are the same for every turn do not tell how a patient lies: where the
-    labels depend on that, take another method.
+    - Positive and negatives have **one** common denominator, so that their h add up to
+      1. The paper's definition, taken literally, would compare a negative's feature
+      with the other negatives, and with itself: **our choice**.
+    - The second scaling of m to unit norm is **our choice**; it does not change a
+      cosine at that step.
+    - **All** rows of the other images are negatives, since the sets are small. The
+      paper draws 32,000 from the bank.
+    - The paper does not define how the bank starts. Here rows are random directions
+      until their image is seen, and serve as negatives as such. As its own positive, an
+      unseen image has u(f), without gradient, and its first update stores u(f). Each
+      image is seen once an epoch, so this affects the first epoch only. Random
+      directions are easy negatives: the loss of that epoch is low, and rises in the
+      second. With N training images that the network does not distinguish, it is nearly
+      log N + 1.
+    - ``normalize_output`` subtracts what the images of a batch have in common. The
+      projections of a network with random weights are nearly equal for all images: with
+      the paper's projector the loss on 1,000 X-rays stayed near log N + 1 for 550
+      steps. It is **our choice**, as is τ = 0.2, which worked better on X-rays than the
+      paper's.
+    - Each of the two passes has its own BatchNorm statistics.
+    - ``optimizer="auto"`` is AdamW for trainings of about 1,000 steps: **our choice**.
+      The paper trains by SGD for 800 epochs.
 
     References
     ----------
@@ -121,7 +126,7 @@ class PIRLRotation(PIRLTask):
         compares_batch=False,
         keeps="memory bank",
         momentum_encoder=False,
-        advice="Where images have no upright position, such as microscopy, and batches "
+        advice="When images have no upright orientation, as in microscopy, and batches "
         "must be small. It needs square images.",
     )
 
@@ -147,14 +152,14 @@ class PIRLRotation(PIRLTask):
         self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Settle the open choices; see `PretextTask.resolve`."""
+        """Return a copy for square images; see `PretextTask.resolve`."""
         task = super().resolve(info)
         height, width = info.image_size
         if height != width:
             raise ValueError(
-                f"{type(self).__name__} turns images by 90 degrees, so image_size must "
-                f"be square, got {height} x {width}: image_size={max(height, width)}, "
-                "for one."
+                f"{type(self).__name__} rotates images by 90 degrees, so image_size "
+                f"must be square, got {height} x {width}; give one number, such as "
+                f"image_size={max(height, width)}."
             )
         return task
 
@@ -166,7 +171,7 @@ class PIRLRotation(PIRLTask):
         size: tuple[int, int],
         partners: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Make a view of each image, and a turned one of it or of its partner.
+        """Make a view of each image, and a rotated one of it or of its partner.
 
         Parameters
         ----------
@@ -174,7 +179,7 @@ class PIRLRotation(PIRLTask):
         generator : torch.Generator
         size : (side, side)
         partners : Tensor of shape (n, C, H, W), uint8, optional
-            What the turned view is made of, in place of ``images``.
+            Source of the rotated view, instead of ``images``.
 
         Returns
         -------
@@ -184,7 +189,7 @@ class PIRLRotation(PIRLTask):
         turns = torch.randint(
             0, 4, (len(second),), generator=generator, device=second.device
         )
-        return view, _turn(second, turns)
+        return view, _rotate(second, turns)
 
     def build(self, backbone: Backbone, info: TrainingInfo) -> PretextModule:
         """Return the backbone with projectors and bank; see `PretextTask.build`."""

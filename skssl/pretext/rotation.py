@@ -1,4 +1,4 @@
-"""Rotation: tell by which quarter turn an image was rotated.
+"""Rotation: predict the quarter turn by which an image was rotated.
 
 Gidaris, Singh & Komodakis 2018.
 """
@@ -13,14 +13,14 @@ from skssl.pretext._labelled import WhichViewTask
 
 
 class Rotation(WhichViewTask):
-    r"""Tell apart the four rotations of each image by 0, 90, 180 and 270 degrees.
+    r"""Predict whether an image was rotated by 0, 90, 180 or 270 degrees.
 
     Parameters
     ----------
     augmentation : str or Augmentation, default="auto"
-        Recipe of the view that is then turned: "auto" is "medical_gray" for gray
+        Recipe of the view that is then rotated: "auto" is "medical_gray" for gray
         images and "cross" (crop, left-right flip, blur) for colour, without rotations
-        and top-bottom flips, which it must not have.
+        and top-bottom flips, which are not allowed.
 
     Notes
     -----
@@ -30,13 +30,15 @@ class Rotation(WhichViewTask):
 
     .. math:: -\frac{1}{4n} \sum_i \sum_{y=0}^{3} \log F_y(g(x_i, y))
 
-    As in the paper, the turns are exact, without resampling, which would leave traces
-    that tell the turn; images have to be square for it. All 4n images are one batch,
-    so steps cost four times those of a single view.
+    As in the paper, the rotations are exact: resampling would leave traces that reveal
+    the angle. Images must be square for this. All 4n images are one batch, so a step
+    costs four times as much as with a single view.
 
-    Gray images get brightness, contrast, gamma, blur and noise, too, which the paper's
-    do not (**our choice**): a few hundred images are soon known by heart. AdamW takes
-    the place of SGD, and needs no rate of its own.
+    **Differences from the paper**
+
+    - Gray images also get brightness, contrast, gamma, blur and noise: **our choice**,
+      since a network soon memorises a few hundred images.
+    - The optimizer is AdamW, at its default learning rate, instead of SGD.
 
     References
     ----------
@@ -65,8 +67,8 @@ class Rotation(WhichViewTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=False,
-        advice="Where all images stand upright, as scans and X-rays do. Nothing to "
-        "tune, and any batch size does.",
+        advice="When all images are upright, as scans and X-rays are. There is nothing "
+        "to tune, and any batch size works.",
     )
 
     def resolve(self, info: TrainingInfo) -> Self:
@@ -82,7 +84,7 @@ class Rotation(WhichViewTask):
         return task
 
     def versions(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the images turned by 0, 1, 2 and 3 quarter turns.
+        """Return the images rotated by 0, 1, 2 and 3 quarter turns.
 
         Parameters
         ----------

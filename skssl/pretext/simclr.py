@@ -1,4 +1,4 @@
-"""SimCLR: two views of an image attract, all other images of the batch repel.
+"""SimCLR: two views of an image attract, and repel all other images of the batch.
 
 Chen, Kornblith, Norouzi & Hinton 2020.
 """
@@ -30,14 +30,14 @@ class _SimCLRModule(ContrastiveModule):
         )
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
-        h = self.backbone(torch.cat(views))  # (2n, d)
-        z1, z2 = self.projector(h).chunk(2)  # (n, projection_size) each
+        h = self.backbone(torch.cat(views))  # (2n, n_features)
+        z1, z2 = self.projector(h).chunk(2)  # (n, d) each
         mask = self.is_same_group(index, index)  # (n, n) or None
         return nt_xent(z1, z2, self.temperature, negative_mask=mask)
 
 
 class SimCLR(ContrastiveTask):
-    r"""Contrast the two views of each image with the rest of the batch.
+    r"""Contrast the two views of each image with the other images of the batch.
 
     Parameters
     ----------
@@ -48,33 +48,36 @@ class SimCLR(ContrastiveTask):
     projection_size : int, default=128
         Dimension d of the projections z.
     normalize_output : bool, default=False
-        End the projector with a batch normalisation, as the authors' code of [1]_
-        does, here without its scale. False is the head as the papers print it.
+        End the projector with a batch normalisation, as in the authors' code of [1]_,
+        here without its scale. False is the head that the papers describe.
     same_group : {"negative", "ignore", "positive"}, default="negative"
-        What another image of the same patient is: a negative as any other; left out
-        of the negatives; or left out, and the source of the second view. The last two
-        need ``groups`` in ``fit``.
+        How other images of the same patient are treated. "negative": as any other
+        image. "ignore": they are no negatives. "positive": they are no negatives, and
+        one of them is the source of the second view. The last two need ``groups`` in
+        ``fit``.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "simclr"
         for colour.
 
     Notes
     -----
-    With z the projections of the 2n views of n images, and j the other view of the
-    image of view i, the loss is the mean over i of
+    With z the projections of the 2n views of n images, and j the other view of the same
+    image as view i, the loss is the mean over i of
 
     .. math:: -\log \frac{\exp(\cos(z_i, z_j) / τ)}
               {\sum_{k ≠ i} \exp(\cos(z_i, z_k) / τ)}
 
-    Both views pass the network as one batch, so that BatchNorm sees both.
-    Gazda et al. use τ = 0.5; 0.2 is **our choice**, which separates slices of one
-    body region better at the small batches that small sets allow. The optimizer of
-    [1]_ is LARS, for batches of thousands, that of Gazda et al. Adam at 5e-4; AdamW,
-    as of all methods that do not say otherwise, is **our choice**.
+    Both views pass the network as one batch, so that BatchNorm normalises over both.
 
-    With ``normalize_output`` the loss falls from the first steps on, since what all
-    images have in common is subtracted. Whether the features are better for it
-    depended on the set in our measurements: try both.
+    **Differences from the papers**
+
+    - τ is 0.2, Gazda et al. use 0.5: **our choice**, which separates slices of one body
+      region better at the small batches that small sets allow.
+    - The optimizer is AdamW, as for all methods that do not say otherwise: **our
+      choice**. [1]_ uses LARS, for batches of thousands, Gazda et al. Adam at 5e-4.
+    - ``normalize_output`` is optional. With it the loss decreases from the first steps
+      on, since it subtracts what all images have in common. Whether it improves the
+      features depended on the set in our measurements: try both.
 
     References
     ----------
@@ -102,8 +105,8 @@ class SimCLR(ContrastiveTask):
         compares_batch=True,
         keeps="nothing",
         momentum_encoder=False,
-        advice="The first to try: it gains within a few hundred steps, and batches of "
-        "32 to 64 do.",
+        advice="The first to try: it improves within a few hundred steps, and batches "
+        "of 32 to 64 are enough.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

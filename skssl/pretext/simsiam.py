@@ -1,4 +1,4 @@
-"""SimSiam: predict the other view's projection, taken as a constant.
+"""SimSiam: predict the other view's projection, which receives no gradient.
 
 Chen & He 2021.
 """
@@ -15,7 +15,7 @@ from skssl.pretext._base import MethodCard, PretextModule, PretextTask, Training
 
 
 def _simsiam_loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
-    """Negative cosine similarity, both ways, with the projections as constants."""
+    """Return the symmetric negative cosine similarity; projections get no gradient."""
     return -(mean_cosine(p1, z2.detach()) + mean_cosine(p2, z1.detach())) / 2
 
 
@@ -35,9 +35,9 @@ class _SimSiamModule(PretextModule):
         )
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
-        # (n, projection_size) each
-        z1, z2 = (self.projector(self.backbone(view)) for view in views)
-        return _simsiam_loss(self.predictor(z1), self.predictor(z2), z1, z2)
+        z1, z2 = (self.projector(self.backbone(view)) for view in views)  # (n, d) each
+        p1, p2 = self.predictor(z1), self.predictor(z2)  # (n, d) each
+        return _simsiam_loss(p1, p2, z1, z2)
 
 
 class SimSiam(PretextTask):
@@ -50,8 +50,8 @@ class SimSiam(PretextTask):
     projection_size : int, default=128
         Dimension of projections and predictions. The paper's is 2048.
     predictor_size : int, default=512
-        Width of the predictor's hidden layer, as in the paper, where it is a
-        bottleneck.
+        Width of the predictor's hidden layer. The paper's is the same, but there it is
+        a bottleneck.
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "moco_v2"
         for colour.
@@ -63,24 +63,27 @@ class SimSiam(PretextTask):
 
     .. math:: -\frac{\cos(p_1, \mathrm{sg}(z_2)) + \cos(p_2, \mathrm{sg}(z_1))}{2}
 
-    from -1, where every prediction is right, to 1.
+    between -1, if every prediction is exact, and 1.
 
-    The heads have the paper's layers: a projector of three linear ones, each with
-    BatchNorm, whose last is without scale and shift as in the authors' code; a
-    predictor of two, with BatchNorm between them. Each view passes the network by
-    itself, so that BatchNorm sees one view at a time.
+    The heads have the paper's layers. The projector has three linear layers, each with
+    BatchNorm, the last without scale and shift as in the authors' code. The predictor
+    has two, with BatchNorm between them. Each view passes the network separately, so
+    that BatchNorm normalises over one view at a time.
 
-    Differences: the paper trains by SGD, at 0.05 for each 256 images of the batch, for
-    some 250,000 to 4 million steps. From random weights and in about 1,000 steps,
-    neither that nor its widths (``hidden_size=2048, projection_size=2048``) taught
-    anything on phantoms. Narrow heads, of which the predictor is no bottleneck, and
-    AdamW at 5e-4, by ``optimizer="auto"``, did: **our choice**. The paper keeps the
-    predictor's rate constant, here it follows the schedule as all others do.
+    There are no negatives: mapping all images to one point would minimise the loss; the
+    stop-gradient and the predictor prevent it. The column ``feature_std`` of the
+    history shows a collapse, by falling towards 0; it is the paper's measure, computed
+    from the features.
 
-    There are no negatives: all images on one point would be a perfect answer, which
-    the stop-gradient and the predictor keep the network from. The column
-    ``feature_std`` of the history tells, by falling towards 0; it is the paper's
-    measure, taken of the features.
+    **Differences from the paper**
+
+    - The paper trains by SGD, with 0.05 per 256 images of the batch, for about 250,000
+      to 4 million steps. From random weights and in about 1,000 steps, neither that nor
+      its widths (``hidden_size=2048, projection_size=2048``) learned anything on
+      phantoms. Narrow heads, whose predictor is no bottleneck, and AdamW at 5e-4, by
+      ``optimizer="auto"``, did: **our choice**.
+    - The learning rate of the predictor follows the schedule, as all others. The paper
+      keeps it constant.
 
     References
     ----------
@@ -105,8 +108,9 @@ class SimSiam(PretextTask):
         compares_batch=False,
         keeps="nothing",
         momentum_encoder=False,
-        advice="Where batches are small: one network, no copy, no comparison within "
-        "the batch. It gains within some hundred steps, with the narrow heads of here.",
+        advice="When batches are small: one network, no copy, no comparison within the "
+        "batch. It improves within a few hundred steps, with the narrow heads used "
+        "here.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

@@ -1,4 +1,4 @@
-"""SwAV: each view predicts the cluster that other views of its image are assigned to.
+"""SwAV: each view predicts the cluster assignments of other views of its image.
 
 Caron, Misra, Mairal, Goyal, Bojanowski & Joulin 2020.
 """
@@ -25,19 +25,19 @@ from skssl.pretext._multicrop import (
 
 
 def _sinkhorn(
-    scores: Tensor, counts: Tensor, *, epsilon: float, n_iterations: int
+    scores: Tensor, is_filled: Tensor, *, epsilon: float, n_iterations: int
 ) -> Tensor:
-    r"""Assign rows to prototypes, all of which get about the same number of rows.
+    r"""Assign rows to prototypes such that all prototypes get equally many rows.
 
-    Sinkhorn and Knopp's scaling of :math:`\exp(scores / ε)`, in logarithms: to equal
-    sums of the columns over the rows that count, then to sums of 1 of the rows, in
-    turns.
+    The algorithm of Sinkhorn and Knopp scales :math:`\exp(scores / ε)`, here in the
+    logarithm, in turns: columns to equal sums over the filled rows, then rows to a sum
+    of 1.
 
     Parameters
     ----------
     scores : Tensor of shape (m, K), float32
-    counts : Tensor of shape (m,), bool
-        The others have no influence; what they get assigned means nothing.
+    is_filled : Tensor of shape (m,), bool
+        The other rows have no influence, and their codes have no meaning.
     epsilon : float
         ε, above 0; the lower, the harder the assignment.
     n_iterations : int
@@ -46,17 +46,17 @@ def _sinkhorn(
     Returns
     -------
     Tensor of shape (m, K), float32
-        Rows of sum 1.
+        Codes q; each row has a sum of 1.
     """
     with torch.autocast(scores.device.type, enabled=False):
-        logits = scores / epsilon
-        weight = torch.zeros_like(scores[:, :1]).masked_fill(
-            ~counts[:, None], -torch.inf
-        )
-        row = torch.zeros_like(weight)  # (m, 1)
+        logits = scores / epsilon  # (m, K)
+        log_weight = torch.zeros_like(scores[:, :1]).masked_fill(
+            ~is_filled[:, None], -torch.inf
+        )  # (m, 1)
+        row = torch.zeros_like(log_weight)  # (m, 1)
         for _ in range(n_iterations):
-            column = -(logits + row + weight).logsumexp(0)  # (K,)
-            row = -(logits + column).logsumexp(1, keepdim=True)
+            column = -(logits + row + log_weight).logsumexp(0)  # (K,)
+            row = -(logits + column).logsumexp(1, keepdim=True)  # (m, 1)
         return (logits + row + column).exp()
 
 
@@ -84,106 +84,114 @@ class _SwAVModule(MultiCropModule):
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:
         z = self.projector(encode_views(self.backbone, views))  # (V n, d)
-        prototypes = self.freeze_at_first(self.prototypes)
+        prototypes = self.freeze_at_first(self.prototypes)  # (K, d)
         with torch.autocast(z.device.type, enabled=False):
             z = functional.normalize(z.float(), dim=1)
             scores = (z @ prototypes.T).unflatten(0, (len(views), -1))  # (V, n, K)
-        z = z.detach().unflatten(0, (len(views), -1))[:N_GLOBAL_VIEWS]  # (2, n, d)
-        self._step = (z, index)
+        z_global = z.detach().unflatten(0, (len(views), -1))[:N_GLOBAL_VIEWS]
+        self._step = (z_global, index)  # (2, n, d), (n,)
         codes = [self._codes(scores[g], g) for g in range(N_GLOBAL_VIEWS)]
         return cross_view_entropy(torch.stack(codes), scores, self.temperature)
 
     @torch.no_grad()
     def _codes(self, scores: Tensor, view: int) -> Tensor:
-        """Assign one global view of the batch, together with its queue, if any."""
+        """Assign a global view, (n, K), together with its queue, if there is one."""
         n = len(scores)
-        counts = torch.ones(n, dtype=torch.bool, device=scores.device)
+        is_filled = torch.ones(n, dtype=torch.bool, device=scores.device)  # (n,)
         if self.queues:
             queue = self.queues[view]
             with torch.autocast(scores.device.type, enabled=False):
                 queued = queue.features @ self.prototypes.T  # (Q, K)
             scores = torch.cat([scores, queued])  # (n + Q, K)
-            counts = torch.cat([counts, queue.index >= 0])  # (n + Q,)
+            is_filled = torch.cat([is_filled, queue.index >= 0])  # (n + Q,)
         codes = _sinkhorn(
-            scores, counts, epsilon=self.epsilon, n_iterations=self.n_iterations
+            scores, is_filled, epsilon=self.epsilon, n_iterations=self.n_iterations
         )
-        return codes[:n]
+        return codes[:n]  # (n, K)
 
     @torch.no_grad()
     def after_step(self, progress: float) -> None:
         super().after_step(progress)
         self.prototypes.copy_(functional.normalize(self.prototypes, dim=1))
-        z, index = self._step
-        for queue, keys in zip(self.queues, z, strict=False):
-            queue.push(keys, index)
+        z_global, index = self._step
+        for queue, z in zip(self.queues, z_global, strict=False):
+            queue.push(z, index)
 
 
 class SwAV(MultiCropTask):
-    r"""Predict the soft cluster of one view of an image from its other views.
+    r"""Predict the soft cluster assignment of a view from other views of its image.
 
     Parameters
     ----------
     n_prototypes : int, default=64
-        Number K of clusters, above 1. The paper has 3,000 for 1,000 classes.
+        Number K of clusters, above 1. The paper uses 3,000 for 1,000 classes.
     temperature : float, default=0.1
         τ of the predictions, above 0.
     epsilon : float, default=0.03
-        ε of the assignment, above 0: the lower, the nearer it is to one cluster an
+        ε of the assignment, above 0: the lower, the closer it is to one cluster per
         image. Lower it if the loss stays near log K.
     n_iterations : int, default=3
         Rounds of Sinkhorn and Knopp's algorithm, at least 1.
     queue_size : int, optional
-        Number of past projections, of each global view, that are assigned together
-        with the batch; 0 for none. Default: eight batches, but at most one projection
-        an image.
+        Number of past projections of each global view that are assigned together with
+        the batch; 0 for none. Default: eight batches, but at most one projection per
+        image.
     freeze_prototypes : float, default=0.05
-        Share of the training, in [0, 1], in which the prototypes stay as they are.
+        Fraction of the training, in [0, 1], at whose start the prototypes are frozen.
     hidden_size : int, default=2048
         Width of the projector's hidden layer.
     projection_size : int, default=128
         Dimension of the projections z and of the prototypes c.
     normalize_output : bool, default=True
-        Normalise the projections over the views of the batch, without scale and shift,
-        before their scaling to unit norm. False is the paper's projector.
+        End the projector with a batch normalisation over all views, without scale and
+        shift, before the scaling to unit norm. False is the paper's projector.
     n_local_views : int, default=4
-        Number of small views of each image, which predict but are not assigned.
+        Number of small views of each image, which predict but are not assigned to
+        clusters.
     local_size : int, optional
         Short side of the small views, pixels. Default: 3/7 of the image's short side,
         but at least 32 px, or the whole side if that is less.
     local_crop_scale : (float, float), default=(0.1, 0.3)
-        Range of a small view's share of the image's area, in [1e-4, 1].
+        Range of the fraction of the image's area that a small view covers, in
+        [1e-4, 1].
     augmentation : str or Augmentation, default="auto"
         Recipe of the views: "auto" is "medical_gray" for gray images and "simclr" for
         colour.
 
     Notes
     -----
-    With z the unit-norm projections of V views, the first two of them global, c_k the
+    With z_v the unit-norm projections of V views, the first two of them global, c_k the
     unit-norm prototypes and q_g the codes of a global view, the loss is the mean over
     the images of
 
     .. math:: -\frac{1}{2 (V - 1)} \sum_{g = 1}^{2} \sum_{v ≠ g} \sum_{k = 1}^{K}
               q_{gk} \log \frac{\exp(z_v·c_k / τ)}{\sum_j \exp(z_v·c_j / τ)}
 
-    The codes of a global view are exp(z·c / ε), scaled to equal sums over the images
-    for each prototype, then to a sum of 1 over the prototypes for each image, in
-    ``n_iterations`` turns. No gradient flows through them. So the images share the
-    prototypes out, and cannot all be given to one.
+    The codes of a global view are exp(z·c / ε), scaled in ``n_iterations`` turns: to
+    equal sums over the images for each prototype, then to a sum of 1 over the
+    prototypes for each image. They pass no gradient. So images are distributed evenly
+    over the prototypes, and cannot all be assigned to one.
 
-    A batch below K could not fill the prototypes: each global view has a queue of its
-    past projections, which are scored with the prototypes of now. Places not filled
-    yet do not count. After each step the prototypes are scaled to unit norm.
+    A batch smaller than K could not fill the prototypes. Each global view therefore has
+    a queue of its past projections, which are scored with the current prototypes.
+    Queue entries that are not filled yet do not count. After each step the prototypes
+    are scaled to unit norm.
 
-    Differences, all **our choice**: K is for sets of a few hundred images. The
-    projections of a network with random weights are nearly the same for all images;
-    without ``normalize_output``, which subtracts what the batch has in common, the loss
-    stayed near log K for 800 steps. The paper's ε is 0.05, with which the loss fell
-    less, or not at all, in trials of 300 steps with a small network, on phantoms of
-    32 px. The paper starts its queue, of 15 batches, after 15 epochs; here it counts
-    from the first step on. It freezes the prototypes for one epoch, which is a few
-    steps here. Its global views are 0.14 to 1 of the image, its six small ones 0.05 to
-    0.14, which is 14 to 24 px of 64; here they are those of the recipe, and four of
-    0.1 to 0.3. AdamW takes the place of LARS.
+    **Differences from the paper**, all **our choice**
+
+    - K is for sets of a few hundred images.
+    - ``normalize_output`` subtracts what the images of a batch have in common. The
+      projections of a network with random weights are nearly equal for all images:
+      without it, the loss stayed near log K for 800 steps.
+    - ε is 0.03, the paper's 0.05. With 0.05 the loss decreased less, or not at all, in
+      runs of 300 steps with a small network, on phantoms of 32 px.
+    - The queue counts from the first step on. The paper's, of 15 batches, starts after
+      15 epochs.
+    - The paper freezes the prototypes for one epoch, which is a few steps here.
+    - Global views follow the recipe, and four small views cover 0.1 to 0.3 of the
+      image. The paper's global views cover 0.14 to 1, its six small ones 0.05 to 0.14,
+      which is 14 to 24 px of 64.
+    - The optimizer is AdamW instead of LARS.
 
     References
     ----------
@@ -208,8 +216,8 @@ class SwAV(MultiCropTask):
         compares_batch=True,
         keeps="queue",
         momentum_encoder=False,
-        advice="Where images fall into groups that are about equally large. Each step "
-        "costs about 1.7 of SimCLR's.",
+        advice="When images form groups of about equal size. Each step costs about 1.7 "
+        "times as much as with SimCLR.",
         backbones="any size",
     )
 
@@ -257,7 +265,7 @@ class SwAV(MultiCropTask):
         self.augmentation = augmentation
 
     def resolve(self, info: TrainingInfo) -> Self:
-        """Return a copy with the queue size settled; see `PretextTask.resolve`."""
+        """Return a copy with the queue size set; see `PretextTask.resolve`."""
         task = super().resolve(info)
         if task.queue_size is None:
             task.queue_size = min(8 * info.batch_size, info.n_images)

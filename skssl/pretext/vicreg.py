@@ -1,4 +1,4 @@
-"""VICReg: two views agree, while features keep their variance and do not correlate.
+"""VICReg: two views agree, while features keep their variance and are uncorrelated.
 
 Bardes, Ponce & LeCun 2022.
 """
@@ -15,18 +15,18 @@ from skssl.augment import Augmentation
 from skssl.nn import Backbone, mlp
 from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
 
-_GAMMA = 1.0  # standard deviation that each feature should have
+_GAMMA = 1.0  # γ, the standard deviation that each feature should have
 _EPS = 1e-4
 
 
 def _variance(z: Tensor) -> Tensor:
-    """Return how far the features (n, d) fall short of γ, equations 1 and 2."""
+    """Return v(z): by how much standard deviations (n, d) are below γ, eq. 1 and 2."""
     deviation = (z.var(0) + _EPS).sqrt()  # (d,)
     return functional.relu(_GAMMA - deviation).mean()
 
 
 def _covariance(z: Tensor) -> Tensor:
-    """Return how much the features (n, d) repeat each other, equations 3 and 4."""
+    """Return c(z): the squared covariances between features (n, d), eq. 3 and 4."""
     n, d = z.shape
     centered = z - z.mean(0)  # (n, d)
     covariance = centered.T @ centered / (n - 1)  # (d, d)
@@ -34,10 +34,10 @@ def _covariance(z: Tensor) -> Tensor:
     return others.square().sum() / d
 
 
-def _vicreg(
+def _vicreg_loss(
     z1: Tensor, z2: Tensor, invariance: float, variance: float, covariance: float
 ) -> Tensor:
-    """Return the loss of projections (n, d) at three weights, equation 6."""
+    """Return the loss of two projections (n, d) with its three weights, eq. 6."""
     with torch.autocast(z1.device.type, enabled=False):
         z1, z2 = z1.float(), z2.float()
         return (
@@ -65,12 +65,12 @@ class _VICRegModule(PretextModule):
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
         h = self.backbone(torch.cat(views))  # (2n, n_features)
-        z1, z2 = self.projector(h).chunk(2)  # (n, projection_size) each
-        return _vicreg(z1, z2, *self.weights)
+        z1, z2 = self.projector(h).chunk(2)  # (n, d) each
+        return _vicreg_loss(z1, z2, *self.weights)
 
 
 class VICReg(PretextTask):
-    r"""Bring two views together, and regularise variance and covariance of features.
+    r"""Attract two views, and regularise variance and covariance of the features.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class VICReg(PretextTask):
     variance_weight : float, default=25.0
         μ, the weight of the variances, at least 0. With 0 all features may collapse.
     covariance_weight : float, default=1.0
-        The weight of the covariances, at least 0.
+        :math:`\nu`, the weight of the covariances, at least 0.
     hidden_size : int, default=512
         Width of the projector's two hidden layers. The paper calls it expander.
     projection_size : int, default=256
@@ -101,18 +101,22 @@ class VICReg(PretextTask):
     where λ, μ and :math:`\nu` are the three weights, Var and Cov the (co)variances over
     the batch, with n - 1.
 
-    The published weights 25, 25 and 1 belong to a distance that is a mean over the d
-    features, too, as in the paper's pseudocode and the authors' code. The paper's
-    equation 5 leaves the d out: with it the distance would weigh d times as much. The
-    sum of both views' v is that of the paper's equation 6; the authors'
-    code takes their mean, which is ``variance_weight=12.5`` here.
+    The published weights 25, 25 and 1 belong to a distance that is also a mean over the
+    d features, as in the paper's pseudocode and the authors' code. The paper's equation
+    5 omits the d: the distance would then weigh d times as much. The sum of both views'
+    v is that of the paper's equation 6; the authors' code takes their mean, which is
+    ``variance_weight=12.5`` here.
 
-    Differences: widths of 512 and 256 are **our choice**, where the paper has 8192.
-    n images span at most n - 1 directions, so that with d above it not all covariances
-    can vanish: c is at least d / (n - 1) - 1 at unit variances. Where that outweighs v,
-    features settle at variances below 1. The rate of 3e-4, with AdamW, is what learned
-    on phantoms within a few hundred steps; the paper has LARS, and views that also
-    differ in solarisation. Both views pass the network as one batch.
+    **Differences from the paper**
+
+    - Widths are 512 and 256, the paper's 8192: **our choice**. n images span at most
+      n - 1 directions. If d is larger, not all covariances can vanish: c is at least
+      d / (n - 1) - 1 at unit variances. If that outweighs v, features settle at
+      variances below 1.
+    - The learning rate is AdamW's 3e-4, which learned on phantoms within a few hundred
+      steps. The paper uses LARS.
+    - Both views follow one recipe. The paper's also differ in solarisation.
+    - Both views pass the network as one batch.
 
     References
     ----------
@@ -137,8 +141,8 @@ class VICReg(PretextTask):
         compares_batch=True,
         keeps="nothing",
         momentum_encoder=False,
-        advice="Where images are so alike that they are no negatives of each other: it "
-        "has none, and gains within a few hundred steps. Batches of 32 and more.",
+        advice="When images are too similar to be negatives of each other: it has no "
+        "negatives, and improves within a few hundred steps. Batches of 32 and more.",
     )
 
     _parameter_constraints: ClassVar[dict[str, list]] = {

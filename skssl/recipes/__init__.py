@@ -1,4 +1,4 @@
-"""The systems of four papers as estimators that are ready to fit."""
+"""The systems of four papers as unfitted estimators with the published settings."""
 
 from skssl.recipes._budget import BUDGETS, Budget, get_budget
 from skssl.recipes._ewen2020 import targeted_flip

@@ -1,4 +1,4 @@
-"""How much of a published training is done: its epochs, and the size of its images."""
+"""The budget of a training: its fraction of epochs, and its limit on image size."""
 
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -10,27 +10,34 @@ from skssl.engine import Phase, get_phases
 
 __all__ = ["BUDGETS", "Budget", "get_budget"]
 
-# Smaller images do not reach the end of the network.
-_SMALLEST_PX = {"inception_v3": 75}
+# Below this size the feature maps vanish before the end of the network.
+_MIN_SIZE_PX = {"inception_v3": 75}
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A share of a training's epochs, and a limit on the size of its images.
+    """A fraction of a training's epochs, and a limit on the size of its images.
 
-    Rates, batch sizes and all else stay the paper's. Schedules are drawn together with
-    the epochs, so that a small budget ends where the published training does, in fewer
-    steps; a cosine of five periods keeps its five. Below 64 px, a ResNet that starts at
-    random has the stem "small".
+    Learning rates, batch sizes and all other settings stay as published. Schedules are
+    scaled with the epochs: a small budget goes through the whole published schedule in
+    fewer steps, and a cosine schedule with five periods keeps five. Below 64 px, a
+    randomly initialised ResNet has the stem "small".
 
     Parameters
     ----------
     name : str
+        Shown by ``str(budget)``.
     epochs : float, default=1.0
-        Factor on the epochs of each stage, above 0; one epoch remains.
+        Factor on the epochs of each stage, above 0. At least one epoch is run.
     image_size : int, optional
-        Pixels of the short and the long side, at most. Default: the paper's.
-        InceptionV3, which takes 75 px at least, gets these; others say what they need.
+        Maximum side of the square images, in pixels. Default: the published size.
+        InceptionV3 gets at least the 75 px that it needs; other networks raise an error
+        if the images are too small.
+
+    Raises
+    ------
+    ValueError
+        If ``epochs`` is not above 0, or ``image_size`` is not an int above 0.
 
     Examples
     --------
@@ -58,18 +65,18 @@ class Budget:
             raise ValueError(f"image_size must be an int above 0, got {size!r}.")
 
     def n_epochs(self, published: int) -> int:
-        """Return how many epochs are run in the place of the published number."""
+        """Return the number of epochs to run instead of the published number."""
         return max(1, round(self.epochs * published))
 
     def size_px(self, published: int, backbone: object = None) -> int:
-        """Return the image size, px, in the place of the published one."""
+        """Return the image size in pixels to use instead of the published one."""
         if self.image_size is None:
             return published
-        needed = _SMALLEST_PX.get(backbone, 1) if isinstance(backbone, str) else 1
-        return min(published, max(self.image_size, needed))
+        min_size = _MIN_SIZE_PX.get(backbone, 1) if isinstance(backbone, str) else 1
+        return min(published, max(self.image_size, min_size))
 
     def phases(self, name: str) -> list[Phase]:
-        """Return the named phases of a training with fewer epochs."""
+        """Return the named phases of a training, with the epochs of this budget."""
         return [
             clone(phase).set_params(epochs=self.n_epochs(phase.epochs))
             for phase in get_phases(name)
@@ -86,7 +93,7 @@ class Budget:
         return f"{self.name} ({100 * self.epochs:.3g} % of the epochs, {images})"
 
 
-#: The named budgets: the published training, one for two CPU cores, one for tests.
+#: Named budgets: the published training, one for two CPU cores, and one for tests.
 BUDGETS: dict[str, Budget] = {
     "full": Budget("full"),
     "small": Budget("small", epochs=0.2, image_size=64),
@@ -95,11 +102,12 @@ BUDGETS: dict[str, Budget] = {
 
 
 def get_budget(budget: str | Budget) -> Budget:
-    """Return the budget that a parameter stands for.
+    """Return a budget by its name.
 
     Parameters
     ----------
     budget : {"full", "small", "tiny"} or Budget
+        A `Budget` is returned unchanged.
 
     Returns
     -------
@@ -108,9 +116,9 @@ def get_budget(budget: str | Budget) -> Budget:
     Raises
     ------
     ValueError
-        If there is none of that name.
+        If the name is unknown.
     TypeError
-        If it is neither.
+        If it is neither a str nor a `Budget`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Targeted self supervision: Ewen & Khan 2020."""
+"""Targeted self-supervision: Ewen & Khan 2020."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,23 +25,24 @@ def targeted_flip(
     budget: str | Budget = "full",
     random_state: RandomState = None,
 ) -> FineTuneClassifier:
-    """Return the classifier of Ewen & Khan 2020: flips first, then the labels.
+    """Return the classifier of Ewen & Khan 2020: pretrained to predict flips.
 
     Parameters
     ----------
     backbone : str, Module or callable, default="densenet169"
-        The paper's are "densenet169", at 224 px, and "inception_v3", at 299 px.
+        The paper uses "densenet169" at 224 px and "inception_v3" at 299 px.
     fraction : float, default=1.0
-        Share of the training images, the first of X, whose flips are told; in [0, 1].
-        The paper's are 0, 0.25, 0.5, 0.75 and 1.
+        Fraction of the training images to pretrain on, in [0, 1]; the first of X. The
+        paper uses 0, 0.25, 0.5, 0.75 and 1.
     weights : default="imagenet"
         As in `SelfSupervisedPretrainer`; "imagenet" is torchvision's IMAGENET1K_V1,
-        which is of the paper's time. None has random weights, which the paper's
-        rates hardly move: both trainings then have the phases "scratch".
+        the version available when the paper was written. With None, weights are random;
+        the published learning rates are too low for them, so both trainings use the
+        phases "scratch".
     validation_fraction : float or splitter, default=0.2
-        On what the epoch is chosen whose weights are kept; see the notes.
+        Training images on which the best epoch is selected; see the notes.
     budget : {"full", "small", "tiny"} or Budget, default="full"
-        How much of the training is done.
+        Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
     Returns
@@ -51,21 +52,21 @@ def targeted_flip(
 
     Notes
     -----
-    As published: ImageNet weights; a top of global average pooling and a dense layer of
-    1024; flips told by the top alone (RMSprop at 1e-4, 30 epochs), then by all layers
-    (SGD at 1e-5, batches of 4, 30 epochs), then at 1e-6; labels by the top alone, then
-    by all layers, as in the first two; no augmentation; the most accurate epoch of both
-    is kept.
+    As published: ImageNet weights; a head of global average pooling and a dense layer
+    of 1024 units. Flips are learned in three phases: the head only (RMSprop at 1e-4, 30
+    epochs), all layers (SGD at 1e-5, batches of 4, 30 epochs), and all layers at 1e-6.
+    Labels are learned in the first two of these phases. There is no augmentation. The
+    most accurate epoch of both label phases is selected.
 
-    Differences: the authors' notebook looks for that epoch on the test images. Here it
-    is looked for on ``validation_fraction`` of the training images, whole patients if
-    ``fit`` gets ``groups``, which are not trained on (**choice**). The lowest loss of
-    the flips is that of the training images, since the paper does not say of what. What
-    the notebook adds to the paper, and what is left out of it, is in the notes of
-    `TargetedPretrainer` and `skssl.nn.ClassifierHead`.
+    Differences: the authors' notebook selects that epoch on the test images. Here it is
+    selected on ``validation_fraction`` of the training images, which are held out from
+    the training; whole patients if ``fit`` gets ``groups`` (**choice**). For the flips,
+    the epoch with the lowest loss on the training images is selected, since the paper
+    does not state which images are used. The notes of `TargetedPretrainer` and
+    `skssl.nn.ClassifierHead` list where the notebook differs from the paper.
 
-    Shuffle an X that lies sorted by class before, patients as blocks: a fraction takes
-    its first images, as the paper's does.
+    ``fraction`` takes the first images of X, as in the paper. If X is sorted by class,
+    shuffle it before, keeping the images of each patient together.
 
     References
     ----------
@@ -81,7 +82,7 @@ def targeted_flip(
     """
     budget = get_budget(budget)
     size = _SIZE_PX.get(backbone, 224) if isinstance(backbone, str) else 224
-    told, learned = (
+    pretext_phases, label_phases = (
         ("scratch", "scratch") if weights is None else ("ewen2020_pretext", "ewen2020")
     )
     flip = TargetedFlipPretrainer(
@@ -90,14 +91,14 @@ def targeted_flip(
         head="mlp",
         hidden_size=1024,
         dropout=0.5,
-        phases=budget.phases(told),
+        phases=budget.phases(pretext_phases),
         augmentation="identity",
         fraction=fraction,
         image_size=budget.size_px(size, backbone),
     )
     return FineTuneClassifier(
         flip,
-        phases=budget.phases(learned),
+        phases=budget.phases(label_phases),
         augmentation="identity",
         selection="best" if validation_fraction else "last",
         validation_fraction=validation_fraction,

@@ -1,4 +1,4 @@
-"""A pipeline that looks at labels and patients before it learns features."""
+"""A pipeline that validates labels and patients before the pretraining."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,9 +17,10 @@ __all__ = ["FeaturesPipeline", "PatientFolds"]
 
 
 class FeaturesPipeline(Pipeline):
-    """Features, then a search: ``fit`` takes patients, and refuses first.
+    """Features, then a search; ``fit`` accepts groups and validates them first.
 
-    What the search cannot learn from would otherwise be told after the pretraining.
+    Without this, input that the search cannot use would raise an error only after the
+    pretraining.
     """
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> "FeaturesPipeline":
@@ -29,15 +30,15 @@ class FeaturesPipeline(Pipeline):
         ----------
         X : images
         y : array-like of shape (n_images,)
-            One label an image, none of them -1.
+            One label per image; -1 is not allowed.
         **params
-            ``groups`` of shape (n_images,) go to each step, without metadata routing;
-            else as in `Pipeline`.
+            Without metadata routing, ``groups`` of shape (n_images,) go to each step.
+            Otherwise as in `Pipeline`.
 
         Raises
         ------
         ValueError
-            If labels, patients or folds are such that the last step cannot be fitted.
+            If the last step cannot be fitted with these labels, patients or folds.
         """
         if not sklearn.get_config()["enable_metadata_routing"] and "groups" in params:
             groups = params.pop("groups")
@@ -50,25 +51,25 @@ class FeaturesPipeline(Pipeline):
 
 
 class PatientFolds(StratifiedGroupKFold):
-    """Five folds that keep patients together, and say so where there are none."""
+    """Folds that keep patients together; an error explains how to do without them."""
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Any]:
-        """Yield the rows to fit, and those to score."""
+        """Yield the training and test rows of each fold."""
         if groups is None:
             raise ValueError(
-                "C is searched in folds that keep patients together, and fit got no "
-                "patients: fit(X, y, groups=patients), or, where each image is of "
-                "another patient, contrastive_extractor(cv=StratifiedKFold(5))."
+                "groups is None, but the search for C uses folds that keep patients "
+                "together: call fit(X, y, groups=patients) or, if each image is of "
+                "another patient, use contrastive_extractor(cv=StratifiedKFold(5))."
             )
         return super().split(X, y, groups)
 
 
 def _check_search(search: GridSearchCV, n_images: int, y: Any, groups: Any) -> None:
-    """Refuse what the search would refuse, and rows without a label."""
+    """Raise ValueError for unlabelled rows, and for input the search cannot use."""
     y = check_labels(y, n_images)
     groups = check_groups(groups, n_images)
     if y is None:
-        raise ValueError("y is None, but C is chosen by labels: give one an image.")
+        raise ValueError("y is None, but C is selected by labels: give one per image.")
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     check_classification_targets(y)
@@ -76,20 +77,20 @@ def _check_search(search: GridSearchCV, n_images: int, y: Any, groups: Any) -> N
     if len(rows) < n_images:
         row = int(np.setdiff1d(np.arange(n_images), rows)[0])
         raise ValueError(
-            f"y[{row}] is -1, an image without a label. Fit a contrastive_pretrainer "
-            "to all images, and contrastive_extractor(external=...) to the labelled "
-            "ones."
+            f"y[{row}] is -1, which marks an unlabelled image. Fit a "
+            "contrastive_pretrainer to all images, and "
+            "contrastive_extractor(external=...) to the labelled ones."
         )
     if len(np.unique(labels)) < 2:
         raise ValueError(
-            f"y holds one class, {labels.tolist()[0]!r}: two at least are needed."
+            f"y holds one class, {labels.tolist()[0]!r}: at least two are needed."
         )
     folds = check_cv(search.cv, y, classifier=True)
     for fold, (train, test) in enumerate(folds.split(np.zeros(n_images), y, groups)):
-        for part, of in ((train, "learn from"), (test, "score")):
-            absent = np.setdiff1d(y, y[part])
+        for rows, subset in ((train, "training"), (test, "test")):
+            absent = np.setdiff1d(y, y[rows])
             if len(absent):
                 raise ValueError(
-                    f"fold {fold} of the search for C has no image of class "
-                    f"{absent.tolist()[0]!r} to {of}: take fewer folds, by cv=."
+                    f"the {subset} set of fold {fold} in the search for C has no image "
+                    f"of class {absent.tolist()[0]!r}: set cv to use fewer folds."
                 )

@@ -34,11 +34,12 @@ def contrastive_pretrainer(
     ----------
     backbone : str, Module or callable, default="wide_resnet50_2"
     weights : optional
-        As in `SelfSupervisedPretrainer`; the paper starts at random.
+        As in `SelfSupervisedPretrainer`; the paper starts from random weights.
     fraction : float, default=1.0
-        Share of the images, in (0, 1], and of patients if ``fit`` gets ``groups``. The
-        paper's are 0.01, 0.1 and 1.
+        Fraction of the images to pretrain on, in (0, 1]; of the patients if ``fit``
+        gets ``groups``. The paper uses 0.01, 0.1 and 1.
     budget : {"full", "small", "tiny"} or Budget, default="full"
+        Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
     Returns
@@ -48,12 +49,12 @@ def contrastive_pretrainer(
 
     Notes
     -----
-    As published: SimCLR with τ = 0.5, a projector of 2048 (with bias) and 128
-    (without); Adam at 5e-4, batches of 128, 100 epochs; views by the recipe
+    As published: SimCLR with τ = 0.5, a projector with layers of 2048 units (with bias)
+    and 128 units (without); Adam at 5e-4, batches of 128, 100 epochs; the augmentation
     "contrastive_xray".
 
-    **Choices**, where the paper is silent: 224 px, a constant rate without warm-up, no
-    weight decay.
+    **Choices** where the paper gives no value: 224 px, a constant learning rate without
+    warm-up, no weight decay.
 
     References
     ----------
@@ -107,29 +108,30 @@ def contrastive_extractor(
     Parameters
     ----------
     backbone : str, Module or callable, default="wide_resnet50_2"
-        A fitted ``external`` has its own.
+        Ignored if ``external`` is a fitted pretrainer.
     external : fitted pretrainer, FrozenEstimator, str or Path, optional
-        What makes the features, as in the paper, which pretrains on CheXpert:
-        ``contrastive_pretrainer(...)`` fitted to other images, or a file of its
-        weights, whose ResNet has torchvision's stem (as from 64 px on). Default: a
-        pretraining on the images of ``fit``.
+        The pretraining that gives the features, on other images; the paper uses
+        CheXpert. Either ``contrastive_pretrainer(...)`` fitted to them, or a file of
+        its weights; in a file, a ResNet must have torchvision's stem, as it has for
+        images of 64 px or more. Default: pretrain on the images of ``fit``.
     weights, fraction
-        Of that pretraining, as in `contrastive_pretrainer`.
+        Of the pretraining in ``fit``, as in `contrastive_pretrainer`.
     Cs : sequence of float, default=(0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
-        Inverse strengths of the regularisation, of which the highest AUC chooses.
+        Inverse regularisation strengths; the one with the highest AUC is selected.
     cv : int, splitter or None, default=None
-        How: None is five folds that keep patients together and need them:
-        ``fit(X, y, groups=patients)``. A set without patients takes
-        ``StratifiedKFold(5)``.
+        Folds for that selection. None is five folds that keep patients together and
+        need ``fit(X, y, groups=patients)``. Use ``StratifiedKFold(5)`` for a set
+        without patients.
     budget : {"full", "small", "tiny"} or Budget, default="full"
+        Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
     Returns
     -------
     Pipeline
         Not fitted; its steps are ``ssl``, the features, and ``clf``, a `GridSearchCV`
-        over C. ``groups`` in ``fit`` go to both; labels, patients and folds are looked
-        at before the pretraining.
+        over C. ``groups`` in ``fit`` go to both; labels, patients and folds are
+        validated before the pretraining.
 
     Raises
     ------
@@ -137,24 +139,25 @@ def contrastive_extractor(
         If ``external`` is neither a fitted pretrainer nor a path.
     ValueError
         If ``external`` is given together with settings of a pretraining, or if ``Cs``
-        or ``cv`` cannot be searched.
+        or ``cv`` is invalid.
 
     Notes
     -----
-    As published: logistic regression with weights inverse to the class frequencies, C
-    chosen by AUC. Of more than two classes it is the mean AUC of each against the rest.
+    As published: logistic regression with class weights inverse to the class
+    frequencies, C selected by AUC; for more than two classes, by the mean AUC of each
+    class against the rest.
 
-    C is searched on features of one pretraining, so that it costs no other; without
-    ``external`` the pretraining sees the images of all inner folds, without labels.
+    All values of C use the features of one pretraining. Without ``external``, this
+    pretraining sees the images of all inner folds, without their labels.
 
-    With metadata routing on, ask for the patients of a pretraining by
-    ``pipe.named_steps["ssl"].set_fit_request(groups=True)``, and give
+    With metadata routing enabled, request the patients for the pretraining by
+    ``pipe.named_steps["ssl"].set_fit_request(groups=True)``, and call
     ``fit(X, y, groups=patients)``.
 
-    **Choices**: the paper names stratified folds and a validation part both; here C is
-    chosen in five folds of the training images.
+    **Choices**: the paper names both stratified folds and a validation set; here C is
+    selected in five folds of the training images.
 
-    Differences: up to 5,000 iterations of the solver, where scikit-learn's default of
+    Differences: up to 5,000 iterations of the solver, since scikit-learn's default of
     100 does not converge on 2,048 features.
 
     References
@@ -172,8 +175,8 @@ def contrastive_extractor(
     """
     if external is not None and (weights is not None or fraction != 1):
         raise ValueError(
-            "weights and fraction are of a pretraining, and external is the result of "
-            "one: set them where it is made."
+            "weights and fraction configure a pretraining, but external is already "
+            "pretrained: set them in contrastive_pretrainer(...) instead."
         )
     _check_cs(Cs)
     check_cv(cv)
@@ -193,7 +196,7 @@ def contrastive_extractor(
     search = GridSearchCV(
         LogisticRegression(class_weight="balanced", max_iter=5000),
         {"C": list(Cs)},
-        scoring="roc_auc_ovr",  # of two classes the plain AUC
+        scoring="roc_auc_ovr",  # the ordinary AUC for two classes
         cv=PatientFolds(5) if cv is None else cv,
         error_score="raise",
     )
@@ -201,7 +204,7 @@ def contrastive_extractor(
 
 
 def _check_cs(Cs: Any) -> None:
-    """Refuse what is no sequence of numbers above 0."""
-    found = [] if isinstance(Cs, (Number, str)) or Cs is None else list(Cs)
-    if not found or not all(isinstance(C, Real) and float(C) > 0 for C in found):
+    """Raise ValueError if Cs is not a sequence of numbers above 0."""
+    values = [] if isinstance(Cs, (Number, str)) or Cs is None else list(Cs)
+    if not values or not all(isinstance(C, Real) and float(C) > 0 for C in values):
         raise ValueError(f"Cs must be a sequence of numbers above 0, got {Cs!r}.")

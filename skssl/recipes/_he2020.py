@@ -1,4 +1,4 @@
-"""Self-Trans, its ablations and its baselines: He, Yang et al. 2020."""
+"""Self-Trans with its ablations and baselines: He, Yang et al. 2020."""
 
 from collections.abc import Callable
 from os import PathLike
@@ -26,15 +26,16 @@ def self_trans_pretrainer(
     budget: str | Budget = "full",
     random_state: RandomState = None,
 ) -> SelfSupervisedPretrainer:
-    """Return the self-supervised stage of Self-Trans, for images of any source.
+    """Return the self-supervised pretraining of Self-Trans.
 
     Parameters
     ----------
     backbone : str, Module or callable, default="densenet169"
     weights : default="imagenet"
         As in `SelfSupervisedPretrainer`; "imagenet" is torchvision's IMAGENET1K_V1,
-        which is of the paper's time.
+        the version available when the paper was written.
     budget : {"full", "small", "tiny"} or Budget, default="full"
+        Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
     Returns
@@ -46,13 +47,14 @@ def self_trans_pretrainer(
     -----
     As published: MoCo with m = 0.999, a queue of 512, a projector with 2048 hidden
     units; SGD at 0.015, momentum 0.9, weight decay 1e-4, batches of 128, a cosine
-    schedule; views by the recipe "self_trans".
+    schedule; the augmentation "self_trans".
 
-    **Choices**: τ = 0.2 and 200 epochs are MoCo v2's, since the paper gives neither;
-    ``exclude_same_image`` keeps views of the very image out of its negatives, which a
-    queue longer than the set would hold (``pretext__exclude_same_image=False`` is as
-    published). Weight decay spares biases and normalisation layers. Gray images stay
-    gray, so that saturation, hue and removal of colour do nothing.
+    **Choices**: τ = 0.2 and 200 epochs are those of MoCo v2, since the paper gives
+    neither. ``exclude_same_image`` removes views of an image from its own negatives,
+    which occur if the queue is longer than the set (as published:
+    ``pretext__exclude_same_image=False``). Weight decay excludes biases and
+    normalisation layers. Gray images stay gray, so changes of saturation and hue and
+    conversion to gray have no effect.
 
     References
     ----------
@@ -103,15 +105,15 @@ def self_trans(
     budget: str | Budget = "full",
     random_state: RandomState = None,
 ) -> FineTuneClassifier:
-    """Return a classifier of He, Yang et al. 2020: Self-Trans, or what it is held to.
+    """Return a classifier of He, Yang et al. 2020: Self-Trans or a baseline.
 
     Parameters
     ----------
     backbone : str, Module or callable, default="densenet169"
-        The paper's are vgg16, resnet18, resnet50, densenet121, densenet169,
+        The paper uses vgg16, resnet18, resnet50, densenet121, densenet169,
         efficientnet_b0, efficientnet_b1 and crnet.
     method : {"self_trans", 1, 2, 3, 4, "transfer", "scratch"}, default="self_trans"
-        What comes before the labels are learned:
+        The training before the labels are learned:
 
         ============== ==============================================================
         "self_trans"   pretraining on other images (``external``, which has its own
@@ -119,22 +121,22 @@ def self_trans(
         1              random weights, pretraining on the training images
         2              ``weights``, pretraining on the training images
         3              pretraining on other images (``external``)
-        4              ``weights``; turns of the images are told at the same time
+        4              ``weights``; rotations are predicted together with the labels
         "transfer"     ``weights``
         "scratch"      random weights
         ============== ==============================================================
     external : fitted pretrainer, FrozenEstimator, str or Path, optional
-        The pretraining on other images, which "self_trans" and 3 need:
-        ``self_trans_pretrainer(...)`` fitted to them, or a file of its weights,
-        whose ResNet has torchvision's stem: below 64 px, where random weights have
-        another, give the fitted one. The paper's images are slices of LUNA.
+        The pretraining on other images, which "self_trans" and 3 need; the paper uses
+        slices of LUNA. Either ``self_trans_pretrainer(...)`` fitted to them, or a file
+        of its weights. In a file, a ResNet must have torchvision's stem; below 64 px,
+        where randomly initialised ResNets have another stem, pass the fitted object.
     weights : default="imagenet"
-        As in `SelfSupervisedPretrainer`, of methods 2, 4 and "transfer". "imagenet" is
-        torchvision's IMAGENET1K_V1, which is of the paper's time.
+        As in `SelfSupervisedPretrainer`, for methods 2, 4 and "transfer". "imagenet" is
+        torchvision's IMAGENET1K_V1, the version available when the paper was written.
     frozen : bool, default=False
-        Learn the labels by the head alone (Table VII).
+        Train only the head on the labels (Table VII).
     budget : {"full", "small", "tiny"} or Budget, default="full"
-        How much of each training is done.
+        Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
     Returns
@@ -145,23 +147,24 @@ def self_trans(
     Raises
     ------
     ValueError
-        If ``method`` is unknown, ``external`` is missing where it is needed or given
-        where it is not, or ``frozen`` leaves method 4 nothing to do.
+        If ``method`` is unknown, ``external`` is missing but needed or given but not
+        used, or ``frozen`` is combined with method 4.
     TypeError
         If ``external`` is neither a fitted pretrainer nor a path.
 
     Notes
     -----
     As published, labels are learned at 224 px by Adam at 1e-4, batches of 16, 50
-    epochs, cosine annealing with a period of 10; views by the recipe
-    "self_trans_finetune".
-    Method 4 has one extractor and two heads, whose losses are added.
+    epochs, cosine annealing with a period of 10; the augmentation is
+    "self_trans_finetune". Method 4 has one backbone and two heads, whose losses are
+    added.
 
-    **Choices**: the last weights are kept, since the paper does not say which; the
-    schedule starts anew at its peak after each period; the aspect ratio of the crops is
-    MoCo v2's. The paper looks at the validation images for its hyperparameters, which
-    here are the published ones, so that train and validation part may both be learned.
-    Random weights are torchvision's, whose convolutions are drawn by Kaiming's rule.
+    **Choices**: the weights of the last epoch are used, since the paper does not state
+    which; the schedule restarts at its peak after each period; the aspect ratio of the
+    crops is that of MoCo v2. The paper tunes its hyperparameters on the validation set;
+    here they are fixed to the published values, so both the training and the validation
+    set may be used for training. Random weights follow torchvision's initialisation,
+    which is Kaiming's for convolutions.
 
     References
     ----------
@@ -179,18 +182,21 @@ def self_trans(
         raise ValueError(f"method must be one of {list(_METHODS)}, got {method!r}.")
     start = None if method in (1, "scratch") else published_weights(weights)
     if method in ("self_trans", 3):
-        start = _after(external, method)
+        start = _external_weights(external, method)
     elif external is not None:
-        raise ValueError(f"method={method!r} has no stage for external: leave it out.")
+        raise ValueError(
+            f"method={method!r} does not use external: set external=None, or use "
+            "method='self_trans' or 3."
+        )
     if frozen and method == 4:
         raise ValueError(
-            "method=4 teaches the extractor by turning images, which frozen=True rules "
-            "out: leave one of them."
+            "method=4 trains the backbone to predict rotations, which frozen=True "
+            "prevents: use only one of them."
         )
     phases = budget.phases("self_trans")
     if frozen:
         phases = [phase.set_params(train="head") for phase in phases]
-    of_labels: dict[str, Any] = {
+    label_settings: dict[str, Any] = {
         "phases": phases,
         "frozen": frozen,
         "head": "linear",
@@ -199,23 +205,23 @@ def self_trans(
     }
     if method in ("self_trans", 1, 2):
         ssl = self_trans_pretrainer(backbone, weights=start, budget=budget)
-        return FineTuneClassifier(ssl, **of_labels)
+        return FineTuneClassifier(ssl, **label_settings)
     return FineTuneClassifier(
         backbone=backbone,
         weights=start,
         image_size=budget.size_px(_SIZE_PX, backbone),
         auxiliary="rotation" if method == 4 else None,
         auxiliary_weight=1.0,
-        **of_labels,
+        **label_settings,
     )
 
 
-def _after(external: Any, method: object) -> Any:
-    """Return the weights that the pretraining on other images left."""
+def _external_weights(external: Any, method: object) -> Any:
+    """Return the weights of the pretraining on other images."""
     if external is None:
         raise ValueError(
-            f"method={method!r} needs external: self_trans_pretrainer(...).fit(images) "
-            "of other images, such as LUNA's, or a file of its weights."
+            f"method={method!r} needs external: self_trans_pretrainer(...) fitted to "
+            "other images, such as LUNA's, or a file of its weights."
         )
     if isinstance(external, (str, PathLike)):
         return external

@@ -1,4 +1,4 @@
-"""Cross + Transfer and what it is held to: Li, Togo, Ogawa & Haseyama 2021."""
+"""Cross + Transfer with its baselines: Li, Togo, Ogawa & Haseyama 2021."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ _PRETEXTS: dict[str, Callable[[], PretextTask] | None] = {
     "cross_transfer": _make_cross,
     "transfer": None,
     "cross": _make_cross,
-    # With the heads and temperatures of their own papers.
+    # With the heads and temperatures of the methods' own papers.
     "byol": lambda: BYOL(
         momentum=0.996,
         hidden_size=4096,
@@ -69,28 +69,29 @@ def cross_transfer(
     budget: str | Budget = "full",
     random_state: RandomState = None,
 ) -> FineTuneClassifier:
-    """Return a classifier of Li et al. 2021: Cross + Transfer, or what it is held to.
+    """Return a classifier of Li et al. 2021: Cross + Transfer or a baseline.
 
     Parameters
     ----------
     backbone : str, Module or callable, default="resnet50"
     method : str, default="cross_transfer"
-        What comes before the labels are learned. "cross_transfer": ``weights``, then
+        The training before the labels are learned. "cross_transfer": ``weights``, then
         Cross on the training images. "transfer": ``weights``. "scratch": random
-        weights. And from random weights on the training images "cross", "byol",
-        "simsiam", "simclr", "pirl_jigsaw" or "pirl_rotation".
+        weights. "cross", "byol", "simsiam", "simclr", "pirl_jigsaw" and
+        "pirl_rotation": that pretext on the training images, from random weights.
     weights : default="imagenet"
-        As in `SelfSupervisedPretrainer`; of "cross_transfer" and "transfer" alone.
-        "imagenet" is torchvision's IMAGENET1K_V1, which is of the paper's time.
+        As in `SelfSupervisedPretrainer`, for "cross_transfer" and "transfer" only.
+        "imagenet" is torchvision's IMAGENET1K_V1, the version available when the paper
+        was written.
     budget : {"full", "small", "tiny"} or Budget, default="full"
-        How much of each training is done.
+        Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
     Returns
     -------
     FineTuneClassifier
         Not fitted. Its ``networks_`` are those of the last 10 epochs: score each of
-        them for the mean and the spread that the paper gives.
+        them for the mean and the standard deviation that the paper reports.
 
     Raises
     ------
@@ -99,29 +100,30 @@ def cross_transfer(
 
     Notes
     -----
-    As published: Cross with τ = 0.996, a projector of 512 and 128, a predictor of 4096;
-    SGD at 0.03, momentum 0.9, weight decay 4e-4, batches of 256, views of 112 px, 40
-    epochs; labels for 30 epochs, of which the last 10 count.
+    As published: Cross with τ = 0.996, a projector with layers of 512 and 128 units, a
+    predictor with 4096 hidden units; SGD at 0.03, momentum 0.9, weight decay 4e-4,
+    batches of 256, views of 112 px, 40 epochs; labels for 30 epochs, of which the last
+    10 are evaluated.
 
-    **Choices**, where the paper is silent: schedules are constant, without warm-up; the
-    other pretexts have the same optimizer and epochs, the same views but for PIRL (the
-    default views of skssl, and its tiles or turns), and else the heads and temperatures
-    of their own papers (SimCLR τ = 0.5); labels are
-    learned by the same optimizer and batches, at 224 px, which is the size of the
-    paper's images, and without augmentation. The predictor ends at 128; see
-    `skssl.pretext.Cross`. Where a set is smaller than a batch, the batch is the set.
+    **Choices** where the paper gives no value: schedules are constant, without warm-up.
+    The other pretexts use the same optimizer, epochs and views; PIRL uses the default
+    views of skssl, with its tiles or rotations. Their heads and temperatures are those
+    of their own papers (SimCLR τ = 0.5). Labels are learned with the same optimizer and
+    batch size, without augmentation, at 224 px, the size of the paper's images. The
+    predictor has 128 outputs; see `skssl.pretext.Cross`. If the set is smaller than a
+    batch, the whole set is one batch.
 
-    Differences: views of the pretraining are cut from images that are kept at 128 px,
-    not at 224; weight decay spares biases and normalisation layers.
+    Differences: views for the pretraining are cropped from images stored at 128 px, not
+    at 224; weight decay excludes biases and normalisation layers.
 
-    Few labels: `skssl.model_selection.mask_labels` takes labels away, and the images
-    still serve the pretraining, as in the paper's 1 %, 10 % and 50 %.
+    Fewer labels: `skssl.model_selection.mask_labels` masks labels, and the pretraining
+    still uses all images, as in the paper's experiments with 1 %, 10 % and 50 %.
 
     References
     ----------
     .. [1] G. Li, R. Togo, T. Ogawa, M. Haseyama. "COVID-19 Detection Based on
        Self-Supervised Transfer Learning Using Chest X-Ray Images", International
-       Journal of Computer Assisted Radiology and Surgery 18, 2023, first written in
+       Journal of Computer Assisted Radiology and Surgery 18, 2023, first version
        2021. :doi:`10.1007/s11548-022-02813-x`
 
     Examples
@@ -145,7 +147,7 @@ def cross_transfer(
             schedule="constant",
         )
     ]
-    of_labels: dict[str, Any] = {
+    label_settings: dict[str, Any] = {
         "phases": phases,
         "head": "linear",
         "augmentation": "identity",
@@ -156,7 +158,7 @@ def cross_transfer(
     }
     make = _PRETEXTS[method]
     if make is None:
-        return FineTuneClassifier(backbone=backbone, weights=start, **of_labels)
+        return FineTuneClassifier(backbone=backbone, weights=start, **label_settings)
     ssl = SelfSupervisedPretrainer(
         make(),
         backbone=backbone,
@@ -170,4 +172,4 @@ def cross_transfer(
         schedule="constant",
         warmup_epochs=0,
     )
-    return FineTuneClassifier(ssl, **of_labels)
+    return FineTuneClassifier(ssl, **label_settings)

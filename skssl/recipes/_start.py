@@ -1,4 +1,4 @@
-"""Where the recipes start: weights of the papers' time, and stages on other images."""
+"""Initial weights of the recipes: ImageNet's, or a pretraining on other images."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ __all__ = ["as_stage", "published_weights"]
 
 
 def published_weights(weights: Any) -> Any:
-    """Return torchvision's first ImageNet weights for "imagenet", else what is given.
+    """Return "IMAGENET1K_V1" for "imagenet", and all other values unchanged.
 
-    The papers are older than the second ones, which another training made, and which
-    are torchvision's default for some networks.
+    The papers predate torchvision's second set of ImageNet weights, which come from
+    another training procedure and are the default of some networks.
     """
     if isinstance(weights, str) and weights == "imagenet":
         return "IMAGENET1K_V1"
@@ -19,20 +19,26 @@ def published_weights(weights: Any) -> Any:
 
 
 def as_stage(external: Any, maker: str) -> FrozenEstimator:
-    """Wrap a fitted pretrainer, so that no clone unfits it.
+    """Wrap a fitted pretrainer, so that cloning keeps its fitted state.
+
+    Parameters
+    ----------
+    external : fitted pretrainer or FrozenEstimator
+    maker : str
+        Name of the recipe that creates one, for messages.
 
     Raises
     ------
     TypeError
-        If it is none, or not fitted; ``maker`` is the recipe that makes one.
+        If ``external`` is not a fitted pretrainer.
     """
     fitted = getattr(external, "estimator", external)
     if not hasattr(fitted, "backbone_"):
         kind = type(external).__name__
         what = "is not fitted" if hasattr(fitted, "fit") else f"is of type {kind}"
         raise TypeError(
-            f"external {what}: give a pretrainer that was fitted to images which are "
-            f"not those of fit, external={maker}(...).fit(images)."
+            f"external {what}: give a pretrainer that was fitted to other images than "
+            f"those of fit, external={maker}(...).fit(images)."
         )
     return (
         external if isinstance(external, FrozenEstimator) else FrozenEstimator(fitted)

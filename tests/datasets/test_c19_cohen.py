@@ -47,7 +47,7 @@ def write_set(write_images, root, rows):
 
 
 @pytest.mark.parametrize("rows", [OLD, NEW], ids=["old", "new"])
-def test_covid_and_other_pneumonia_are_told_apart(write_images, tmp_path, rows):
+def test_covid_and_other_pneumonia_are_distinguished(write_images, tmp_path, rows):
     scans = load_c19_cohen(write_set(write_images, tmp_path, rows))
     assert [Path(path).name for path in scans.data] == [
         "a.jpg",
@@ -63,9 +63,8 @@ def test_covid_and_other_pneumonia_are_told_apart(write_images, tmp_path, rows):
     assert scans.split is None
     assert scans.finding[2] == rows[2][0]
     other = rows[7][0]
-    assert f"2 images with neither are left out: 1 {min(other, 'No Finding')}, " in (
-        scans.DESCR
-    )
+    first = f"1 {min(other, 'No Finding')}, "
+    assert f"2 images of these views with neither are excluded: {first}" in scans.DESCR
     assert "10.48550/arXiv.2006.11988" in scans.DESCR
 
 

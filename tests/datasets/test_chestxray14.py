@@ -5,7 +5,7 @@ import pytest
 
 from skssl.datasets import load_chestxray14
 
-# patient -> findings of each image; patients from 20 on are in the test part
+# patient -> findings of each image; patients from 20 on are in the test split
 PATIENTS = {
     1: ["Pneumonia", "No Finding"],  # an image without a finding, of an ill patient
     2: ["Pneumonia|Edema"],
@@ -29,8 +29,8 @@ def write_set(write_images, root, *, flat=False, table="Data_Entry_2017.csv"):
             lists["test_list.txt" if patient >= 20 else "train_val_list.txt"].append(
                 name
             )
-            part = "images" if flat else f"images_{1 + patient // 10:03d}/images"
-            write_images(root, f"{part}/{name}")
+            folder = "images" if flat else f"images_{1 + patient // 10:03d}/images"
+            write_images(root, f"{folder}/{name}")
     (root / table).write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
     for name, images in lists.items():
         (root / name).write_text("\n".join(images) + "\n")
@@ -64,9 +64,9 @@ def test_the_draw_follows_its_seed_and_not_the_subset(chestxray14):
     assert len(draws) > 1
     whole = load_chestxray14(chestxray14)
     for split in ("train", "test"):
-        part = load_chestxray14(chestxray14, subset=split)
-        assert part.data.tolist() == whole.data[whole.split == split].tolist()
-        assert set(part.split) == {split}
+        subset = load_chestxray14(chestxray14, subset=split)
+        assert subset.data.tolist() == whole.data[whole.split == split].tolist()
+        assert set(subset.split) == {split}
 
 
 def test_findings_are_fourteen_columns(chestxray14):
@@ -108,7 +108,7 @@ def test_wrong_parameters_are_explained(chestxray14, parameters, message):
             "Data_Entry_2017.csv",
             "_000.png,No Finding",
             "_000.png,Mass",
-            "train_val_list.txt has 2 images with Pneumonia and only 0",
+            "train_val_list.txt has 2 images with Pneumonia, but only 0",
         ),
     ],
 )

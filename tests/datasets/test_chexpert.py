@@ -70,7 +70,7 @@ def test_view_picks_images(chexpert, view, n_images):
 
 def test_subset_picks_splits(chexpert):
     assert load_chexpert(chexpert, subset="val").split.tolist() == ["val"]
-    with pytest.raises(FileNotFoundError, match=r"subset='test' asks for .*test\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"subset='test' needs .*test\.csv"):
         load_chexpert(chexpert, subset="test")
     # paths of the test split do not name the folder of the release
     write_split(chexpert, "test.csv", TEST, prefix="")

@@ -236,5 +236,7 @@ def test_the_set_below_root_and_archives_in_folders_of_their_own(published, tmp_
 def test_a_file_that_is_no_excel_file_is_named(published):
     table = published / "COVID-CT-MetaInfo.csv"
     table.rename(table.with_suffix(".xlsx"))
-    with pytest.raises(ValueError, match=r"COVID-CT-MetaInfo\.xlsx is no Excel file"):
+    with pytest.raises(
+        ValueError, match=r"COVID-CT-MetaInfo\.xlsx is not an Excel file"
+    ):
         load_covid_ct(published)

@@ -79,7 +79,11 @@ def test_groups_see_the_path_below_root_only(write_images, tmp_path):
 @pytest.mark.parametrize(
     ("groups", "error", "message"),
     [
-        ("patient", ValueError, "exactly one group in parentheses, got 'patient'"),
+        (
+            "patient",
+            ValueError,
+            "exactly one capturing group in parentheses, got 'patient'",
+        ),
         (r"(\d+)-(\d+)", ValueError, "which has 2"),
         (r"(p\d+)", ValueError, "does not match 'a/1.png'"),
         (7, TypeError, "groups must be None, a callable .* got int"),
@@ -105,7 +109,7 @@ def test_a_file_is_no_root(write_images, tmp_path):
 def test_no_class_folders_says_what_was_found(write_images, tmp_path):
     write_images(tmp_path, "1.png", "2.png")
     message = (
-        "no class folders. Expected one sub-folder a class.*found '1.png', '2.png'"
+        "no class folders. Expected one sub-folder per class.*found '1.png', '2.png'"
     )
     with pytest.raises(FileNotFoundError, match=message):
         load_image_folder(tmp_path)

@@ -69,7 +69,9 @@ def test_a_split_that_is_absent_is_named(write_images, tmp_path):
 
 def test_an_unknown_name_is_refused(write_images, tmp_path):
     write_images(tmp_path, *NUMBERS, "test/NORMAL/scan1.jpeg")
-    with pytest.raises(ValueError, match=r"scan1\.jpeg tells no patient.*IM-0115"):
+    with pytest.raises(
+        ValueError, match=r"scan1\.jpeg does not identify a patient.*IM-0115"
+    ):
         load_kermany(tmp_path)
 
 

@@ -36,12 +36,12 @@ def test_missing_table_says_what_was_found(write_images, tmp_path):
             ValueError,
             r"lacks the columns \['subject_id'\]",
         ),
-        ("filename,subject_id,slice\n", ValueError, "a header and no rows"),
+        ("filename,subject_id,slice\n", ValueError, "a header, but no rows"),
         ("", ValueError, "lacks the columns"),
         (
             "filename,subject_id,slice\n1.jpg,s,3\n2.jpg,s,4\n3.jpg,s,5\n",
             FileNotFoundError,
-            r"2\.jpg is listed in .*metadata\.csv but .* \(nor do 1 others\)",
+            r"2\.jpg is listed in .*metadata\.csv but .* \(2 files are missing",
         ),
         (
             "filename,subject_id,slice\n1.jpg,s,3\n1.jpg,t,4\n",

@@ -30,12 +30,12 @@ def test_scan_shows_ct_numbers_through_the_window(rng, hu, gamma, gray):
 
 
 @pytest.mark.parametrize("blur", [0.0, 0.2, 0.3])
-@pytest.mark.parametrize(("body", "share"), [(0.0, 0.4), (1.0, 1.0)])
-def test_scan_noise_has_the_stated_spread(rng, blur, body, share):
+@pytest.mark.parametrize(("body", "factor"), [(0.0, 0.4), (1.0, 1.0)])
+def test_scan_noise_has_the_stated_spread(rng, blur, body, factor):
     flat = np.full((300, 300), -500, np.float32)
     scanner = make_scanner(blur=blur, noise_hu=100.0)
     shown = scan(rng, flat, np.full_like(flat, body), scanner, noise=1.0)
-    assert shown.std() == pytest.approx(255 * 0.1 * share, rel=0.03)
+    assert shown.std() == pytest.approx(255 * 0.1 * factor, rel=0.03)
 
 
 def test_draw_scanner_varies_the_window():

@@ -93,9 +93,9 @@ def test_what_cannot_be_resampled_is_refused(y, scores, groups, message):
 def test_one_class_has_no_interval():
     nothing = bootstrap_interval([1, 1, 1], [0.1, 0.2, 0.3])
     assert np.isnan([nothing.estimate, nothing.low, nothing.high]).all()
-    told = paired_bootstrap([1, 1], [0.1, 0.2], [0.1, 0.3])
-    assert np.isnan(told.pvalue)
-    assert str(told) == "nan [nan, nan], p not defined"
+    result = paired_bootstrap([1, 1], [0.1, 0.2], [0.1, 0.3])
+    assert np.isnan(result.pvalue)
+    assert str(result) == "nan [nan, nan], p not defined"
 
 
 def test_resamples_without_a_value_are_left_out(answers):
@@ -105,10 +105,10 @@ def test_resamples_without_a_value_are_left_out(answers):
     def at_times(y, s):
         return float("nan") if y[0] else np.mean(y == (s > 0.5))
 
-    told = paired_bootstrap(
+    result = paired_bootstrap(
         y, scores, scores, metric=at_times, n_resamples=80, random_state=0
     )
-    assert told.pvalue == 1 or np.isnan(told.difference.estimate)
+    assert result.pvalue == 1 or np.isnan(result.difference.estimate)
     accuracy = bootstrap_interval(
         [1] + [0] * 9, [0] * 10, metric=accuracy_score, random_state=0
     )
@@ -116,41 +116,41 @@ def test_resamples_without_a_value_are_left_out(answers):
 
 
 def test_equal_resamples_are_no_certainty():
-    with pytest.warns(UndefinedMetricWarning, match="all resamples are equal"):
-        told = bootstrap_interval([0, 1] * 9, [0, 1] * 9, random_state=0)
-    assert told.estimate == 1
-    assert np.isnan([told.low, told.high]).all()
+    with pytest.warns(UndefinedMetricWarning, match="same value in all resamples"):
+        result = bootstrap_interval([0, 1] * 9, [0, 1] * 9, random_state=0)
+    assert result.estimate == 1
+    assert np.isnan([result.low, result.high]).all()
 
 
 def test_the_interval_of_a_difference_is_paired(answers):
     """What both models find easy does not widen it."""
     y, scores = answers
     other = scores + 0.1 * np.sin(np.arange(200))
-    told = paired_bootstrap(y, scores, other, n_resamples=500, random_state=0)
-    assert told.difference.estimate == roc_auc_score(y, scores) - roc_auc_score(
+    result = paired_bootstrap(y, scores, other, n_resamples=500, random_state=0)
+    assert result.difference.estimate == roc_auc_score(y, scores) - roc_auc_score(
         y, other
     )
     single = bootstrap_interval(y, scores, n_resamples=500, random_state=0)
-    width = told.difference.high - told.difference.low
+    width = result.difference.high - result.difference.low
     assert width < 0.3 * (single.high - single.low)
     error = width / (2 * 1.96)
     reference = delong_test(y, scores, other)
     delong = (reference.difference.high - reference.difference.low) / (2 * 1.96)
     assert error == pytest.approx(delong, rel=0.15)
-    assert told.pvalue == pytest.approx(reference.pvalue, abs=0.08)
+    assert result.pvalue == pytest.approx(reference.pvalue, abs=0.08)
 
 
 def test_equal_models_do_not_differ(answers):
     y, scores = answers
-    told = paired_bootstrap(y, scores, scores, n_resamples=50, random_state=0)
-    assert (told.difference.low, told.difference.high, told.pvalue) == (0, 0, 1)
+    result = paired_bootstrap(y, scores, scores, n_resamples=50, random_state=0)
+    assert (result.difference.low, result.difference.high, result.pvalue) == (0, 0, 1)
 
 
 def test_a_clear_difference_has_a_small_p(answers, rng):
     y, _ = answers
-    told = paired_bootstrap(y, y, rng.random(200), n_resamples=199, random_state=0)
-    assert told.pvalue == 2 / 200
-    assert told.difference.low > 0.3
+    result = paired_bootstrap(y, y, rng.random(200), n_resamples=199, random_state=0)
+    assert result.pvalue == 2 / 200
+    assert result.difference.low > 0.3
 
 
 def test_prints_as_a_report_does():

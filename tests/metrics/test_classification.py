@@ -24,13 +24,13 @@ from skssl.metrics import (
 @pytest.mark.parametrize("weighted", [False, True])
 def test_they_are_scikit_learns(rng, n_classes, weighted):
     names = np.array(["covid", "normal", "opacity", "viral"])[:n_classes]
-    y, told = names[rng.integers(0, n_classes, (2, 200))]
+    y, result = names[rng.integers(0, n_classes, (2, 200))]
     weight = rng.random(200) if weighted else None
     for name in names:
         options = {"pos_label": name, "sample_weight": weight}
-        se = sensitivity_score(y, told, **options)
-        sp = specificity_score(y, told, **options)
-        truth, guess = y == name, told == name
+        se = sensitivity_score(y, result, **options)
+        sp = specificity_score(y, result, **options)
+        truth, guess = y == name, result == name
         reference = recall_score(truth, guess, sample_weight=weight)
         assert se == pytest.approx(reference, abs=1e-12)
         matrix = confusion_matrix(truth, guess, sample_weight=weight)
@@ -38,7 +38,7 @@ def test_they_are_scikit_learns(rng, n_classes, weighted):
         assert (se + sp) / 2 == pytest.approx(
             balanced_accuracy_score(truth, guess, sample_weight=weight)
         )
-        assert harmonic_mean_score(y, told, **options) == pytest.approx(
+        assert harmonic_mean_score(y, result, **options) == pytest.approx(
             2 / (1 / se + 1 / sp)
         )
 
@@ -75,8 +75,8 @@ def test_sensitivity_at_specificity_is_on_the_curve(rng, specificity):
     scores = (y + rng.normal(size=150)).round(1)
     false_rate, true_rate, _ = roc_curve(y, scores, drop_intermediate=False)
     reached = true_rate[1 - false_rate >= specificity - 1e-12].max()
-    told = sensitivity_at_specificity(y, scores, specificity=specificity)
-    assert told == pytest.approx(reached, abs=1e-12)
+    result = sensitivity_at_specificity(y, scores, specificity=specificity)
+    assert result == pytest.approx(reached, abs=1e-12)
 
 
 def test_sensitivity_at_specificity_needs_both():
@@ -99,8 +99,8 @@ def test_calibration_error_by_hand():
     assert right == (two.argmax(1) == y).astype(int).tolist()
     assert expected_calibration_error(y, two) == pytest.approx(by_hand)
     names = np.array(["a", "b"])
-    told = expected_calibration_error(names[y], two, labels=["a", "b"])
-    assert told == pytest.approx(by_hand)
+    result = expected_calibration_error(names[y], two, labels=["a", "b"])
+    assert result == pytest.approx(by_hand)
 
 
 def test_calibration_error_of_quantiles_and_weights(rng):
@@ -108,8 +108,8 @@ def test_calibration_error_of_quantiles_and_weights(rng):
     y = (rng.random(4000) < p).astype(int)
     for strategy in ("uniform", "quantile"):
         assert expected_calibration_error(y, p, strategy=strategy) < 0.03
-        told = expected_calibration_error(y, p / 2, strategy=strategy)
-        assert told == pytest.approx(p.mean() / 2, abs=0.02)
+        result = expected_calibration_error(y, p / 2, strategy=strategy)
+        assert result == pytest.approx(p.mean() / 2, abs=0.02)
     twice = expected_calibration_error(np.r_[y, y[:9]], np.r_[p, p[:9]])
     weight = np.r_[np.full(9, 2.0), np.ones(3991)]
     assert expected_calibration_error(y, p, sample_weight=weight) == pytest.approx(
@@ -133,18 +133,18 @@ def test_calibration_error_of_nonsense(y_prob, options, message):
 
 def test_the_papers_interval():
     """0.7882 ± 0.0562 at n = 203, of Ewen & Khan 2020."""
-    told = proportion_interval(160, 203, method="normal")
-    assert round(told.estimate, 4) == 0.7882
-    assert round(told.high - told.estimate, 4) == 0.0562
-    assert round(told.estimate - told.low, 4) == 0.0562
+    result = proportion_interval(160, 203, method="normal")
+    assert round(result.estimate, 4) == 0.7882
+    assert round(result.high - result.estimate, 4) == 0.0562
+    assert round(result.estimate - result.low, 4) == 0.0562
 
 
 def test_wilson_by_hand():
     z, p, n = 1.959963984540054, 0.1, 20
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
-    told = proportion_interval(2, 20)
-    assert (told.low, told.high) == pytest.approx((centre - half, centre + half))
+    result = proportion_interval(2, 20)
+    assert (result.low, result.high) == pytest.approx((centre - half, centre + half))
     assert proportion_interval(0, 5, method="normal").high == 0  # why it is not used
     assert proportion_interval(0, 5, method="exact").low == 0
 

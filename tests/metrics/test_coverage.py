@@ -75,11 +75,11 @@ def test_bootstrap_by_patients_holds_where_the_naive_one_does_not():
     held = {"honest": [], "naive": []}
     for _ in range(N_DRAWS):
         y, s, g = draw_patients(rng, 100, 5)
-        told = (s > 1.19 / 2).astype(int)
+        result = (s > 1.19 / 2).astype(int)
         for name, groups in (("honest", g), ("naive", None)):
             interval = bootstrap_interval(
                 y,
-                told,
+                result,
                 metric=_accuracy,
                 groups=groups,
                 n_resamples=300,
@@ -92,11 +92,11 @@ def test_bootstrap_by_patients_holds_where_the_naive_one_does_not():
     assert naive < 0.85
 
 
-def _accuracy(y, told):
+def _accuracy(y, result):
     """The same as `accuracy_score`, in a hundredth of the time."""
-    return np.mean(y == told)
+    return np.mean(y == result)
 
 
 def test_the_short_cut_is_the_accuracy():
-    y, told = np.array([0, 1, 1]), np.array([0, 1, 0])
-    assert _accuracy(y, told) == accuracy_score(y, told)
+    y, result = np.array([0, 1, 1]), np.array([0, 1, 0])
+    assert _accuracy(y, result) == accuracy_score(y, result)

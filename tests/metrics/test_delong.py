@@ -1,4 +1,4 @@
-"""DeLong's variance against double loops, and where it is not defined."""
+"""DeLong's variance against double loops, and where it is undefined."""
 
 import numpy as np
 import pytest
@@ -71,12 +71,12 @@ def test_clustered_variance_is_obuchowskis(answers):
 
 def test_the_interval_is_symmetric_in_log_odds(answers):
     positive, scores, _ = answers
-    told = delong_interval(positive, scores[:, 0], pos_label=True)
+    result = delong_interval(positive, scores[:, 0], pos_label=True)
     areas, covariance = auc_covariance(positive, scores[:, :1], np.arange(60))
     error = covariance[0, 0] ** 0.5 / (areas[0] * (1 - areas[0]))
-    low, high = (np.log(p / (1 - p)) for p in (told.low, told.high))
+    low, high = (np.log(p / (1 - p)) for p in (result.low, result.high))
     assert high - low == pytest.approx(2 * 1.959964 * error, rel=1e-6)
-    assert told.estimate == areas[0]
+    assert result.estimate == areas[0]
 
 
 def test_copies_of_a_row_are_no_new_evidence(answers):
@@ -93,21 +93,21 @@ def test_copies_of_a_row_are_no_new_evidence(answers):
 def test_the_test_is_that_of_the_contrast(answers):
     positive, scores, patient = answers
     for groups in (None, patient):
-        told = delong_test(positive, *scores.T, pos_label=True, groups=groups)
+        result = delong_test(positive, *scores.T, pos_label=True, groups=groups)
         unit = np.arange(60) if groups is None else np.unique(patient, False, True)[1]
         areas, cov = auc_covariance(positive, scores, unit)
         error = (cov[0, 0] + cov[1, 1] - 2 * cov[0, 1]) ** 0.5
         z = (areas[0] - areas[1]) / error
-        assert told.statistic == pytest.approx(z)
-        assert told.pvalue == pytest.approx(2 * stats.norm.sf(abs(z)))
-        assert told.difference.high == pytest.approx(z * error + 1.959964 * error)
+        assert result.statistic == pytest.approx(z)
+        assert result.pvalue == pytest.approx(2 * stats.norm.sf(abs(z)))
+        assert result.difference.high == pytest.approx(z * error + 1.959964 * error)
 
 
 def test_scores_of_equal_order_do_not_differ(answers):
     positive, scores, _ = answers
     x = scores[:, 0]
-    told = delong_test(positive, x, np.exp(x / 10), pos_label=True)
-    assert told.pvalue == 1
+    result = delong_test(positive, x, np.exp(x / 10), pos_label=True)
+    assert result.pvalue == 1
 
 
 def test_what_is_not_defined_is_nan_with_a_warning():
@@ -116,12 +116,12 @@ def test_what_is_not_defined_is_nan_with_a_warning():
     with pytest.warns(UndefinedMetricWarning, match="one class only"):
         assert np.isnan(delong_test([1, 1], [0.2, 0.3], [0.1, 0.3]).pvalue)
     with pytest.warns(UndefinedMetricWarning, match="variance of the area is 0"):
-        told = delong_interval([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4])
-    assert told.estimate == 1
-    assert np.isnan(told.low)
-    with pytest.warns(UndefinedMetricWarning, match="not defined: no test"):
-        told = delong_test([0, 1, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.4])
-    assert np.isnan(told.pvalue)
+        result = delong_interval([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4])
+    assert result.estimate == 1
+    assert np.isnan(result.low)
+    with pytest.warns(UndefinedMetricWarning, match="undefined, so there is no test"):
+        result = delong_test([0, 1, 1], [0.1, 0.2, 0.3], [0.3, 0.2, 0.4])
+    assert np.isnan(result.pvalue)
 
 
 @pytest.mark.parametrize(

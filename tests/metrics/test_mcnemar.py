@@ -16,10 +16,10 @@ def answers(both, only_a, only_b, neither):
 def test_by_hand():
     y, a, b = answers(50, 12, 4, 34)
     exact = 2 * sum(stats.binom.pmf(k, 16, 0.5) for k in range(5))
-    told = mcnemar_test(y, a, b)
-    assert told.pvalue == pytest.approx(exact)
-    assert told.statistic == (12 - 4) ** 2 / 16
-    assert told.difference.estimate == pytest.approx(0.08)
+    result = mcnemar_test(y, a, b)
+    assert result.pvalue == pytest.approx(exact)
+    assert result.statistic == (12 - 4) ** 2 / 16
+    assert result.difference.estimate == pytest.approx(0.08)
     mid = exact - stats.binom.pmf(4, 16, 0.5)
     assert mcnemar_test(y, a, b, method="mid-p").pvalue == pytest.approx(mid)
     chi2 = stats.chi2.sf(4.0, 1)
@@ -27,8 +27,8 @@ def test_by_hand():
     # Half a row more in each cell: 12.5 and 4.5 of 102.
     centre = 8 / 102
     half = 1.959964 * ((17 / 102 - centre**2) / 102) ** 0.5
-    assert told.difference.low == pytest.approx(centre - half, abs=1e-6)
-    assert told.difference.high == pytest.approx(centre + half, abs=1e-6)
+    assert result.difference.low == pytest.approx(centre - half, abs=1e-6)
+    assert result.difference.high == pytest.approx(centre + half, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", ["exact", "mid-p", "asymptotic"])

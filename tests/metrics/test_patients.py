@@ -18,27 +18,27 @@ GROUPS = ["b", "a", "a", "b"]
     ],
 )
 def test_by_hand(how, expected):
-    told = aggregate_by_group(SCORES, GROUPS, how=how)
-    assert told.groups.tolist() == ["a", "b"]
-    assert told.y_score == pytest.approx(expected)
-    assert told.y_true is None
-    assert told.n_rows.tolist() == [2, 2]
+    result = aggregate_by_group(SCORES, GROUPS, how=how)
+    assert result.groups.tolist() == ["a", "b"]
+    assert result.y_score == pytest.approx(expected)
+    assert result.y_true is None
+    assert result.n_rows.tolist() == [2, 2]
 
 
 def test_scores_of_several_classes_have_a_mean():
     p = np.array([[0.1, 0.9], [0.2, 0.8], [0.4, 0.6], [0.3, 0.7]])
-    told = aggregate_by_group(p, GROUPS)
-    np.testing.assert_allclose(told.y_score, [[0.3, 0.7], [0.2, 0.8]])
-    with pytest.raises(ValueError, match="takes one score a slice"):
+    result = aggregate_by_group(p, GROUPS)
+    np.testing.assert_allclose(result.y_score, [[0.3, 0.7], [0.2, 0.8]])
+    with pytest.raises(ValueError, match="takes one score per slice"):
         aggregate_by_group(p, GROUPS, how="max")
 
 
 def test_a_patient_with_one_positive_slice_is_positive():
-    told = aggregate_by_group(SCORES, GROUPS, y_true=[0, 0, 1, 0])
-    assert told.y_true.tolist() == [1, 0]
+    result = aggregate_by_group(SCORES, GROUPS, y_true=[0, 0, 1, 0])
+    assert result.y_true.tolist() == [1, 0]
     names = np.array(["well", "well", "sick", "well"], dtype=object)
-    told = aggregate_by_group(SCORES, GROUPS, y_true=names, pos_label="sick")
-    assert told.y_true.tolist() == ["sick", "well"]
+    result = aggregate_by_group(SCORES, GROUPS, y_true=names, pos_label="sick")
+    assert result.y_true.tolist() == ["sick", "well"]
     with pytest.raises(ValueError, match="patient 'a' has slices of classes"):
         aggregate_by_group(SCORES, GROUPS, y_true=names, pos_label="other")
 
@@ -49,7 +49,12 @@ def test_a_patient_with_one_positive_slice_is_positive():
         (SCORES, None, {}, "groups is None"),
         (SCORES, GROUPS[:3], {}, "groups has shape"),
         (SCORES, GROUPS, {"how": "median"}, "how must be"),
-        ([2.0, 0.1, 0.1, 0.1], GROUPS, {"how": "noisy_or"}, "needs probabilities"),
+        (
+            [2.0, 0.1, 0.1, 0.1],
+            GROUPS,
+            {"how": "noisy_or"},
+            r"needs y_score in \[0, 1\]",
+        ),
         (SCORES, GROUPS, {"y_true": [0, 1]}, "y_true has 2 rows"),
         ([np.nan, 0, 0, 0], GROUPS, {}, "NaN"),
     ],

@@ -56,8 +56,8 @@ def test_either_class_of_two_may_be_looked_for(cancers, clf):
             place = clf.classes_.tolist().index(label)
             score = clf.predict_proba(X)[:, place]
             ece = clinical_scorers(label)["neg_ece"](clf, X, y)
-            told = expected_calibration_error(y, score, pos_label=label)
-            assert ece == -told
+            result = expected_calibration_error(y, score, pos_label=label)
+            assert ece == -result
         else:
             score = clf.decision_function(X) * (1 if label == "malignant" else -1)
         auc = clinical_scorers(label)["roc_auc"](clf, X, y)
@@ -69,8 +69,8 @@ def test_one_of_several_classes():
     clf = LogisticRegression(max_iter=1000).fit(X[:, :2], y)
     scorers = clinical_scorers(1)
     score = clf.decision_function(X[:, :2])[:, 1]
-    told = scorers["roc_auc"](clf, X[:, :2], y)
-    assert told == pytest.approx(roc_auc_score(y == 1, score))
+    result = scorers["roc_auc"](clf, X[:, :2], y)
+    assert result == pytest.approx(roc_auc_score(y == 1, score))
     # A fold without the class is no crash.
     with pytest.warns(UndefinedMetricWarning, match="one class only"):
         assert np.isnan(scorers["roc_auc"](clf, X[:5, :2], y[:5]))
@@ -78,8 +78,8 @@ def test_one_of_several_classes():
     for name, scorer in clinical_scorers(2).items():
         if name in ("roc_auc", "sensitivity_at_specificity", "sensitivity", "hm"):
             with pytest.warns(UndefinedMetricWarning):
-                told = scorer(clf, X[:60, :2], y[:60])
-            assert np.isnan(told) or told == 0
+                result = scorer(clf, X[:60, :2], y[:60])
+            assert np.isnan(result) or result == 0
     with pytest.raises(ValueError, match="pos_label=7 is none of the classes"):
         clinical_scorers(7)["roc_auc"](clf, X[:, :2], y)
 
@@ -92,9 +92,9 @@ def test_in_a_search(cancers):
         refit="sensitivity_at_specificity",
         cv=StratifiedKFold(3),
     ).fit(*cancers)
-    told = search.cv_results_["mean_test_sensitivity_at_specificity"]
-    assert search.best_score_ == told.max() > 0.5
-    assert search.best_params_["C"] == [0.01, 1][told.argmax()]
+    result = search.cv_results_["mean_test_sensitivity_at_specificity"]
+    assert search.best_score_ == result.max() > 0.5
+    assert search.best_params_["C"] == [0.01, 1][result.argmax()]
 
 
 def test_a_method_that_is_missing(cancers):

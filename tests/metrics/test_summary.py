@@ -31,22 +31,22 @@ def answers(rng):
 def test_estimates_are_scikit_learns(answers):
     y, p = answers
     summary = classification_summary(y, p, **QUICK)
-    told = (p >= 0.5).astype(int)
+    result = (p >= 0.5).astype(int)
     for name, value in {
         "AUC": roc_auc_score(y, p),
-        "sensitivity": recall_score(y, told),
-        "specificity": recall_score(y, told, pos_label=0),
-        "PPV": precision_score(y, told),
-        "NPV": precision_score(y, told, pos_label=0),
-        "accuracy": accuracy_score(y, told),
-        "F1": f1_score(y, told),
+        "sensitivity": recall_score(y, result),
+        "specificity": recall_score(y, result, pos_label=0),
+        "PPV": precision_score(y, result),
+        "NPV": precision_score(y, result, pos_label=0),
+        "accuracy": accuracy_score(y, result),
+        "F1": f1_score(y, result),
     }.items():
         assert summary[name].estimate == pytest.approx(value), name
     at = sensitivity_at_specificity(y, p, specificity=0.9)
     assert summary["sensitivity at specificity 0.9"].estimate == at
     ece = expected_calibration_error(y, p)
     assert summary["ECE"].estimate == ece
-    n_hits = int(np.sum((y == 1) & (told == 1)))
+    n_hits = int(np.sum((y == 1) & (result == 1)))
     assert summary["sensitivity"] == proportion_interval(n_hits, int(y.sum()))
     assert summary["AUC"] == delong_interval(y, p)
 
@@ -71,12 +71,12 @@ def test_several_classes(rng):
     p = rng.dirichlet(np.ones(3), 90) + np.eye(3)[code] * 0.3
     p /= p.sum(axis=1, keepdims=True)
     summary = classification_summary(names[code], p, labels=names, **QUICK)
-    told = p.argmax(axis=1)
-    assert summary["all", "accuracy"].estimate == np.mean(told == code)
+    result = p.argmax(axis=1)
+    assert summary["all", "accuracy"].estimate == np.mean(result == code)
     areas = [roc_auc_score(code == k, p[:, k]) for k in range(3)]
     assert summary["mean AUC"].estimate == pytest.approx(np.mean(areas))
     assert summary["viral", "AUC"].estimate == pytest.approx(areas[2])
-    sensitivity = np.mean(told[code == 1] == 1)
+    sensitivity = np.mean(result[code == 1] == 1)
     assert summary["normal", "sensitivity"].estimate == pytest.approx(sensitivity)
     with pytest.raises(ValueError, match="give labels, one for each column"):
         classification_summary(names[code], p[:, :2], **QUICK)
@@ -87,9 +87,9 @@ def test_several_classes(rng):
 def test_predictions_may_be_given(answers):
     y, p = answers
     text = np.array(["well", "sick"])[y]
-    told = np.where(p > 0.8, "sick", "well")
-    summary = classification_summary(text, p, y_pred=told, pos_label="sick", **QUICK)
-    assert summary["accuracy"].estimate == np.mean(text == told)
+    result = np.where(p > 0.8, "sick", "well")
+    summary = classification_summary(text, p, y_pred=result, pos_label="sick", **QUICK)
+    assert summary["accuracy"].estimate == np.mean(text == result)
 
 
 def test_scores_that_are_no_probabilities_have_no_calibration(answers):

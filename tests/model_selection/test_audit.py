@@ -1,4 +1,4 @@
-"""Planted leaks are found and named; a set without any is clean."""
+"""Planted leaks are found and listed; a set without any is clean."""
 
 import io
 
@@ -19,8 +19,8 @@ def scans():
     return make_scan_phantoms(24, image_size=PX, random_state=5)
 
 
-def other_part(scans, row):
-    """Return a row of the other part, of another patient."""
+def row_of_other_split(scans, row):
+    """Return a row of the other split, of another patient."""
     return int(np.flatnonzero(scans.split != scans.split[row])[0])
 
 
@@ -91,7 +91,7 @@ def test_no_shortcut_is_found_in_files_of_one_kind(ending, tmp_path):
     assert {"file size", "border", "intensity", "all"} == {p.name for p in audit.probes}
 
 
-def test_a_patient_in_two_parts_is_named(scans):
+def test_a_patient_in_two_splits_is_listed(scans):
     split = scans.split.copy()
     rows = np.flatnonzero(scans.groups == 3)
     split[rows] = ["test", *["train"] * (len(rows) - 1)]
@@ -106,7 +106,7 @@ def test_a_patient_in_two_parts_is_named(scans):
 def test_an_exact_copy_in_another_format_is_named(scans, tmp_path):
     """Gray PNG, RGB BMP, RGBA PNG, gray TIFF: the pixels are the same."""
     image = scans.data[0]
-    b = other_part(scans, 0)
+    b = row_of_other_split(scans, 0)
     X = [saved(image, tmp_path, f"{i}.png") for i, image in enumerate(scans.data)]
     colour = np.stack([image] * 3, axis=2)
     X[b] = saved(colour, tmp_path, "copy.bmp")
@@ -134,7 +134,7 @@ def test_near_copies_are_named(scans, name):
     X = list(scans.data)
     planted = []
     for a in (0, 20, 41):
-        b = other_part(scans, a)
+        b = row_of_other_split(scans, a)
         b += len(planted)
         X[b] = NEAR[name](scans.data[a])
         planted.append(pair(a, b))
@@ -144,7 +144,7 @@ def test_near_copies_are_named(scans, name):
     assert audit.copies == ()
 
 
-def test_copies_under_two_patients_of_one_part_are_named(scans):
+def test_copies_under_two_patients_of_one_split_are_listed(scans):
     """They hint that the patients' numbers are wrong."""
     train = np.flatnonzero(scans.split == "train")
     a, b = train[0], train[-1]
@@ -158,11 +158,11 @@ def test_copies_under_two_patients_of_one_part_are_named(scans):
     assert not audit.copies[0].crosses
     # Without patients nobody knows that they are two.
     assert audit_split(X, splits=scans.split).is_clean
-    # Without parts as well, any copy would leak in some split.
+    # Without splits as well, any copy would leak in some split.
     assert rows_of(audit_split(X).copies) == [pair(a, b)]
 
 
-def test_copies_of_one_patient_are_told_from_those_of_two(scans):
+def test_copies_of_one_patient_are_distinguished_from_those_of_two(scans):
     a, b = np.flatnonzero(scans.groups == 2)[:2]
     X = list(scans.data)
     X[b] = X[a]
@@ -189,7 +189,7 @@ def test_a_copy_with_another_label_is_named_even_of_one_patient(scans):
 
 
 def test_images_that_show_nothing_are_listed_and_match_nothing(scans, rng):
-    a, b = 1, other_part(scans, 1)
+    a, b = 1, row_of_other_split(scans, 1)
     X = [image.astype(float) for image in scans.data]
     X[a] = np.zeros((PX, PX))
     X[b] = np.full((PX, PX), 9.0)
@@ -198,7 +198,7 @@ def test_images_that_show_nothing_are_listed_and_match_nothing(scans, rng):
     audit = audit_split(X, groups=scans.groups, splits=scans.split)
     assert audit.flat == pair(a, b, b + 1, b + 2)
     assert audit.is_clean
-    assert "show nothing" in str(audit)
+    assert "Images without content: rows" in str(audit)
 
 
 def test_masks_of_two_values_are_compared(rng):
@@ -247,7 +247,7 @@ class Encoder:
 def test_neighbours_of_an_encoder_are_named(scans, rng):
     n = len(scans.data)
     h = rng.normal(size=(n, 8))
-    a, b = 0, other_part(scans, 0)
+    a, b = 0, row_of_other_split(scans, 0)
     h[b] = h[a] + 1e-4
     same = np.flatnonzero(scans.groups == 4)[:2]
     h[same[1]] = h[same[0]]
@@ -259,7 +259,7 @@ def test_neighbours_of_an_encoder_are_named(scans, rng):
     assert match.similarity > 0.999
     assert 0 < audit.neighbour_ratio < 1
     assert not audit.is_clean
-    # What are copies by their pixels is said once.
+    # Copies of pixels are not reported as neighbours again.
     X = scans.data.copy()
     X[b] = X[a]
     audit = audit_split(X, groups=scans.groups, splits=scans.split, encoder=Encoder(h))
@@ -274,7 +274,7 @@ def test_neighbours_by_a_pretrainer(scans):
     assert by_chance.neighbours == ()
     assert by_chance.is_clean
     X = scans.data.copy()
-    a, b = 0, other_part(scans, 0)
+    a, b = 0, row_of_other_split(scans, 0)
     # Moved by a stride of the network, whose means over the image hardly change.
     X[b] = np.roll(X[a], 4, axis=0)
     audit = audit_split(X, groups=scans.groups, splits=scans.split, encoder=ssl)

@@ -1,4 +1,4 @@
-"""What an audit takes, what it refuses, and how it says what it found."""
+"""The inputs of an audit, its errors, and its report."""
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ def scans():
     return make_scan_phantoms(24, image_size=PX, random_state=5)
 
 
-def other_part(scans, row):
-    """Return a row of the other part, of another patient."""
+def row_of_other_split(scans, row):
+    """Return a row of the other split, of another patient."""
     return int(np.flatnonzero(scans.split != scans.split[row])[0])
 
 
@@ -39,7 +39,7 @@ class Encoder:
 
 
 def test_images_of_all_kinds(scans):
-    a, b = 0, other_part(scans, 0)
+    a, b = 0, row_of_other_split(scans, 0)
     data = scans.data.copy()
     data[b] = data[a]
     of_kind = [
@@ -85,22 +85,22 @@ def test_splitters_and_pairs(scans):
     audit = audit_split(X, groups=np.arange(n), splits=[(train, test)])
     assert audit.parts == {"train": n - 5, "test": 5}
     assert audit.copies[0].parts == ("train", "test")
-    # Of several ways to divide the set, one that divides the pair is named.
-    ways = [([1, 2], [3, 4]), ([1, 2], [n - 1, 0]), ([n - 1, 5], [0])]
-    audit = audit_split(X, splits=ways)
+    # Of several partitions, one that separates the pair is named.
+    partitions = [([1, 2], [3, 4]), ([1, 2], [n - 1, 0]), ([n - 1, 5], [0])]
+    audit = audit_split(X, splits=partitions)
     assert audit.copies[0].parts == ("test of split 2", "train of split 2")
     assert audit.parts == {}
     several = ShuffleSplit(5, test_size=0.3, random_state=0)
     assert len(audit_split(X, groups=groups, splits=several).patients) > 10
 
 
-def test_rows_in_no_part_leak_nothing(scans):
+def test_rows_in_no_split_leak_nothing(scans):
     X = scans.data.copy()
     X[-1] = X[0]
     split = [([0, 1, 2], [30, 31])]
     assert audit_split(X, splits=split).is_clean
     audit = audit_split(X, groups=np.arange(len(X)), splits=split)
-    assert audit.copies[0].parts == ("train", "in no part")
+    assert audit.copies[0].parts == ("train", "in no split")
     assert not audit.copies[0].crosses
 
 
@@ -112,13 +112,16 @@ def test_rows_in_no_part_leak_nothing(scans):
         ({"y": [*[0] * 70, 1]}, "y has 1 patient of class 1"),
         ({"groups": [1, 2]}, "groups has shape"),
         ({"groups": [*range(70), np.nan]}, "groups holds missing"),
-        ({"splits": ["train", "test"]}, "splits names the parts of 2 images"),
-        ({"splits": ["train"] * 71}, "one part, 'train'"),
+        ({"splits": ["train", "test"]}, "splits gives the split of 2 images"),
+        ({"splits": ["train"] * 71}, "one split, 'train'"),
         ({"splits": [*["train"] * 70, None]}, r"splits\[70\] is missing"),
         ({"splits": "train"}, "splits must be a splitter"),
         ({"splits": 5}, "splits must be a splitter"),
         ({"splits": []}, "splits is empty"),
-        ({"splits": [([0, 1], [1, 2])]}, r"splits\[0\] has 1 rows in both parts"),
+        (
+            {"splits": [([0, 1], [1, 2])]},
+            r"splits\[0\] has 1 rows in both",
+        ),
         ({"splits": [([0, 1], [71])]}, "span 71 to 71, but X has 71"),
         ({"splits": [([0, 1], [-1])]}, "span -1 to -1"),
         ({"splits": [([0, 1], [0.5])]}, "row numbers, got float64"),
@@ -126,11 +129,11 @@ def test_rows_in_no_part_leak_nothing(scans):
         ({"splits": [[0, 1, 2]]}, r"splits\[0\] is no pair"),
         ({"splits": StratifiedKFold(3)}, "StratifiedKFold.* cannot split"),
         ({"confidence_level": 1}, "confidence_level"),
-        ({"encoder": 3}, "encoder has no transform"),
+        ({"encoder": 3}, "encoder must have a method transform"),
         ({"encoder": Encoder(np.zeros((71, 4)))}, "the same features"),
         ({"encoder": Encoder(np.arange(71))}, r"shape \(71,\)"),
         ({"encoder": Encoder(np.full((71, 4), np.nan))}, "NaN or infinity"),
-        ({"encoder": Encoder(np.eye(4)[np.arange(71) % 4])}, "tell nothing"),
+        ({"encoder": Encoder(np.eye(4)[np.arange(71) % 4])}, "not informative"),
         ({"image_shape": (3, 3), "flatten": True}, "image_shape"),
     ],
 )
@@ -149,13 +152,13 @@ def test_bad_images_are_named(scans):
         audit_split(X)
     with pytest.raises(ValueError, match="expected images"):
         audit_split(np.array([["a", "b"], ["c", "d"]]))
-    with pytest.raises(ValueError, match=r"needs 7 patients .* got 4"):
+    with pytest.raises(ValueError, match=r"needs 7 patients or more .* got 4"):
         audit_split(scans.data[:4], encoder=Encoder(np.eye(4)))
 
 
 def test_the_report(scans):
     X, split = scans.data.copy(), scans.split.astype(object)
-    b = other_part(scans, 0)
+    b = row_of_other_split(scans, 0)
     X[b] = X[0] // 2
     split[np.flatnonzero(scans.groups == 7)[0]] = "<other>"
     audit = audit_split(
@@ -166,9 +169,9 @@ def test_the_report(scans):
         f"Leakage audit of {len(X)} images of 24 patients (<other> 1, "
         f"test {audit.parts['test']}, train {audit.parts['train']})"
     )
-    assert "Patients in two parts: 1" in text
+    assert "Patients in more than one split: 1" in text
     assert "Near copies: 1" in text
-    assert "Neighbours by the encoder: not looked at" in text
+    assert "Neighbours in the encoder's feature space: not checked" in text
     page = audit._repr_html_()
     assert "&lt;other&gt;" in page
     assert "<other>" not in page

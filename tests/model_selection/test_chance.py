@@ -1,4 +1,4 @@
-"""Labels that nothing in the images tells are told by chance, from end to end.
+"""Labels that are independent of the images are predicted at chance, end to end.
 
 Each test of chance has a twin with a leak, which scores more: the test can fail.
 """
@@ -108,14 +108,14 @@ def auc_of(kind, labels, cv, sets, *, grouped=True):
 
 @pytest.mark.parametrize("labels", ["slices", "patients"])
 @pytest.mark.parametrize("kind", ["pipeline", "classifier"])
-def test_what_no_image_tells_is_told_by_chance(kind, labels, sets):
+def test_labels_independent_of_images_are_predicted_at_chance(kind, labels, sets):
     auc = auc_of(kind, labels, GROUPED, sets)
     assert auc.low < 0.5 < auc.high
 
 
 @pytest.mark.parametrize("kind", ["pipeline", "classifier"])
 def test_slices_of_a_patient_in_both_parts_would_be_seen(kind, sets):
-    """The same labels, but nobody was told of the patients."""
+    """The same labels, but without groups."""
     assert auc_of(kind, "patients", NAIVE, sets, grouped=False).low > 0.5
 
 

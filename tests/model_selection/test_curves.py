@@ -1,4 +1,4 @@
-"""What each fit of a curve sees, and what is told of it."""
+"""What each fit of a curve sees, and what is reported."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ GOT_GROUPS = []
 
 
 class Pretrainer(SelfSupervisedPretrainer):
-    """It must be told of the patients, however deep it lies."""
+    """It must get the patients, however deep it is nested."""
 
     def fit(self, X, y=None, groups=None):
         GOT_GROUPS.append(groups is not None)
@@ -79,13 +79,13 @@ def test_each_point_is_fitted_on_its_share(rows):
     assert len(SEEN) == len(curve.rows) == 2 * 2 * 2 * 4
     splits = list(CV.split(X, y, groups))
     labelled = {}
-    for (X_fit, y_fit, patients, seed, share), row in zip(
+    for (X_fit, y_fit, patients, seed, fraction), row in zip(
         SEEN, curve.rows, strict=True
     ):
         train, test = splits[row["fold"]]
         np.testing.assert_array_equal(X_fit[:, 1], train)
         np.testing.assert_array_equal(patients, groups[train])
-        assert (seed, share) == (row["seed"], row["pretrain_fraction"])
+        assert (seed, fraction) == (row["seed"], row["pretrain_fraction"])
         kept = np.flatnonzero(y_fit != -1)
         np.testing.assert_array_equal(y_fit[kept], y[train][kept])
         assert row["n_labelled"] == len(kept)
@@ -104,12 +104,12 @@ def test_the_estimate_is_the_mean_and_the_interval_by_patients(rows):
     curve = fraction_curve(
         Watched(), X, y, groups=groups, cv=CV, label_fractions=(0.5,), n_resamples=200
     )
-    (told,) = curve.intervals.values()
-    assert told.estimate == pytest.approx(np.mean([r["score"] for r in curve.rows]))
-    assert told.low < told.estimate < told.high
-    assert told.method == "bootstrap by patients"
+    (interval,) = curve.intervals.values()
+    assert interval.estimate == pytest.approx(np.mean([r["score"] for r in curve.rows]))
+    assert interval.low < interval.estimate < interval.high
+    assert interval.method == "bootstrap by patients"
     lines = str(curve).splitlines()
-    assert lines[1].split()[:2] == ["0.5", f"{told.estimate:.3f}"]
+    assert lines[1].split()[:2] == ["0.5", f"{interval.estimate:.3f}"]
     assert curve.to_frame().shape == (4, 10)
 
 
@@ -151,15 +151,15 @@ def test_metrics_of_predictions(rows):
         response_method=("predict",),
         n_resamples=10,
     )
-    (told,) = curve.intervals.values()
+    (interval,) = curve.intervals.values()
     expected = np.mean(
         [np.mean((X[t, 0] > 0.5) == y[t]) for _, t in CV.split(X, y, groups)]
     )
-    assert told.estimate == pytest.approx(expected)
+    assert interval.estimate == pytest.approx(expected)
 
 
 def test_folds_of_one_class(rows):
-    """A metric that is defined on them is told."""
+    """A metric that is defined on them is interval."""
     X, y, groups = rows
     options = {"groups": groups, "cv": LeaveOneGroupOut(), "n_resamples": 50}
     curve = fraction_curve(
@@ -171,9 +171,9 @@ def test_folds_of_one_class(rows):
         response_method=("predict",),
         **options,
     )
-    (told,) = curve.intervals.values()
-    assert told.estimate == pytest.approx(np.mean([r["score"] for r in curve.rows]))
-    assert told.low < told.estimate < told.high
+    (interval,) = curve.intervals.values()
+    assert interval.estimate == pytest.approx(np.mean([r["score"] for r in curve.rows]))
+    assert interval.low < interval.estimate < interval.high
 
 
 def test_three_classes_and_two_probabilities(rng):
@@ -215,8 +215,8 @@ def test_patients_stay_together_by_default(rows):
         label_fractions=(1.0,),
         n_resamples=50,
     )
-    (told,) = curve.intervals.values()
-    assert told.low <= 0.5
+    (interval,) = curve.intervals.values()
+    assert interval.low <= 0.5
 
 
 @pytest.mark.parametrize(
@@ -224,8 +224,8 @@ def test_patients_stay_together_by_default(rows):
     [
         ({"seeds": ()}, "seeds is empty"),
         ({"label_fractions": (0.0, 1.0)}, r"label_fractions must be in \(0, 1\]"),
-        ({"pretrain_fractions": (0.5,), "pretrain_param": "share"}, "needs the name"),
-        ({"response_method": ("told",)}, "has none of"),
+        ({"pretrain_fractions": (0.5,), "pretrain_param": "absent"}, "needs the name"),
+        ({"response_method": ("absent",)}, "has none of"),
         ({"groups": [1]}, "groups has shape"),
     ],
 )

@@ -42,7 +42,7 @@ def test_smaller_fractions_are_within_larger_ones(rows, grouped, stratify):
     np.testing.assert_array_equal(masked, y)
 
 
-def test_classes_keep_their_shares():
+def test_classes_keep_their_proportions():
     y = np.repeat([0, 1], [80, 20])
     masked = mask_labels(y, 0.25, random_state=0)
     assert [np.sum(masked == label) for label in (0, 1)] == [20, 5]

@@ -98,7 +98,10 @@ def test_all_trials_have_the_same_folds_of_a_random_splitter(Constant, numbered)
 
 def test_folds_that_break_patients_are_refused(make_search, table):
     groups = np.arange(200) // 4
-    with pytest.raises(ValueError, match=r"puts patient .* into both parts of fold 0"):
+    with pytest.raises(
+        ValueError,
+        match=r"puts patient .* test set of fold 0",
+    ):
         make_search(cv=[(range(101), range(101, 200))]).fit(*table, groups=groups)
     for estimator in (KNeighborsClassifier(), LogisticRegression()):
         search = make_search(cv=4, n_trials=1, refit=False)
@@ -207,7 +210,7 @@ def test_the_nested_recipes_of_the_guide(scans):
     np.testing.assert_array_equal(found["test_score"], routed["test_score"])
 
 
-def test_transductive_scores_are_told(scans):
+def test_transductive_scores_are_reported(scans):
     y = np.asarray(scans.target).copy()
     y[:4] = -1
     clf = FineTuneClassifier(

@@ -207,17 +207,17 @@ TOOLS: list[Callable] = [
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.__name__[4:])
 @pytest.mark.parametrize("kind", ["pipeline", "classifier"])
-def test_figures_are_the_same_with_routing_and_in_two_processes(kind, tool, scans):
+def test_scores_are_the_same_with_routing_and_in_two_processes(kind, tool, scans):
     plain = make_setting(kind, scans, routed=False)
-    figures, alone = (np.ravel(tool(plain, n_jobs)) for n_jobs in (2, 1))
-    assert np.isfinite(figures).all()
-    np.testing.assert_array_equal(figures, alone)
+    scores, alone = (np.ravel(tool(plain, n_jobs)) for n_jobs in (2, 1))
+    assert np.isfinite(scores).all()
+    np.testing.assert_array_equal(scores, alone)
     with config_context(enable_metadata_routing=True):
         routed = np.ravel(tool(make_setting(kind, scans, routed=True), 2))
     assert np.isfinite(routed).all()
     # Without routing, scikit-learn permutes labels within each patient; with it, all.
-    n = 1 if tool is run_permutation_test else len(figures)
-    np.testing.assert_array_equal(routed[:n], figures[:n])
+    n = 1 if tool is run_permutation_test else len(scores)
+    np.testing.assert_array_equal(routed[:n], scores[:n])
 
 
 @pytest.mark.parametrize("routed", [False, True])
@@ -254,7 +254,7 @@ def test_inside_the_folds_patients_are_whole(kind, routed, scans):
 
 @pytest.mark.parametrize("kind", ["pipeline", "classifier"])
 def test_groups_of_a_plain_search_are_for_the_split_alone(kind, scans):
-    """So that what the figures above rest on can fail."""
+    """The classifier of the tests above can fail."""
     s = make_setting(kind, scans, routed=False)
     with pytest.raises(ValueError, match="patients None for images of"):
         GridSearchCV(s.model, s.grid, **STRICT).fit(s.X, s.y, groups=scans.groups)

@@ -1,4 +1,4 @@
-"""Shortcuts that are planted in files are found, and their figures are right."""
+"""Planted shortcuts in files are found, and their areas are correct."""
 
 from pathlib import Path
 
@@ -150,8 +150,8 @@ def test_the_mean_area_is_that_of_scikit_learn_weighed_by_pairs(rng):
             of_folds.append(roc_auc_score(y[inside] == k, scores[inside, k]))
             n_pairs.append(np.sum(y[inside] == k) * np.sum(y[inside] != k))
         areas.append(np.average(of_folds, weights=n_pairs))
-    told = mean_area(y, np.column_stack([fold, scores]))
-    assert told == pytest.approx(np.mean(areas))
+    area = mean_area(y, np.column_stack([fold, scores]))
+    assert area == pytest.approx(np.mean(areas))
     assert np.isnan(mean_area(np.zeros(4, int), np.eye(4)[:, :3]))
 
 
@@ -183,15 +183,15 @@ def test_a_fault_makes_a_probe_no_surer():
     assert not probe.can_tell
 
 
-def test_few_patients_are_said_to_be_few(scans):
+def test_few_patients_are_reported(scans):
     rows = np.flatnonzero(np.isin(scans.groups, np.unique(scans.groups)[:4]))
     y = np.unique(scans.groups[rows], return_inverse=True)[1] % 2
     audit = audit_split(scans.data[rows], y, groups=scans.groups[rows], n_resamples=20)
-    assert "Shortcuts to the label: too few patients to tell" in str(audit)
+    assert "predicted by file metadata alone: too few patients to decide" in str(audit)
 
 
-def test_a_small_class_can_be_told():
-    """Leaves of five rows could not part six images of a class."""
+def test_a_small_class_can_be_decided():
+    """Leaves of five rows could not separate six images of a class."""
     y = np.arange(12) % 2
     (probe,) = probed({"height": 100 + 9 * y}, y, None)
     assert probe.area.estimate == 1
@@ -211,20 +211,20 @@ def test_what_is_read_of_an_image_by_hand():
     image[0] = 0  # a dark line of 20 pixels, all of them border
     image[5, 5] = 200
     audit = audit_split([image, image.T])
-    told = {name: column[0] for name, column in audit.images.items()}
-    assert (told["height"], told["width"], told["aspect"]) == (10, 20, 2)
-    assert told["mean"] == pytest.approx((179 * 100 + 200) / 200)
-    assert (told["minimum"], told["maximum"]) == (0, 200)
-    assert (told["dark"], told["bright"]) == (0.1, 1 / 200)
+    columns = {name: column[0] for name, column in audit.images.items()}
+    assert (columns["height"], columns["width"], columns["aspect"]) == (10, 20, 2)
+    assert columns["mean"] == pytest.approx((179 * 100 + 200) / 200)
+    assert (columns["minimum"], columns["maximum"]) == (0, 200)
+    assert (columns["dark"], columns["bright"]) == (0.1, 1 / 200)
     n_border = 2 * 20 + 2 * 8  # a pixel wide
-    assert told["border_mean"] == pytest.approx((n_border - 20) * 100 / n_border)
-    assert told["border_dark"] == pytest.approx(20 / n_border)
-    assert told["mode"] == "uint8 × 1"
+    assert columns["border_mean"] == pytest.approx((n_border - 20) * 100 / n_border)
+    assert columns["border_dark"] == pytest.approx(20 / n_border)
+    assert columns["mode"] == "uint8 × 1"
     assert audit.images["aspect"][1] == 0.5
 
 
-def test_covid_ct_is_told_by_its_files(real_data):
-    """The classes come in different formats and sizes, and two pictures in both."""
+def test_files_of_covid_ct_predict_the_class(real_data):
+    """The classes come in different formats and sizes, and two images in both."""
     scans = load_covid_ct(real_data("covid-ct"))
     audit = audit_split(
         scans.data,

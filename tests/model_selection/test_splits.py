@@ -78,7 +78,7 @@ def test_a_number_of_folds_keeps_patients_together():
 @pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
 def test_splitters_that_break_a_patient_are_refused():
     y, groups = np.arange(24) % 2, np.arange(24) // 2
-    with pytest.raises(ValueError, match=r"puts patient \d+ into both parts"):
+    with pytest.raises(ValueError, match=r"puts patient \d+ into both the training"):
         list(KeepUnlabeledInTrain(StratifiedKFold(3, shuffle=True)).split(y, y, groups))
     with pytest.raises(ValueError, match="number of folds or a splitter"):
         next(KeepUnlabeledInTrain([([0], [1])]).split(y, y))

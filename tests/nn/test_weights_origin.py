@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
-from skssl._base.fingerprint import fingerprint
+from skssl._cache.fingerprint import fingerprint
 from torch import nn
 from torchvision import models
 

@@ -9,7 +9,7 @@ import torch
 from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
-from skssl.pretext.barlow_twins import BarlowTwins, _barlow_twins
+from skssl.pretext.barlow_twins import BarlowTwins, _barlow_twins_loss
 from skssl.testing import tiny_cnn
 
 INFO = TrainingInfo(n_images=6, n_channels=1, image_size=(16, 16), batch_size=6)
@@ -64,13 +64,13 @@ def test_loss_equals_the_formula(n, weight):
 )
 def test_correlations_by_hand(second, expected):
     first = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
-    loss = _barlow_twins(first, torch.tensor(second).float(), 0.1)
+    loss = _barlow_twins_loss(first, torch.tensor(second).float(), 0.1)
     assert loss.item() == pytest.approx(expected, rel=1e-4, abs=1e-8)
 
 
 def test_a_feature_that_is_constant_has_a_finite_gradient():
     z1, z2 = torch.ones(3, 4, requires_grad=True), torch.ones(3, 4)
-    loss = _barlow_twins(z1, z2, 0.005)
+    loss = _barlow_twins_loss(z1, z2, 0.005)
     loss.backward()
     assert loss.item() == pytest.approx(4.0)  # (1 - 0)² for each feature
     assert torch.isfinite(z1.grad).all()

@@ -1,4 +1,4 @@
-"""Flip: exact mirror images, and the loss of telling them."""
+"""Flip: exact mirror images, and the loss of classifying them."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""Jigsaw: tiles whose order the label tells, and the loss of telling it."""
+"""Jigsaw: the order of tiles is the label's, and the loss of predicting it."""
 
 from copy import deepcopy
 
@@ -156,7 +156,7 @@ def test_bad_parameters_are_named(name, value):
 
 
 def test_auto_does_not_rotate():
-    # The black corners of a turned view would tell the tiles of the corners.
+    # The black corners of a rotated view would reveal the corner tiles.
     assert "rotation" not in Jigsaw().resolve(info()).augmentation.active()
     asked = Jigsaw(augmentation="medical_gray").resolve(info())
     assert "rotation" in asked.augmentation.active()

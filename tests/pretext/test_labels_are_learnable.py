@@ -90,8 +90,8 @@ def test_labels_are_told_of_new_patients(task, max_epochs, at_least, scans):
     ("task", "chance"),
     [(Rotation(), 1 / 4), (Flip(), 1 / 2), (Jigsaw(n_permutations=10), 1 / 10)],
 )
-def test_noise_tells_no_label(task, chance):
-    """Whether what makes the views leaves traces in them that tell the label."""
+def test_noise_reveals_no_label(task, chance):
+    """Making the views must leave no traces in them that reveal the label."""
     noise = np.random.default_rng(0).integers(0, 256, (440, PX, PX), dtype=np.uint8)
     module, views = learn(task, (noise[:140], torch.from_numpy(noise[140:, None])), 15)
     assert accuracy(module, views) == pytest.approx(chance, abs=0.1)

@@ -11,7 +11,8 @@ from torchvision import models
 from skssl._random import isolated_rng, make_generator
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
-from skssl.pretext.mae import MAE, _Decoder, _sin_cos_positions
+from skssl.pretext._token_decoder import TokenDecoder, sin_cos_positions
+from skssl.pretext.mae import MAE, _rank
 from skssl.testing import tiny_cnn, tiny_vit
 
 PX, PATCH = 24, 6
@@ -29,7 +30,8 @@ def make(backbone=tiny_vit, n_channels=1, px=PX, **parameters):
 
 def draw_views(n, n_channels=1, px=PX, seed=0):
     generator = make_generator(seed)
-    return tuple(torch.rand(n, c, px, px, generator=generator) for c in (n_channels, 1))
+    images = torch.rand(n, n_channels, px, px, generator=generator)
+    return images, torch.rand(n, 16, generator=generator)
 
 
 def patches_by_loops(images):
@@ -49,13 +51,9 @@ def patches_by_loops(images):
     return patches
 
 
-def hidden_by_loops(noise, n_seen):
-    """Tell per image which patches are hidden, from each one's upper left number."""
-    hidden = []
-    for image in noise[:, 0].numpy():
-        numbers = [image[PATCH * (k // 4), PATCH * (k % 4)] for k in range(16)]
-        hidden.append({int(k) for k in np.argsort(numbers)[n_seen:]})
-    return hidden
+def masked_by_loops(noise, n_visible):
+    """Return per image the numbers of the masked patches: the largest numbers."""
+    return [{int(k) for k in np.argsort(row)[n_visible:]} for row in noise.numpy()]
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -67,12 +65,12 @@ def test_loss_equals_the_formula(normalize, n_channels):
     loss = module(views, torch.arange(3))
     double = deepcopy(module).double()
     with torch.no_grad():
-        predicted = double.predict(views[0].double(), double.draw_ranks(views[1]))
+        predicted = double.predict(views[0].double(), _rank(views[1]))
     patches = patches_by_loops((views[0].double().numpy() - 0.4) / 0.2)
     errors = []
-    for i, hidden in enumerate(hidden_by_loops(views[1], n_seen=4)):
-        assert len(hidden) == 12
-        for k in hidden:
+    for i, masked in enumerate(masked_by_loops(views[1], n_visible=4)):
+        assert len(masked) == 12
+        for k in masked:
             x = patches[i, k]
             if normalize:
                 x = (x - x.mean()) / np.sqrt(x.var() + 1e-6)
@@ -81,40 +79,40 @@ def test_loss_equals_the_formula(normalize, n_channels):
 
 
 @pytest.mark.parametrize(
-    ("mask_ratio", "n_seen"),
+    ("mask_ratio", "n_visible"),
     [(0.75, 4), (0.5, 8), (0.6, 6), (0.01, 15), (0.999, 1)],
 )
-def test_number_of_seen_patches(mask_ratio, n_seen):
+def test_number_of_visible_patches(mask_ratio, n_visible):
     module = make(mask_ratio=mask_ratio)
-    assert module.n_seen == n_seen
-    seen = []
+    assert module.n_visible == n_visible
+    visible = []
     module.backbone.network.encoder.register_forward_pre_hook(
-        lambda _, args: seen.append(args[0])
+        lambda _, args: visible.append(args[0])
     )
     module(draw_views(5), torch.arange(5))
-    assert seen[0].shape == (5, 1 + n_seen, 24)  # with the class token
+    assert visible[0].shape == (5, 1 + n_visible, 24)  # with the class token
 
 
-def test_seen_tokens_are_those_of_the_smallest_noise_with_their_positions():
+def test_visible_tokens_are_those_of_the_smallest_noise_with_their_positions():
     module = make()
     views = draw_views(3)
     tokens = module.backbone.network.embed((views[0] - 0.5) / 0.25)
-    seen = []
+    visible = []
     module.backbone.network.encoder.register_forward_pre_hook(
-        lambda _, args: seen.append(args[0])
+        lambda _, args: visible.append(args[0])
     )
     module(views, torch.arange(3))
-    for i, hidden in enumerate(hidden_by_loops(views[1], n_seen=4)):
-        kept = [0, *(1 + k for k in range(16) if k not in hidden)]
+    for i, masked in enumerate(masked_by_loops(views[1], n_visible=4)):
+        kept = [0, *(1 + k for k in range(16) if k not in masked)]
         expected = {tuple(token.tolist()) for token in tokens[i, kept]}
-        assert {tuple(token.tolist()) for token in seen[0][i]} == expected
+        assert {tuple(token.tolist()) for token in visible[0][i]} == expected
 
 
-def test_pixels_of_hidden_patches_reach_the_target_only():
+def test_pixels_of_masked_patches_reach_the_target_only():
     module = make().eval()
     images, noise = draw_views(2)
-    rank = module.draw_ranks(noise)
-    k = min(hidden_by_loops(noise, n_seen=4)[0])
+    rank = _rank(noise)
+    k = min(masked_by_loops(noise, n_visible=4)[0])
     row, column = PATCH * (k // 4), PATCH * (k % 4)
     changed = images.clone()
     changed[0, :, row : row + PATCH, column : column + PATCH] *= torch.linspace(0, 1, 6)
@@ -127,10 +125,10 @@ def test_pixels_of_hidden_patches_reach_the_target_only():
     assert loss != other
 
 
-def test_pixels_of_seen_patches_change_all_predictions_of_their_image():
+def test_pixels_of_visible_patches_change_all_predictions_of_their_image():
     module = make().eval()
     images, noise = draw_views(2)
-    rank = module.draw_ranks(noise)
+    rank = _rank(noise)
     k = int(rank[0].argmin())
     changed = images.clone()
     changed[0, :, PATCH * (k // 4), PATCH * (k % 4)] += 1.0
@@ -149,22 +147,22 @@ def test_gradient_reaches_all_weights(n_channels):
 
 
 def test_decoder_puts_tokens_and_masks_in_their_places():
-    decoder = _Decoder(24, 32, 1, n_out=7, grid=(2, 3))
+    decoder = TokenDecoder(24, 32, 1, n_out=7, grid=(2, 3))
     decoder.embed, decoder.blocks = nn.Identity(), nn.Identity()
     decoder.norm, decoder.pixels = nn.Identity(), nn.Identity()
-    seen = torch.randn(2, 3, 32, generator=make_generator(0))
+    visible = torch.randn(2, 3, 32, generator=make_generator(0))
     rank = torch.tensor([[3, 0, 2, 1, 5, 4], [1, 2, 3, 4, 5, 0]])
-    decoded = decoder(seen, rank)
+    decoded = decoder(visible, rank)
     for i in range(2):
         for k in range(6):
             r = int(rank[i, k])
-            token = seen[i, 1 + r] if r < 2 else decoder.mask_token[0, 0]
+            token = visible[i, 1 + r] if r < 2 else decoder.mask_token[0, 0]
             expected = token + decoder.positions[0, 1 + k]
             torch.testing.assert_close(decoded[i, k], expected)
 
 
 def test_positions_are_waves_of_row_and_column():
-    positions = _sin_cos_positions((3, 2), 8)[0].double().numpy()
+    positions = sin_cos_positions((3, 2), 8)[0].double().numpy()
     assert not positions[0].any()  # the class token
     for row in range(3):
         for column in range(2):
@@ -202,7 +200,7 @@ def test_images_of_broken_patches_are_enlarged():
     images, noise = draw_views(2, px=20)
     assert module((images, noise), torch.arange(2)).isfinite()
     assert module.targets(images).shape == (2, 16, PATCH * PATCH)
-    assert sorted(module.draw_ranks(noise)[0].tolist()) == list(range(16))
+    assert sorted(_rank(noise)[0].tolist()) == list(range(16))
 
 
 def test_views_are_moved_not_recoloured_and_noise_follows_the_generator():
@@ -210,21 +208,50 @@ def test_views_are_moved_not_recoloured_and_noise_follows_the_generator():
         (1, {"crop", "horizontal_flip", "rotation"}),
         (3, {"crop", "horizontal_flip"}),
     ):
-        info = TrainingInfo(
-            n_images=8, n_channels=n_channels, image_size=(16, 12), batch_size=4
-        )
-        task = MAE().resolve(info)
+        task = make_task(n_channels, (16, 12))
         assert task.augmentation.active(n_channels) == moves
         images = torch.zeros(64, n_channels, 20, 20, dtype=torch.uint8)
         view, noise = task.views(images, make_generator(3), size=(16, 12))
         _, again = task.views(images, make_generator(3), size=(16, 12))
         assert view.shape == (64, n_channels, 16, 12)
-        assert (noise.shape, noise.dtype) == ((64, 1, 16, 12), torch.float32)
+        assert (noise.shape, noise.dtype) == ((64, 3 * 2), torch.float32)
         assert torch.equal(noise, again)
-        assert noise.mean().item() == pytest.approx(0.5, abs=0.02)
-        assert noise.std().item() == pytest.approx(12**-0.5, rel=0.05)
+        assert len(noise.unique()) > 380
+        assert noise.mean().item() == pytest.approx(0.5, abs=0.05)
+        assert noise.std().item() == pytest.approx(12**-0.5, rel=0.1)
+    info = TrainingInfo(n_images=8, n_channels=3, image_size=(16, 12), batch_size=4)
     named = MAE(augmentation="medical_gray").resolve(info).augmentation
     assert "blur" in named.active()
+
+
+def make_task(n_channels, size):
+    """A task that knows the patches of its backbone, 6 px."""
+    info = TrainingInfo(
+        n_images=8, n_channels=n_channels, image_size=size, batch_size=4
+    )
+    task = MAE().resolve(info)
+    task.build(build_backbone(tiny_vit, in_channels=n_channels, image_size=size), info)
+    return task
+
+
+def test_ranks_are_places_in_ascending_order():
+    noise = torch.tensor([[0.3, 0.1, 0.9, 0.2], [0.5, 0.5, 0.1, 0.5]])
+    assert _rank(noise).tolist() == [[2, 0, 3, 1], [1, 2, 0, 3]]  # ties in order
+
+
+def test_views_draw_as_many_numbers_as_the_module_has_patches():
+    task = make_task(1, (16, 12))
+    images = torch.zeros(2, 1, 16, 12, dtype=torch.uint8)
+    for size, n_patches in (((16, 12), 6), ((18, 12), 6), ((19, 7), 8)):
+        noise = task.views(images, make_generator(0), size=size)[1]
+        assert noise.shape == (2, n_patches)
+
+
+def test_views_need_the_patch_size_of_the_backbone():
+    info = TrainingInfo(n_images=8, n_channels=1, image_size=(16, 16), batch_size=4)
+    images = torch.zeros(2, 1, 16, 16, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"patch size .* call build\(\) first"):
+        MAE().resolve(info).views(images, make_generator(0), size=(16, 16))
 
 
 def test_loss_under_autocast_is_float32():

@@ -87,8 +87,8 @@ def test_other_keys_of_the_batch_join_the_negatives(exclude, images, batch_norm)
     index, views = torch.tensor(images), random_views(3, 1)
     q, k = query_and_key(module, views)
     loss = module(views, index)
-    of = np.array([*images, *module.queue.index])
-    masked = (of[None] == index.numpy()[:, None]) & exclude
+    key_image = np.array([*images, *module.queue.index])
+    masked = (key_image[None] == index.numpy()[:, None]) & exclude
     masked[:, :3] |= np.eye(3, dtype=bool)  # the positive is no negative
     negatives = np.vstack([k, module.queue.features.double().numpy()])
     expected = info_nce_by_loops(q, k, negatives, 0.2, masked)

@@ -49,7 +49,7 @@ def test_size_of_local_views(local_size, image_size, expected):
 
 
 @BOTH
-def test_task_tells_the_smallest_size_that_the_backbone_gets(method):
+def test_task_returns_the_smallest_size_that_the_backbone_gets(method):
     assert method().resolve(info()).input_size((64, 64)) == (32, 32)
     assert method().input_size((112, 224)) == (48, 96)
     assert method(n_local_views=0).input_size((64, 64)) == (64, 64)

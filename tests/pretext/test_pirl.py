@@ -65,7 +65,7 @@ def project_by_hand(module, views):
     f = linear(double.projector, whole)
     if views[1].ndim == 4:
         turned = double.backbone(views[1].double()).numpy()
-        return f, linear(double.turned_projector, turned)
+        return f, linear(double.rotated_projector, turned)
     tiles = torch.cat([tiles.double() for tiles in views[1]])  # image by image
     parts = linear(double.tile_projector, double.backbone(tiles).numpy())
     nine = np.stack(

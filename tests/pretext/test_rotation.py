@@ -1,4 +1,4 @@
-"""Rotation: exact quarter turns, and the loss of telling them."""
+"""Rotation: exact quarter turns, and the loss of classifying them."""
 
 from copy import deepcopy
 

@@ -88,8 +88,8 @@ def test_moco_masks_the_patient_in_the_batch_and_in_the_queue(masking):
     )
     queue = module.queue.features.numpy()
     # image 1 is of patient 0, as is image 0 in the queue; random rows are nobody's
-    of = module.queue.index.tolist()
-    assert of == [0, 2, -1, -1, -1, -1]
+    key_image = module.queue.index.tolist()
+    assert key_image == [0, 2, -1, -1, -1, -1]
     losses = []
     for i, own in enumerate((0, 2)):
         positive = np.exp(q[i] @ k[i] / 0.2)
@@ -97,7 +97,7 @@ def test_moco_masks_the_patient_in_the_batch_and_in_the_queue(masking):
         others += sum(
             np.exp(q[i] @ queue[j] / 0.2)
             for j in range(6)
-            if of[j] < 0 or GROUPS[of[j]] != own
+            if key_image[j] < 0 or GROUPS[key_image[j]] != own
         )
         losses.append(-np.log(positive / (positive + others)))
     assert ignored.item() == pytest.approx(np.mean(losses), rel=1e-5)

@@ -93,16 +93,16 @@ def test_sinkhorn_equals_the_algorithm(m, n_prototypes, n_iterations):
 
 def test_sinkhorn_ends_with_equal_clusters():
     scores = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
-    counts = torch.arange(12) < 8
-    codes = _sinkhorn(scores, counts, epsilon=0.5, n_iterations=200)
+    is_filled = torch.arange(12) < 8
+    codes = _sinkhorn(scores, is_filled, epsilon=0.5, n_iterations=200)
     torch.testing.assert_close(codes.sum(1), torch.ones(12))
     torch.testing.assert_close(codes[:8].sum(0), torch.full((4,), 2.0))
 
 
 def test_sinkhorn_survives_exponentials_beyond_float32():
     scores = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
-    counts = torch.ones(2, dtype=torch.bool)
-    codes = _sinkhorn(scores, counts, epsilon=0.005, n_iterations=3)  # e^200
+    is_filled = torch.ones(2, dtype=torch.bool)
+    codes = _sinkhorn(scores, is_filled, epsilon=0.005, n_iterations=3)  # e^200
     torch.testing.assert_close(codes, torch.eye(2))
 
 

@@ -9,7 +9,7 @@ import torch
 from skssl._random import isolated_rng
 from skssl.nn import build_backbone
 from skssl.pretext import TrainingInfo
-from skssl.pretext.vicreg import VICReg, _vicreg
+from skssl.pretext.vicreg import VICReg, _vicreg_loss
 from skssl.testing import tiny_cnn
 
 INFO = TrainingInfo(n_images=6, n_channels=1, image_size=(16, 16), batch_size=6)
@@ -85,26 +85,26 @@ def test_defaults_are_the_published_weights():
 
 def test_collapsed_features_cost_the_whole_variance_term():
     z = torch.ones(4, 3)  # deviation sqrt(1e-4) = 0.01, twice
-    assert _vicreg(z, z, 25.0, 25.0, 1.0).item() == pytest.approx(25 * 2 * 0.99)
+    assert _vicreg_loss(z, z, 25.0, 25.0, 1.0).item() == pytest.approx(25 * 2 * 0.99)
 
 
 def test_equal_features_cost_their_covariance():
     z = torch.tensor([[2.0, 2.0], [-2.0, -2.0], [2.0, 2.0], [-2.0, -2.0]])
     # Var = Cov = 16 / 3, above γ; two elements off the diagonal, d = 2, two views
     expected = 2 * (2 * (16 / 3) ** 2 / 2)
-    assert _vicreg(z, z, 25.0, 25.0, 1.0).item() == pytest.approx(expected)
+    assert _vicreg_loss(z, z, 25.0, 25.0, 1.0).item() == pytest.approx(expected)
 
 
 def test_distance_is_a_mean_over_features():
     z1 = torch.tensor([[9.0, -9.0], [-9.0, -9.0], [9.0, 9.0], [-9.0, 9.0]])
     # uncorrelated and of large variance: the shift by (3, 1) is all there is
-    loss = _vicreg(z1, z1 + torch.tensor([3.0, 1.0]), 25.0, 25.0, 1.0)
+    loss = _vicreg_loss(z1, z1 + torch.tensor([3.0, 1.0]), 25.0, 25.0, 1.0)
     assert loss.item() == pytest.approx(25 * (9 + 1) / 2)
 
 
 def test_gradient_is_finite_where_features_collapsed():
     z1, z2 = torch.ones(3, 4, requires_grad=True), torch.ones(3, 4)
-    _vicreg(z1, z2, 25.0, 25.0, 1.0).backward()
+    _vicreg_loss(z1, z2, 25.0, 25.0, 1.0).backward()
     assert torch.isfinite(z1.grad).all()
 
 

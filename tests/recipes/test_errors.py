@@ -1,4 +1,4 @@
-"""What the recipes refuse, before anything is trained."""
+"""Errors of the recipes, before anything is trained."""
 
 import pytest
 from sklearn.frozen import FrozenEstimator
@@ -17,7 +17,7 @@ def test_unknown_method():
         cross_transfer(method="cros_transfer")
 
 
-def test_external_that_is_not_there():
+def test_external_that_is_missing():
     with pytest.raises(ValueError, match="method=3 needs external"):
         self_trans(method=3)
 
@@ -36,15 +36,15 @@ def test_external_that_is_no_fitted_pretrainer(make, external, what):
         make(external=external)
 
 
-def test_external_that_would_do_nothing(fitted_ssl):
-    with pytest.raises(ValueError, match="method=1 has no stage for external"):
+def test_external_that_would_have_no_effect(fitted_ssl):
+    with pytest.raises(ValueError, match="method=1 does not use external"):
         self_trans(method=1, external=fitted_ssl)
-    with pytest.raises(ValueError, match="weights and fraction are of a pretrain"):
+    with pytest.raises(ValueError, match="weights and fraction configure a pretrain"):
         contrastive_extractor(external=fitted_ssl, fraction=0.1)
 
 
-def test_frozen_leaves_method_4_nothing_to_do():
-    with pytest.raises(ValueError, match="frozen=True rules"):
+def test_frozen_excludes_method_4():
+    with pytest.raises(ValueError, match="frozen=True prevents"):
         self_trans(method=4, frozen=True)
 
 

@@ -149,19 +149,19 @@ def test_patients_go_to_both_steps(scans):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"groups": None}, r"groups=patients\), or, where each image"),
+        ({"groups": None}, r"groups=patients\) or, if each image"),
         ({"groups": [0, 1]}, r"groups has shape \(2,\)"),
-        ({"groups": "few"}, "fold 0 of the search for C has no image of class"),
+        ({"groups": "few"}, "set of fold 0 in the search for C has no image"),
         ({"y": None}, "y is None"),
         ({"y": 0}, "y holds one class"),
-        ({"y": -1}, r"y\[0\] is -1, an image without a label"),
+        ({"y": -1}, r"y\[0\] is -1, which marks an unlabelled image"),
         ({"y": np.nan}, "y contains NaN"),
     ],
 )
 def test_contrastive_extractor_refuses_before_the_pretraining(
-    scans, monkeypatch, change, said
+    scans, monkeypatch, change, message
 ):
     y, groups = scans.target.astype(float), change.get("groups", scans.groups)
     if "y" in change:
@@ -170,7 +170,7 @@ def test_contrastive_extractor_refuses_before_the_pretraining(
     if isinstance(groups, str):
         groups = np.where(scans.target == 1, 0, scans.groups + 1)
     monkeypatch.setattr(SelfSupervisedPretrainer, "fit", None)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         contrastive_extractor(tiny_cnn).fit(scans.data, y, groups=groups)
 
 

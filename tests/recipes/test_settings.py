@@ -42,7 +42,7 @@ class TestEwen2020:
             pretrainer__image_size=299,
         )
 
-    def test_flips_are_told_in_three_runs(self):
+    def test_flips_are_learned_in_three_phases(self):
         top, slow, slower = targeted_flip().pretrainer.phases
         assert_params(top, train="head", optimizer="rmsprop", lr=1e-4, epochs=30)
         assert top.batch_size == 32  # of the notebook

@@ -1,4 +1,4 @@
-"""What makes the scores of a split too good: patients, copies, shortcuts."""
+"""An audit for leakage: shared patients, copies of images, and shortcuts."""
 
 from skssl.model_selection._audit.audit import audit_split
 from skssl.model_selection._audit.findings import SplitAudit

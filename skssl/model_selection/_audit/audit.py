@@ -1,4 +1,4 @@
-"""What of a split, of its images and of its files makes a score too good."""
+"""`audit_split`: a check of images, patients and files for leakage."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +15,10 @@ from skssl.data import (
     tensor_to_array,
 )
 from skssl.metrics._inputs import check_level
-from skssl.model_selection._audit.comparison import Comparison
+from skssl.model_selection._audit.assignments import read_splits
+from skssl.model_selection._audit.comparison import ImageComparison
 from skssl.model_selection._audit.findings import SplitAudit
 from skssl.model_selection._audit.image_facts import read_facts
-from skssl.model_selection._audit.parts import read_splits
 from skssl.model_selection._audit.shortcuts import ShortcutProbe, probe_columns
 
 
@@ -35,67 +35,71 @@ def audit_split(
     n_jobs: int | None = -1,
     random_state: RandomState = 0,
 ) -> SplitAudit:
-    """Look for what makes the scores of a split too good.
+    """Check a split for leakage, and a set of images for shortcuts to the label.
 
-    That is: patients in two parts, the same picture in two parts or under two patients,
-    and labels that a file's format, size or border tells without the picture [3]_.
+    Lists patients and images that occur in more than one split, and copies of an image
+    under several patients. Measures how well file metadata, border or gray values alone
+    predict the label [3]_.
 
     Parameters
     ----------
     X : sequence of n images
         As for the pretrainers: paths, arrays, tensors, PIL images, flattened rows.
     y : array-like of shape (n,), optional
-        Classes, and -1 for none. Without it shortcuts are not looked for.
+        Classes, and -1 for unlabelled images. Without it, shortcuts are not checked.
     groups : array-like of shape (n,), optional
         The patient of each image.
     splits : splitter, iterable of (train, test) or array-like of shape (n,), optional
         A scikit-learn splitter (with a ``random_state``, if it shuffles); the rows of
-        each training and test part; or the part of each image, such as ``scans.split``.
-        Without it, copies of different patients are reported wherever they lie,
-        and without ``groups`` all copies.
+        each training and test set; or the split of each image, such as ``scans.split``.
+        Without it, all copies under different patients are reported; without
+        ``groups``, too, all copies.
     encoder : transformer, optional
-        A fitted pretrainer, or whatever has ``transform(X)`` that returns (n, d).
-        Images that it takes for alike are reported, if their patients differ.
+        A fitted pretrainer, or another object whose ``transform(X)`` returns features
+        (n, d). Images of different patients with similar features are reported.
     image_shape : (H, W), (H, W, C), "flat" or None, default=None
-        How flattened rows fold into images, as for the pretrainers.
+        Shape of the images in flattened rows, as for the pretrainers.
     confidence_level : float, default=0.95
-        Of the intervals of all probes together, in (0, 1).
+        Joint level of the intervals of all probes, in (0, 1).
     n_resamples : int, default=1000
-        Of the bootstrap of the patients.
+        Number of bootstrap resamples of patients, at least 1.
     n_jobs : int or None, default=-1
-        Threads.
+        Number of threads.
     random_state : int, RandomState, Generator or None, default=0
-        Of the probes and the bootstrap.
+        Seeds the probes and the bootstrap.
 
     Returns
     -------
     SplitAudit
-        Findings with their rows; prints as text.
+        The findings with their rows; prints as text.
 
     Raises
     ------
     ValueError
-        If lengths differ, patients or parts are missing, ``splits`` is of an unknown
-        kind, has a row in both parts or one part only, an image cannot be read, the
-        encoder's features are no finite (n, d) or tell nothing, there are fewer than
-        7 patients for it, or y has not two classes of two patients each.
+        If lengths differ; if a patient or a split is missing; if ``splits`` is of an
+        unknown kind, has a single split, or a row in both sets of a pair; if an image
+        cannot be read; if the encoder's features are not finite numbers (n, d), are
+        nearly equal, or of fewer than 7 patients; if y has fewer than two classes, or a
+        class fewer than two patients.
 
     Notes
     -----
-    Exact copies have equal pixels after decoding, whatever their files. Near copies
-    differ in 10 of the 64 bits of Zauner's hash [1]_ at most, and their thumbnails of
-    32 × 32 px correlate by 0.995 or more, or the ranks of their gray values by 0.985.
-    The hash alone would not do: slices of any two chests agree in most of its bits.
-    Neighbours are nearer than chance has it, given how dense other patients' images lie
-    around both [2]_: of twenty sets without copies one should have some, if images lie
-    evenly around each and in one number of dimensions. Where they lie in heaps, more.
+    Exact copies have equal pixels after decoding, whatever the file format. Near copies
+    differ in at most 10 of the 64 bits of Zauner's hash [1]_, and their thumbnails of
+    32 × 32 px have a correlation of at least 0.995, or of 0.985 for the ranks of their
+    gray values. The hash alone is not specific enough: slices of any two chests agree
+    in most of its bits. Neighbours are closer than expected from the local density of
+    other patients' images [2]_. One in twenty sets without copies gives a false alarm
+    if features are locally uniform with a common dimension; more, if features form
+    clusters, for example by scanner.
 
-    A probe is a random forest on the columns of one kind, cross-validated by patients;
-    its area has a bootstrap interval by patients, the lower bound of which is at most
-    what as many patients without a fault would allow: below some nine patients of each
-    class nothing can be told. All probes together have the confidence level, each by
-    itself a higher one (Bonferroni). Format, bytes and size in pixels are reported as
-    shortcuts; gray values and border as hints, since a disease may change them.
+    A probe is a random forest on one kind of columns, cross-validated by patients. Its
+    area under the ROC curve has a bootstrap interval by patients, whose lower bound is
+    limited to that of a perfect separation of as many patients; with fewer than about
+    nine patients per class the result is inconclusive. The confidence level holds for
+    all probes jointly, so each interval has a higher level (Bonferroni). Format, bytes
+    and size in pixels are reported as shortcuts; gray values and border only as hints,
+    since the disease may change them.
 
     References
     ----------
@@ -126,14 +130,14 @@ def audit_split(
     n = len(source)
     labels: Any = check_labels(y, n)
     patients = check_groups(groups, n)
-    parts = read_splits(splits, n, labels, patients)
+    assignments = read_splits(splits, n, labels, patients)
     seeds = [seed % 2**32 for seed in spawn_seeds(random_state, 2)]
-    told = None if labels is None else labels_of(labels)
+    labelled = None if labels is None else labels_of(labels)
     features = None if encoder is None else _features(encoder, X, n)
     facts = read_facts(source, n_jobs)
     probes: list[ShortcutProbe] = []
-    if told is not None:
-        rows, classes = told
+    if labelled is not None:
+        rows, classes = labelled
         probes = probe_columns(
             {name: column[rows] for name, column in facts.columns.items()},
             classes,
@@ -143,17 +147,17 @@ def audit_split(
             seeds=(seeds[0], seeds[1]),
             n_jobs=n_jobs,
         )
-    compared = Comparison(facts, patients, parts, labels)
-    near = compared.near_copies()
-    alike, ratio = compared.neighbours(features, near)
+    comparison = ImageComparison(facts, patients, assignments, labels)
+    near_copies = comparison.near_copies()
+    neighbours, ratio = comparison.neighbours(features, near_copies)
     return SplitAudit(
         n_images=n,
         n_patients=None if patients is None else len(np.unique(patients)),
-        parts={} if parts is None else parts.sizes(),
-        patients=compared.divided_patients(),
-        copies=compared.copies(),
-        near_copies=near,
-        neighbours=alike,
+        parts={} if assignments is None else assignments.sizes(),
+        patients=comparison.divided_patients(),
+        copies=comparison.copies(),
+        near_copies=near_copies,
+        neighbours=neighbours,
         neighbour_ratio=ratio,
         probes=tuple(probes),
         flat=tuple(np.flatnonzero(facts.flat).tolist()),
@@ -163,6 +167,7 @@ def audit_split(
 
 
 def _image_source(X: Any, image_shape: Sequence[int] | str | None) -> ImageSource:
+    """Return the images of X, flattened rows folded."""
     if not is_table(X):
         return make_source(X)
     rows = tensor_to_array(X) if hasattr(X, "detach") else np.asarray(X)
@@ -175,14 +180,15 @@ def _image_source(X: Any, image_shape: Sequence[int] | str | None) -> ImageSourc
 
 
 def _features(encoder: Any, X: Any, n: int) -> np.ndarray:
+    """Return the features of an encoder, checked to be finite and (n, d)."""
     if not hasattr(encoder, "transform"):
-        raise ValueError(f"encoder has no transform, got {encoder!r}.")
+        raise ValueError(f"encoder must have a method transform, got {encoder!r}.")
     features = np.asarray(encoder.transform(X))
     if features.ndim != 2 or len(features) != n or features.dtype.kind not in "buif":
         raise ValueError(
             f"encoder returned features of shape {features.shape} and dtype "
-            f"{features.dtype}: numbers ({n}, d) are needed."
+            f"{features.dtype}: expected numbers of shape ({n}, d)."
         )
     if not np.isfinite(features).all():
-        raise ValueError("encoder returned NaN or infinity.")
+        raise ValueError("encoder returned NaN or infinity in its features.")
     return features

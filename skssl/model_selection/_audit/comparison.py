@@ -1,4 +1,4 @@
-"""Images of a set in pairs: which of them are alike, and which of these matter."""
+"""Comparison of all images of a set: which pairs match, and which of these matter."""
 
 from dataclasses import dataclass
 
@@ -6,61 +6,64 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from skssl.model_selection._audit.assignments import Assignments
 from skssl.model_selection._audit.duplicates import (
     Pairs,
     equal_sets,
     near_pairs,
-    neighbours,
+    nearest_pairs,
 )
 from skssl.model_selection._audit.findings import DividedPatient, Match
 from skssl.model_selection._audit.image_facts import ImageFacts
-from skssl.model_selection._audit.parts import Parts
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Images with what is known of each.
+class ImageComparison:
+    """Images with their patients, splits and labels.
 
     Parameters
     ----------
     facts : ImageFacts
     patients, labels : ndarray of shape (n,) or None
-    parts : Parts or None
+    splits : Assignments or None
     """
 
     facts: ImageFacts
     patients: np.ndarray | None
-    parts: Parts | None
+    splits: Assignments | None
     labels: np.ndarray | None
 
     def divided_patients(self) -> tuple[DividedPatient, ...] | None:
-        """Return the patients with images in two parts of a split."""
-        if self.patients is None or self.parts is None:
+        """Return the patients with images in more than one split."""
+        if self.patients is None or self.splits is None:
             return None
         names, codes = np.unique(self.patients, return_inverse=True)
         divided = np.zeros(len(names), dtype=bool)
-        for of_rows in self.parts.codes:
-            used = of_rows >= 0
-            pairs = np.unique(np.stack([codes[used], of_rows[used]]), axis=1)
+        for split in self.splits.codes:  # of each partition
+            used = split >= 0
+            pairs = np.unique(np.stack([codes[used], split[used]]), axis=1)
             divided |= np.bincount(pairs[0], minlength=len(names)) > 1
-        rows_of = [np.flatnonzero(codes == k).tolist() for k in np.flatnonzero(divided)]
-        return tuple(
-            DividedPatient(
-                names[codes[rows[0]]].item(), tuple(rows), self.parts.of(rows)
-            )
-            for rows in rows_of
-        )
+        patients = []
+        for k in np.flatnonzero(divided):
+            rows = np.flatnonzero(codes == k).tolist()
+            split_names = self.splits.split_names(rows)
+            patients.append(DividedPatient(names[k].item(), tuple(rows), split_names))
+        return tuple(patients)
 
     def copies(self) -> tuple[Match, ...]:
-        """Return the sets of images with equal pixels that matter."""
+        """Return the relevant sets of images with equal pixels.
+
+        Relevant are different labels, splits or patients; any copy, if neither patients
+        nor splits are known.
+        """
         columns = self.facts.columns
-        shown = np.flatnonzero(columns["minimum"] != columns["maximum"])
+        varied = np.flatnonzero(columns["minimum"] != columns["maximum"])
+        patients = self.patients
+        known = patients is not None or self.splits is not None
         matches = []
-        for of_shown in equal_sets(self.facts.digests[shown]):
-            rows = shown[of_shown]
+        for equal in equal_sets(self.facts.digests[varied]):
+            rows = varied[equal]
             match = self._match(rows.tolist(), 1.0)
-            patients = self.patients
-            known = patients is not None or self.parts is not None
             if (
                 match.labels_differ
                 or match.crosses
@@ -71,23 +74,27 @@ class Comparison:
         return _sorted(matches)
 
     def near_copies(self) -> tuple[Match, ...]:
-        """Return the pairs of images with nearly equal looks that matter."""
-        shown = np.flatnonzero(~self.facts.flat)
+        """Return the relevant sets of images with nearly equal thumbnails."""
+        rows = np.flatnonzero(~self.facts.flat)
         digests = self.facts.digests
 
-        def keep(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-            a, b = shown[a], shown[b]
-            return (digests[a] != digests[b]) & self._matters(a, b)
+        def select(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+            a, b = rows[a], rows[b]
+            return (digests[a] != digests[b]) & self._is_relevant(a, b)
 
-        a, b, similarity = near_pairs(self.facts.thumbnails[shown], keep)
-        return self._matches((shown[a], shown[b], similarity))
+        a, b, similarity = near_pairs(self.facts.thumbnails[rows], select)
+        return self._matches((rows[a], rows[b], similarity))
 
     def neighbours(
         self, features: np.ndarray | None, near: tuple[Match, ...]
     ) -> tuple[tuple[Match, ...] | None, float | None]:
-        """Return the pairs that an encoder takes for alike, and how near they are.
+        """Return the images with similar features, and the ratio of distances used.
 
-        Pairs that are copies, or among the near ones, are not said again.
+        Parameters
+        ----------
+        features : ndarray of shape (n, d) or None
+        near : tuple of Match
+            Near copies; these, and exact copies, are not reported again.
         """
         if features is None:
             return None, None
@@ -96,58 +103,63 @@ class Comparison:
             _, codes = np.unique(self.patients, return_inverse=True)
         flat, digests = self.facts.flat, self.facts.digests
 
-        def keep(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        def select(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             compared = ~flat[a] & ~flat[b] & (digests[a] != digests[b])
-            return compared & self._matters(a, b)
+            return compared & self._is_relevant(a, b)
 
-        (a, b, similarity), ratio = neighbours(features, codes, keep)
-        near_set = np.arange(len(features))  # the near copies that each row is among
+        (a, b, similarity), ratio = nearest_pairs(features, codes, select)
+        near_set = np.arange(len(features))  # rows of one near copy share a number
         for number, match in enumerate(near):
             near_set[list(match.rows)] = len(features) + number
         new = near_set[a] != near_set[b]
         return self._matches((a[new], b[new], similarity[new])), ratio
 
-    def _matters(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Return which pairs of rows are no two images of a patient in one part."""
-        matters = np.zeros(len(a), dtype=bool)
-        if self.parts is not None:
-            matters |= self.parts.differ(a, b)
+    def _is_relevant(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return which pairs of rows differ in split or patient.
+
+        If neither is known, all pairs are relevant.
+        """
+        relevant = np.zeros(len(a), dtype=bool)
+        if self.splits is not None:
+            relevant |= self.splits.differ(a, b)
         if self.patients is not None:
-            matters |= self.patients[a] != self.patients[b]
-        elif self.parts is None:
-            matters[:] = True
-        return matters
+            relevant |= self.patients[a] != self.patients[b]
+        elif self.splits is None:
+            relevant[:] = True
+        return relevant
 
     def _matches(self, pairs: Pairs) -> tuple[Match, ...]:
-        """Return a match for each set of images that pairs connect."""
+        """Return a match for each connected set of images."""
         a, b, similarity = pairs
         n = len(self.facts.digests)
         graph = coo_array((np.ones(len(a)), (a, b)), shape=(n, n))
         _, code = connected_components(graph, directed=False)
-        least = np.full(n, np.inf)
-        np.minimum.at(least, code[a], similarity)
-        sets = equal_sets(code)
+        lowest = np.full(n, np.inf)  # similarity within each set
+        np.minimum.at(lowest, code[a], similarity)
         return _sorted(
-            [self._match(r.tolist(), float(least[code[r[0]]])) for r in sets]
+            [
+                self._match(rows.tolist(), float(lowest[code[rows[0]]]))
+                for rows in equal_sets(code)
+            ]
         )
 
     def _match(self, rows: list[int], similarity: float) -> Match:
-        of = [
-            None if told is None else tuple(told[rows].tolist())
-            for told in (self.patients, self.labels)
-        ]
+        patients, labels = (
+            None if values is None else tuple(values[rows].tolist())
+            for values in (self.patients, self.labels)
+        )
         return Match(
             rows=tuple(rows),
             names=tuple(self.facts.names[row] for row in rows),
             similarity=similarity,
-            parts=None if self.parts is None else self.parts.of(rows),
-            patients=of[0],
-            labels=of[1],
+            parts=None if self.splits is None else self.splits.split_names(rows),
+            patients=patients,
+            labels=labels,
         )
 
 
 def _sorted(matches: list[Match]) -> tuple[Match, ...]:
-    """Return the worst first: other labels, other parts, other patients."""
+    """Sort by severity: different labels, then splits, then patients."""
     return tuple(
         sorted(
             matches,

@@ -1,4 +1,4 @@
-"""The same picture twice: equal pixels, equal looks, neighbours of an encoder.
+"""Duplicates: equal pixels, similar thumbnails, neighbours in feature space.
 
 C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010.
 """
@@ -9,26 +9,27 @@ import numpy as np
 from scipy.fft import dctn
 from scipy.stats import rankdata
 
-#: Bits of 64 in which hashes of copies differ at most. Copies recompressed at JPEG
-#: quality 20, scaled to a third or made a fifth brighter stay at 8 or below.
+#: Maximum number of the 64 bits in which the hashes of copies differ. It is 8 or less
+#: for copies recompressed at JPEG quality 20, scaled to a third or 20 % brighter.
 MAX_BITS = 10
-#: Least correlation of copies' thumbnails, of their gray values or of their ranks.
-#: That of values survives noise in flat areas, that of ranks survives windowing and
-#: saturation. Slices of different patients reach 0.992 and 0.968 at most in some
-#: 10,000 phantoms with noise, and 0.974 and 0.973 in 1,000 slices of LUNA16. Pictures
-#: that share a frame, as those of the eye's fundus, or have no noise may reach more.
+#: Minimum correlation of the thumbnails of copies, of gray values or of their ranks.
+#: The correlation of values is robust to noise in flat areas, that of ranks to
+#: windowing and saturation. Slices of different patients reach at most 0.992 and 0.968
+#: in about 10,000 phantoms with noise, and 0.974 and 0.973 in 1,000 slices of LUNA16.
+#: Images without noise, or with a common frame such as fundus photographs, may exceed
+#: this.
 MIN_CORRELATION = 0.995
 MIN_RANK_CORRELATION = 0.985
-#: Chance that an encoder's neighbours are reported in a set without copies.
+#: Probability that neighbours are reported in a set without copies.
 FALSE_ALARM = 0.05
-#: The nearest patients of an image that tell how dense images lie around it.
+#: Number of nearest patients from which the local density of images is estimated.
 N_PATIENTS = 6
 
-_ROUNDING = 1e-3  # of distances that are told by products of float32
-_BLOCK = 512  # rows that are compared with all at a time
-_PAIRS = 8192  # thumbnails that are correlated at a time
+_ROUNDING = 1e-3  # error of distances computed from float32 products
+_BLOCK = 512  # rows per block that is compared with all rows
+_PAIRS = 8192  # pairs of thumbnails per block that is correlated
 
-Keep = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Select = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, rows, similarity
 
 
@@ -43,7 +44,7 @@ def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n, 64), bool
-        Which of the 8 × 8 lowest frequencies, the constant ones left out, are above
+        Which of the 8 × 8 lowest frequencies, without the constant terms, are above
         their median.
 
     Examples
@@ -54,76 +55,76 @@ def perceptual_hash(thumbnails: np.ndarray) -> np.ndarray:
     True
     """
     low = dctn(thumbnails, axes=(1, 2), norm="ortho")[:, 1:9, 1:9]
-    # Where the picture has no such frequency at all, rounding must not set bits.
-    size = np.abs(thumbnails).max(axis=(1, 2))[:, None, None]
-    low = np.where(np.abs(low) > 1e-5 * size, low, 0).reshape(len(low), 64)
+    # Rounding must not set bits of frequencies that the image does not contain.
+    scale = np.abs(thumbnails).max(axis=(1, 2))[:, None, None]
+    low = np.where(np.abs(low) > 1e-5 * scale, low, 0).reshape(len(low), 64)
     return low > np.median(low, axis=1, keepdims=True)
 
 
 def equal_sets(digests: np.ndarray) -> list[np.ndarray]:
-    """Return the rows of each digest that several images share, in their order."""
+    """Return the rows of each digest that occurs more than once, by the first row."""
     _, code, counts = np.unique(digests, return_inverse=True, return_counts=True)
     by_code = np.argsort(code, kind="stable")
     sets = np.split(by_code, np.cumsum(counts)[:-1])
     return sorted((rows for rows in sets if len(rows) > 1), key=lambda r: int(r[0]))
 
 
-def near_pairs(thumbnails: np.ndarray, keep: Keep) -> Pairs:
-    """Return the pairs whose hashes and thumbnails agree.
+def near_pairs(thumbnails: np.ndarray, select: Select) -> Pairs:
+    """Return the pairs with similar hashes and correlated thumbnails.
 
     Parameters
     ----------
     thumbnails : ndarray of shape (n, 32, 32)
-        Gray values that vary.
-    keep : callable
-        Called with the rows a and b of pairs, a < b; returns which are of interest.
+        Gray values; not constant.
+    select : callable
+        Called with arrays of rows a and b, a < b; returns which pairs are relevant.
 
     Returns
     -------
     a, b : ndarrays of shape (n_pairs,), int
     similarity : ndarray of shape (n_pairs,)
-        The greater of the two correlations.
+        The higher of the two correlations.
     """
-    # Products of ±1 count bits: 64 less two for each that differs.
+    # The product of ±1 vectors is 64 minus two for each bit that differs.
     signs = np.where(perceptual_hash(thumbnails), 1, -1).astype(np.float32)
     found: list[Pairs] = []
     for start, products in _products(signs):
         a, b = np.nonzero(products >= 64 - 2 * MAX_BITS)
         a += start
-        wanted = a < b
-        a, b = a[wanted], b[wanted]
-        wanted = keep(a, b)
-        a, b = a[wanted], b[wanted]
+        ordered = a < b
+        a, b = a[ordered], b[ordered]
+        relevant = select(a, b)
+        a, b = a[relevant], b[relevant]
         for first in range(0, len(a), _PAIRS):
-            some = a[first : first + _PAIRS], b[first : first + _PAIRS]
-            values, ranks = _correlations(thumbnails, *some)
+            block = slice(first, first + _PAIRS)
+            values, ranks = _correlations(thumbnails, a[block], b[block])
             copies = (values >= MIN_CORRELATION) | (ranks >= MIN_RANK_CORRELATION)
-            greater = np.maximum(values, ranks)
-            found.append((some[0][copies], some[1][copies], greater[copies]))
+            similarity = np.maximum(values, ranks)
+            found.append((a[block][copies], b[block][copies], similarity[copies]))
     return _joined(found)
 
 
-def neighbours(
-    features: np.ndarray, groups: np.ndarray, keep: Keep
+def nearest_pairs(
+    features: np.ndarray, groups: np.ndarray, select: Select
 ) -> tuple[Pairs, float]:
-    """Return the pairs of different patients that lie nearer than chance has it.
+    """Return pairs of different patients that are closer than expected by chance.
 
     Parameters
     ----------
     features : ndarray of shape (n, d)
     groups : ndarray of shape (n,), int
         The patient of each row, from 0.
-    keep : callable
+    select : callable
         As for `near_pairs`.
 
     Returns
     -------
     pairs : tuple
-        As `near_pairs` returns; the similarity is the cosine of the features, their
-        mean subtracted.
+        As `near_pairs` returns; the similarity is the cosine of the features after
+        subtracting their mean.
     ratio : float
-        The share of the distance to the sixth nearest patient within which both
-        images of a pair have the other.
+        The images of a pair are closer to each other than this fraction of the distance
+        of either to its sixth nearest patient; in (0, 1).
 
     Raises
     ------
@@ -132,12 +133,12 @@ def neighbours(
 
     Notes
     -----
-    Of an image let r_m be the distance to the m-th nearest other patient. Where images
-    lie as by chance, in k dimensions and evenly within r_m, (r_1 / r_m)^k is the least
-    of m - 1 uniform numbers, however dense they lie there (Facco et al. for m = 2). So
-    its median tells k, and P(r_1 / r_m < t) is about (m - 1) t^k. With t such that
-    this is 0.05 / n, a set without copies has a false alarm in one of twenty. m is 6,
-    so that a picture under up to five patients is found.
+    Let r_m be the distance of an image to its m-th nearest other patient. If images are
+    distributed uniformly within r_m, in k dimensions, (r_1 / r_m)^k is the minimum of
+    m - 1 uniform random numbers, whatever the density (Facco et al. for m = 2). Its
+    median gives k, and P(r_1 / r_m < t) is about (m - 1) t^k. The threshold t makes
+    this 0.05 / n, so that one set without copies in twenty gives a false alarm. m is 6,
+    so that an image that occurs under up to five patients is found.
 
     References
     ----------
@@ -145,20 +146,20 @@ def neighbours(
     of datasets by a minimal neighborhood information", 2017.
     :doi:`10.1038/s41598-017-11873-y`
     """
-    exact = _centred(features)
+    exact = _centred(features)  # (n, d)
     h = exact.astype(np.float32)
     near = _nearest_patients(h, groups)  # (n, m), ascending
     farthest = near[:, -1]
     if np.median(farthest) < 1e-3:
         raise ValueError(
-            "encoder gives most images the features of other patients' images, so that "
-            "neighbours tell nothing: it may have collapsed."
+            "encoder gives images of different patients the same features, so that "
+            "neighbours are not informative: it may have collapsed."
         )
-    share = float(np.median(near[:, 0] / np.maximum(farthest, 1e-6)))
-    share = min(max(share, 1e-6), 1 - 1e-6)
-    dimension = np.log(1 - 0.5 ** (1 / (N_PATIENTS - 1))) / np.log(share)
-    chance = FALSE_ALARM / (len(h) * (N_PATIENTS - 1))
-    ratio = float(chance ** (1 / dimension))
+    median = float(np.median(near[:, 0] / np.maximum(farthest, 1e-6)))
+    median = min(max(median, 1e-6), 1 - 1e-6)
+    dimension = np.log(1 - 0.5 ** (1 / (N_PATIENTS - 1))) / np.log(median)
+    probability = FALSE_ALARM / (len(h) * (N_PATIENTS - 1))
+    ratio = float(probability ** (1 / dimension))
     found: list[Pairs] = []
     for start, cosines in _products(h):
         stop = start + len(cosines)
@@ -169,16 +170,16 @@ def neighbours(
         distance = np.linalg.norm(exact[a] - exact[b], axis=1) / np.sqrt(2)
         near_enough = distance < limit
         a, b, cosine = a[near_enough], b[near_enough], cosine[near_enough]
-        wanted = (a < b) & (groups[a] != groups[b])
-        a, b, cosine = a[wanted], b[wanted], cosine[wanted]
-        wanted = keep(a, b)
-        found.append((a[wanted], b[wanted], cosine[wanted]))
+        distinct = (a < b) & (groups[a] != groups[b])
+        a, b, cosine = a[distinct], b[distinct], cosine[distinct]
+        relevant = select(a, b)
+        found.append((a[relevant], b[relevant], cosine[relevant]))
     a, b, similarity = _joined(found)
     return (a, b, np.minimum(similarity, 1)), ratio
 
 
 def _centred(features: np.ndarray) -> np.ndarray:
-    """Return features less their mean, of length 1, as float64."""
+    """Return features minus their mean, scaled to length 1, as float64."""
     h = np.asarray(features, dtype=np.float64)
     h = h - h.mean(axis=0)
     length = np.linalg.norm(h, axis=1, keepdims=True)
@@ -191,8 +192,8 @@ def _nearest_patients(h: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the distances (n, m) of each row to the m nearest other patients."""
     if groups.max() < N_PATIENTS:
         raise ValueError(
-            f"encoder needs {N_PATIENTS + 1} patients to learn what distance is usual, "
-            f"got {groups.max() + 1}."
+            f"encoder needs {N_PATIENTS + 1} patients or more to estimate the usual "
+            f"distance between them, got {groups.max() + 1}."
         )
     by_patient = np.argsort(groups, kind="stable")
     first = np.searchsorted(groups[by_patient], np.arange(groups.max() + 1))
@@ -200,19 +201,19 @@ def _nearest_patients(h: np.ndarray, groups: np.ndarray) -> np.ndarray:
     for start, cosines in _products(h):
         rows = np.arange(start, start + len(cosines))
         best = np.maximum.reduceat(cosines[:, by_patient], first, axis=1)
-        best[rows - start, groups[rows]] = -2  # beyond all others
+        best[rows - start, groups[rows]] = -2  # excludes the own patient
         best = -np.partition(-best, N_PATIENTS - 1, axis=1)[:, :N_PATIENTS]
         near[rows] = _distance(-np.sort(-best, axis=1))
     return near
 
 
 def _distance(cosines: np.ndarray) -> np.ndarray:
-    """Return the distance of vectors of length 1, in units of √2."""
+    """Return the distance of vectors of length 1, divided by √2."""
     return np.sqrt(np.maximum(1 - cosines, 0))
 
 
 def _products(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the products of a block of rows with all rows, and where it starts."""
+    """Yield the first row of each block, and its products with all rows."""
     for start in range(0, len(rows), _BLOCK):
         yield start, rows[start : start + _BLOCK] @ rows.T
 
@@ -220,27 +221,27 @@ def _products(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _correlations(
     thumbnails: np.ndarray, a: np.ndarray, b: np.ndarray
 ) -> list[np.ndarray]:
-    """Return for pairs the correlation of gray values, and that of their ranks."""
-    rows, place = np.unique(np.r_[a, b], return_inverse=True)
+    """Return, for each pair, the correlations of gray values and of their ranks."""
+    rows, position = np.unique(np.r_[a, b], return_inverse=True)
     values = thumbnails[rows].reshape(len(rows), -1)
-    of_a, of_b = place.reshape(2, -1)
+    position_a, position_b = position.reshape(2, -1)
     return [
-        np.einsum("ij,ij->i", unit[of_a], unit[of_b])
+        np.einsum("ij,ij->i", unit[position_a], unit[position_b])
         for unit in map(_standardised, (values, rankdata(values, axis=1)))
     ]
 
 
 def _standardised(rows: np.ndarray) -> np.ndarray:
-    """Return rows of mean 0 and length 1, so that products are correlations."""
+    """Return rows with mean 0 and length 1, whose products are correlations."""
     rows = rows.astype(np.float64)
     rows -= rows.mean(axis=1, keepdims=True)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _joined(found: list[Pairs]) -> Pairs:
-    """Join pairs; without any, return none."""
+    """Concatenate pairs of several blocks; there may be none."""
     if not found:
-        nothing = np.zeros(0, dtype=np.intp)
-        return nothing, nothing, np.zeros(0)
+        no_rows = np.zeros(0, dtype=np.intp)
+        return no_rows, no_rows, np.zeros(0)
     a, b, similarity = (np.concatenate(each) for each in zip(*found, strict=True))
     return a, b, similarity

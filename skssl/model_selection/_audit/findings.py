@@ -1,4 +1,4 @@
-"""What a leakage audit found, for people and for programs."""
+"""The findings of a leakage audit: as text, as HTML, and as data frames."""
 
 import html
 from collections.abc import Iterator
@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from skssl.model_selection._audit.parts import NO_PART
+from skssl.model_selection._audit.assignments import UNASSIGNED
 from skssl.model_selection._audit.shortcuts import ShortcutProbe
 
 _COLUMNS = ["check", "finding", "row", "name", "part", "patient", "label", "similarity"]
-_SHOWN = 10  # findings of a check that the text lists
+_MAX_LISTED = 10  # findings of a check, or rows of a finding, that the text lists
 
 
 @dataclass(frozen=True)
 class DividedPatient:
-    """A patient with images in two parts or more.
+    """A patient with images in more than one split.
 
     Attributes
     ----------
     patient : label
     rows : tuple of int
-        All of the patient's.
+        All rows of the patient.
     parts : tuple of str
-        The part of each row.
+        The split of each row.
     """
 
     patient: Any
@@ -40,19 +40,23 @@ class DividedPatient:
 
 @dataclass(frozen=True)
 class Match:
-    """Images that show the same, or nearly so.
+    """Images that are equal, or nearly so.
 
     Attributes
     ----------
     rows : tuple of int
-        As many as are alike, the first with the second, the second with the third.
+        Two or more rows, connected by pairs of images that match.
     names : tuple of str
         Paths, or "X[3]".
     similarity : float
-        1 for exact copies, a correlation for near ones, a cosine for neighbours; of
-        several rows the least.
-    parts, patients, labels : tuple or None
-        Of each row; None where not given. For a label -1 see y.
+        1 for exact copies, a correlation for near copies, a cosine for neighbours; the
+        lowest of the pairs that connect the rows.
+    parts : tuple of str or None
+        The split of each row; None without ``splits``.
+    patients : tuple or None
+        The patient of each row; None without ``groups``.
+    labels : tuple or None
+        The class of each row, -1 for unlabelled; None without ``y``.
     """
 
     rows: tuple[int, ...]
@@ -64,34 +68,39 @@ class Match:
 
     @property
     def crosses(self) -> bool:
-        """Whether the images lie in different parts."""
-        return self.parts is not None and len({*self.parts} - {NO_PART}) > 1
+        """Whether the images are in different splits."""
+        return self.parts is not None and len({*self.parts} - {UNASSIGNED}) > 1
 
     @property
     def of_one_patient(self) -> bool | None:
-        """Whether all are of one patient; None if that is not known."""
+        """Whether all images are of one patient; None if that is not known."""
         return None if self.patients is None else len(set(self.patients)) == 1
 
     @property
     def labels_differ(self) -> bool:
-        """Whether two of the images have different labels."""
+        """Whether the images have different labels; -1 does not count."""
         return self.labels is not None and len({*self.labels} - {-1}) > 1
 
     def __str__(self) -> str:
-        told = [self.parts, self.patients, self.labels]
         images = []
         for i, (row, name) in enumerate(zip(self.rows, self.names, strict=True)):
-            where = f"row {row}" if name == f"X[{row}]" else f"row {row} {name}"
-            about = ", ".join(str(each[i]) for each in told if each is not None)
-            images.append(f"{where} ({about})" if about else where)
-        listed = images[:_SHOWN] + ["..."] * (len(images) > _SHOWN)
+            image = f"row {row}" if name == f"X[{row}]" else f"row {row} {name}"
+            known = []
+            if self.parts is not None:
+                known.append(self.parts[i])
+            if self.patients is not None:
+                known.append(f"patient {self.patients[i]}")
+            if self.labels is not None:
+                known.append(f"label {self.labels[i]}")
+            images.append(f"{image} ({', '.join(known)})" if known else image)
+        shown = images[:_MAX_LISTED] + ["..."] * (len(images) > _MAX_LISTED)
         differ = "; LABELS DIFFER" if self.labels_differ else ""
-        return f"{' = '.join(listed)}: {self.similarity:.4f}{differ}"
+        return f"{' = '.join(shown)}: similarity {self.similarity:.4f}{differ}"
 
 
 @dataclass(frozen=True, eq=False)
 class SplitAudit:
-    """What `audit_split` found; prints as text, and as HTML in a notebook.
+    """The findings of `audit_split`; prints as text, and as HTML in a notebook.
 
     Attributes
     ----------
@@ -99,26 +108,31 @@ class SplitAudit:
     n_patients : int or None
         None without ``groups``.
     parts : dict of str to int
-        Images of each part; empty without ``splits``, or for several that are no folds
-        of one cross-validation.
+        Number of images of each split. Empty without ``splits``, and for several
+        (train, test) pairs that are not the folds of one cross-validation.
     patients : tuple of DividedPatient or None
-        With ``patient``, ``rows`` and ``parts``. None if there was nothing to check.
+        Patients with images in more than one split, with ``patient``, ``rows`` and
+        ``parts``. None without ``groups`` or ``splits``.
     copies, near_copies : tuple of Match
-        With ``rows``, ``names``, ``similarity``, ``parts``, ``patients``, ``labels``,
-        and whether it ``crosses`` parts, is ``of_one_patient``, and ``labels_differ``.
+        Images with equal or nearly equal pixels, with ``rows``, ``names``,
+        ``similarity``, ``parts``, ``patients``, ``labels``, ``crosses`` (more than one
+        split), ``of_one_patient`` and ``labels_differ``.
     neighbours : tuple of Match or None
-        None without an encoder.
+        Images of different patients with nearly equal features; None without an
+        encoder.
     neighbour_ratio : float or None
-        They are nearer than this share of the distance to the sixth nearest patient.
+        Neighbours are closer than this fraction of the distance to the sixth nearest
+        patient.
     probes : tuple of ShortcutProbe
-        With ``name``, ``columns``, ``area`` (an `~skssl.metrics.Interval`),
-        ``by_class``, ``of_file``, ``can_tell`` and ``tells``. Empty without y.
+        How well each kind of columns alone predicts the label, with ``name``,
+        ``columns``, ``area`` (an `~skssl.metrics.Interval`), ``by_class``, ``of_file``,
+        ``can_tell`` and ``tells``. Empty without y.
     flat : tuple of int
-        Rows of images that show next to nothing, and are compared with no other.
+        Rows of images without content, such as blank ones; they are not compared.
     images : dict of str to ndarray of shape (n,)
-        What the probes read of each image.
+        The columns that the probes use.
     confidence_level : float
-        Of the intervals of all probes together.
+        Joint level of the intervals of all probes, in (0, 1).
     """
 
     n_images: int
@@ -136,19 +150,22 @@ class SplitAudit:
 
     @property
     def shortcuts(self) -> tuple[ShortcutProbe, ...]:
-        """The probes of files whose interval lies above 0.5."""
+        """The probes of file metadata whose interval lies above 0.5."""
         return tuple(probe for probe in self.probes if probe.of_file and probe.tells)
 
     @property
     def hints(self) -> tuple[ShortcutProbe, ...]:
-        """Such probes of gray values: of the source, or of the disease."""
+        """The probes of pixel values whose interval lies above 0.5.
+
+        They may reflect the disease, or the source of the images.
+        """
         return tuple(
             p for p in self.probes if p.tells and not p.of_file and p.name != "all"
         )
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was found; hints do not count."""
+        """Whether no check has a finding; hints do not count."""
         found = (self.patients, self.copies, self.near_copies, self.neighbours)
         return not any((*found, self.shortcuts))
 
@@ -158,7 +175,8 @@ class SplitAudit:
         Parameters
         ----------
         what : {"findings", "probes", "images"}, default="findings"
-            A row for each image of each finding; for each probe; for each image.
+            "findings" has a row for each image of each finding, with its split in the
+            column "part"; "probes" a row for each probe; "images" a row for each image.
 
         Raises
         ------
@@ -183,96 +201,97 @@ class SplitAudit:
             raise ValueError(
                 f"what must be 'findings', 'probes' or 'images', got {what!r}."
             )
-        return pd.DataFrame(list(self._rows()), columns=_COLUMNS)
-
-    def _rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield a row for each image of each finding."""
-        for number, divided in enumerate(self.patients or ()):
-            for row, part in zip(divided.rows, divided.parts, strict=True):
-                name = None
-                yield "patient", number, row, name, part, divided.patient, None, None
-        for check, matches in (
-            ("copy", self.copies),
-            ("near copy", self.near_copies),
-            ("neighbour", self.neighbours or ()),
-        ):
-            for number, match in enumerate(matches):
-                for i, (row, name) in enumerate(
-                    zip(match.rows, match.names, strict=True)
-                ):
-                    told = (match.parts, match.patients, match.labels)
-                    about = (None if each is None else each[i] for each in told)
-                    yield check, number, row, name, *about, match.similarity
-
-    def _sections(self) -> list[tuple[str, list[str]]]:
-        """Return each check with what it found."""
-        checks: list[tuple[str, Any]] = [
-            ("Patients in two parts", self.patients),
-            ("Exact copies", self.copies),
-            ("Near copies", self.near_copies),
-            ("Neighbours by the encoder", self.neighbours),
-        ]
-        sections = []
-        for title, found in checks:
-            said = "not looked at" if found is None else str(len(found) or "none")
-            lines = [str(each) for each in (found or ())[:_SHOWN]]
-            if found and len(found) > _SHOWN:
-                lines.append(f"and {len(found) - _SHOWN} more: see to_frame()")
-            sections.append((f"{title}: {said}", lines))
-        if self.flat:
-            sections.append((f"Images that show nothing: {_listed(self.flat)}", []))
-        found = str(len(self.shortcuts) or "none") if self.probes else "not looked at"
-        if self.probes and not any(probe.can_tell for probe in self.probes):
-            found = "too few patients to tell"
-        sections.append((f"Shortcuts to the label: {found}", []))
-        return sections
-
-    def _probe_lines(self) -> list[tuple[str, str, str]]:
-        lines = []
-        for probe in self.probes:
-            kind = "shortcut" if probe.of_file else "source or disease"
-            kind = "file and picture" if probe.name == "all" else kind
-            said = kind if probe.tells else ""
-            lines.append((probe.name, str(probe.area), said))
-        return lines
-
-    def _caption(self) -> str:
-        of = "" if self.n_patients is None else f" of {self.n_patients} patients"
-        parts = ", ".join(f"{name} {n}" for name, n in self.parts.items())
-        return f"Leakage audit of {self.n_images} images{of}" + (
-            f" ({parts})" if parts else ""
-        )
-
-    def _probe_header(self) -> str:
-        level = 100 * self.confidence_level
-        return f"Area under the ROC curve out of fold, {level:g} % for all together"
+        return pd.DataFrame(list(_finding_rows(self)), columns=_COLUMNS)
 
     def __str__(self) -> str:
-        lines = [self._caption()]
-        for title, found in self._sections():
-            lines += [title, *(f"  {line}" for line in found)]
+        lines = [_caption(self)]
+        for title, findings in _sections(self):
+            lines += [title, *(f"  {line}" for line in findings)]
         if self.probes:
-            lines.append(f"  {self._probe_header()}")
-        for name, area, said in self._probe_lines():
-            lines.append(f"  {name:<12}{area}  {said}".rstrip())
+            lines.append(f"  {_probe_caption(self)}")
+        for name, area, verdict in map(_probe_cells, self.probes):
+            lines.append(f"  {name:<12}{area}  {verdict}".rstrip())
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         body = ""
-        for title, found in self._sections():
-            items = "".join(f"<li>{html.escape(line)}</li>" for line in found)
+        for title, findings in _sections(self):
+            items = "".join(f"<li>{html.escape(line)}</li>" for line in findings)
             body += f"<p>{html.escape(title)}</p>" + (items and f"<ul>{items}</ul>")
         if self.probes:
             rows = "".join(
-                "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in line) + "</tr>"
-                for line in self._probe_lines()
+                "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>"
+                for cells in map(_probe_cells, self.probes)
             )
-            caption = html.escape(self._probe_header())
+            caption = html.escape(_probe_caption(self))
             body += f"<table><caption>{caption}</caption><tbody>{rows}</tbody></table>"
-        return f"<div><p><b>{html.escape(self._caption())}</b></p>{body}</div>"
+        return f"<div><p><b>{html.escape(_caption(self))}</b></p>{body}</div>"
+
+
+def _finding_rows(audit: SplitAudit) -> Iterator[tuple[Any, ...]]:
+    """Yield a row of the data frame for each image of each finding."""
+    for number, divided in enumerate(audit.patients or ()):
+        for row, part in zip(divided.rows, divided.parts, strict=True):
+            name = None
+            yield "patient", number, row, name, part, divided.patient, None, None
+    for check, matches in (
+        ("copy", audit.copies),
+        ("near copy", audit.near_copies),
+        ("neighbour", audit.neighbours or ()),
+    ):
+        for number, match in enumerate(matches):
+            for i, (row, name) in enumerate(zip(match.rows, match.names, strict=True)):
+                columns = (match.parts, match.patients, match.labels)
+                cells = (None if column is None else column[i] for column in columns)
+                yield check, number, row, name, *cells, match.similarity
+
+
+def _caption(audit: SplitAudit) -> str:
+    patients = "" if audit.n_patients is None else f" of {audit.n_patients} patients"
+    splits = ", ".join(f"{name} {n}" for name, n in audit.parts.items())
+    return f"Leakage audit of {audit.n_images} images{patients}" + (
+        f" ({splits})" if splits else ""
+    )
+
+
+def _sections(audit: SplitAudit) -> list[tuple[str, list[str]]]:
+    """Return the title of each check, and the lines of its findings."""
+    checks: list[tuple[str, Any]] = [
+        ("Patients in more than one split", audit.patients),
+        ("Exact copies", audit.copies),
+        ("Near copies", audit.near_copies),
+        ("Neighbours in the encoder's feature space", audit.neighbours),
+    ]
+    sections = []
+    for title, findings in checks:
+        count = "not checked" if findings is None else str(len(findings) or "none")
+        lines = [str(finding) for finding in (findings or ())[:_MAX_LISTED]]
+        if findings and len(findings) > _MAX_LISTED:
+            lines.append(f"and {len(findings) - _MAX_LISTED} more: see to_frame()")
+        sections.append((f"{title}: {count}", lines))
+    if audit.flat:
+        sections.append((f"Images without content: rows {_listed(audit.flat)}", []))
+    count = str(len(audit.shortcuts) or "none") if audit.probes else "not checked"
+    if audit.probes and not any(probe.can_tell for probe in audit.probes):
+        count = "too few patients to decide"
+    sections.append((f"Label predicted by file metadata alone: {count}", []))
+    return sections
+
+
+def _probe_caption(audit: SplitAudit) -> str:
+    level = 100 * audit.confidence_level
+    return f"Cross-validated area under the ROC curve, joint {level:g} % intervals"
+
+
+def _probe_cells(probe: ShortcutProbe) -> tuple[str, str, str]:
+    """Return the name, the area and the verdict of a probe."""
+    verdict = "shortcut" if probe.of_file else "source or disease"
+    if probe.name == "all":
+        verdict = "metadata and pixels"
+    return probe.name, str(probe.area), verdict if probe.tells else ""
 
 
 def _listed(rows: tuple[int, ...]) -> str:
-    """Return the numbers of some rows, not more than a reader looks at."""
-    shown = ", ".join(map(str, rows[:_SHOWN]))
-    return f"{shown}, ..." if len(rows) > _SHOWN else shown
+    """Return row numbers as text, shortened if there are many."""
+    shown = ", ".join(map(str, rows[:_MAX_LISTED]))
+    return f"{shown}, ..." if len(rows) > _MAX_LISTED else shown

@@ -1,4 +1,4 @@
-"""What an audit knows of each image: its file, its gray values and its looks."""
+"""Properties of each image that an audit uses: file, gray values and thumbnail."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from skssl.data.formats import LUMA, finite_range
 from skssl.data.sources import FileSource, SequenceSource
 from skssl.data.threads import map_rows
 
-_SIDE = 32  # px of a thumbnail, Zauner's
-_MARGIN = 0.02  # share of the gray range, and of the sides, that is its margin
+_SIDE_PX = 32  # of a thumbnail, as in Zauner
+_MARGIN = 0.02  # fraction of the gray range, and of the sides, that counts as margin
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Facts of n images, of each decoded once.
+    """Properties of n images, each decoded once.
 
     Attributes
     ----------
     names : list of str
-        How to find each image: its path, or "X[3]".
+        The path of each image, or "X[3]".
     digests : ndarray of shape (n,), bytes
-        Equal for images of equal pixels.
+        Equal for images with equal pixels.
     thumbnails : ndarray of shape (n, 32, 32), float32
-        Gray values, averaged over the pixels that each covers.
+        Gray values, averaged over the area of each pixel of the thumbnail.
     flat : ndarray of shape (n,), bool
-        Whether an image shows next to nothing, so that no thumbnail tells it apart.
+        Whether an image has almost no contrast, so that its thumbnail is useless.
     columns : dict of str to ndarray of shape (n,)
-        What may tell the label without the picture; see `COLUMNS`.
+        Metadata and gray-value statistics that may predict the label; see `COLUMNS`.
     """
 
     names: list[str]
@@ -42,7 +42,7 @@ class ImageFacts:
     columns: dict[str, np.ndarray]
 
 
-#: Columns of each kind; "bytes", "suffix" and their like only where there are files.
+#: The columns of each kind; "suffix", "bytes" and "bytes_per_pixel" only for files.
 COLUMNS = {
     "format": ("format", "suffix", "mode"),
     "file size": ("bytes", "bytes_per_pixel"),
@@ -53,15 +53,15 @@ COLUMNS = {
 
 
 def read_facts(source: ImageSource, n_jobs: int | None) -> ImageFacts:
-    """Decode each image of a source, in threads, and keep what an audit needs.
+    """Decode each image of a source, in threads, and return its properties.
 
     Raises
     ------
     ValueError
-        If an image cannot be read, or holds NaN or infinity; the message names it.
+        If an image cannot be read, or has NaN or infinity; the message names the image.
     """
-    told = map_rows(lambda row: _facts_of(source, row), range(len(source)), n_jobs)
-    digests, thumbnails, flat, columns = zip(*told, strict=True)
+    facts = map_rows(lambda row: _image_facts(source, row), range(len(source)), n_jobs)
+    digests, thumbnails, flat, columns = zip(*facts, strict=True)
     paths = source.paths if isinstance(source, FileSource) else None
     return ImageFacts(
         names=[paths[i] if paths else f"X[{i}]" for i in range(len(source))],
@@ -72,36 +72,39 @@ def read_facts(source: ImageSource, n_jobs: int | None) -> ImageFacts:
     )
 
 
-def _facts_of(
+def _image_facts(
     source: ImageSource, row: int
 ) -> tuple[bytes, np.ndarray, bool, dict[str, Any]]:
+    """Return digest, thumbnail (32, 32), flatness and columns of one image."""
     raw = source.read(row)
     try:
         low, high = finite_range(raw)
     except ValueError as error:
         raise ValueError(f"{source.describe(row)}: {error}.") from error
-    pixels = _plain(raw, low, high)
+    pixels = _normal_form(raw, low, high)
     header = f"{pixels.shape} {pixels.dtype}".encode()
     digest = hashlib.blake2b(header + pixels.tobytes(), digest_size=16).digest()
     gray = _gray(pixels)  # (H, W), float32
-    small = Image.fromarray(gray).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    small = Image.fromarray(gray).resize(
+        (_SIDE_PX, _SIDE_PX), Image.Resampling.BILINEAR
+    )
     thumbnail = np.asarray(small)
-    # A step of the 256 that a screen shows; noise of less is no picture.
-    # Masks of few values, and what is no uint8, have a scale of their own.
-    plain = pixels.dtype == np.uint8 and high - low > 3
-    step = 1.0 if plain else (high - low) / 255
-    columns = _container(source, row, raw) | _look(gray)
+    # Contrast of less than one of 256 gray levels counts as flat. The levels span the
+    # range of the image for masks with few values, and for other dtypes than uint8.
+    is_gray_scale = pixels.dtype == np.uint8 and high - low > 3
+    step = 1.0 if is_gray_scale else (high - low) / 255
+    columns = _file_columns(source, row, raw) | _pixel_columns(gray)
     if "bytes" in columns:
         columns["bytes_per_pixel"] = columns["bytes"] / gray.size
     flat = low == high or bool(thumbnail.std() <= step)
     return digest, thumbnail, flat, columns
 
 
-def _plain(raw: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return the pixels in the form that all files of the same picture share.
+def _normal_form(raw: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return the pixels in a form that does not depend on how the image is stored.
 
-    Gray that is stored as RGB becomes gray, and numbers take the smallest of uint8,
-    int64 and float64 that holds them.
+    Gray images stored as RGB become (H, W), and the dtype is the smallest of uint8,
+    int64 and float64 that holds all values.
     """
     if raw.ndim == 3 and raw.shape[2] > 1 and (raw == raw[:, :, :1]).all():
         raw = raw[:, :, :1]
@@ -115,7 +118,7 @@ def _plain(raw: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _gray(pixels: np.ndarray) -> np.ndarray:
-    """Return (H, W) float32: luma of RGB, the mean of other channels."""
+    """Return (H, W) float32: the luma of RGB, else the mean over channels."""
     if pixels.ndim == 2:
         return pixels.astype(np.float32)
     if pixels.shape[2] == 3:
@@ -123,14 +126,14 @@ def _gray(pixels: np.ndarray) -> np.ndarray:
     return pixels.mean(axis=2, dtype=np.float32)
 
 
-def _container(source: ImageSource, row: int, raw: np.ndarray) -> dict[str, Any]:
-    """Return what is known of an image's file, or of how it was handed over."""
+def _file_columns(source: ImageSource, row: int, raw: np.ndarray) -> dict[str, Any]:
+    """Return the columns of an image's file, or of its object in memory."""
     if isinstance(source, FileSource):
         path = Path(source.paths[row])
         try:
             with Image.open(path) as image:
                 kind, mode = image.format, image.mode
-        except UnidentifiedImageError:  # it was decoded, and not by pillow
+        except UnidentifiedImageError:  # decoded by another library than pillow
             kind, mode = "DICOM", str(raw.dtype)
         n_bytes = path.stat().st_size
         return {
@@ -146,8 +149,8 @@ def _container(source: ImageSource, row: int, raw: np.ndarray) -> dict[str, Any]
     return {"format": "array", "mode": f"{raw.dtype} × {n_channels}"}
 
 
-def _look(gray: np.ndarray) -> dict[str, Any]:
-    """Return size, gray values and border of an image."""
+def _pixel_columns(gray: np.ndarray) -> dict[str, Any]:
+    """Return the columns of size, gray values and border of an image (H, W)."""
     height, width = gray.shape
     low, high = float(gray.min()), float(gray.max())
     dark = gray <= low + _MARGIN * (high - low)

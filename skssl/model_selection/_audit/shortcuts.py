@@ -1,29 +1,29 @@
-"""What a file tells of the label before anybody looks at the picture."""
+"""Shortcuts: how well file metadata and simple statistics predict the label."""
 
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from skssl.metrics import Interval, bootstrap_interval
 from skssl.metrics._inputs import group_codes
+from skssl.metrics._ranks import rank_auc
 from skssl.model_selection._audit.image_facts import COLUMNS
 
-#: Kinds of columns that are of the file and not of the picture.
+#: Kinds of columns that are metadata of the file, not properties of the pixels.
 FILE_KINDS = ("format", "file size", "image size")
 _N_FOLDS = 5
 _N_TREES = 60
-_MAX_ROWS = 2000  # that a tree sees: more would cost time and tell no more
+_MAX_ROWS = 2000  # per tree; more would cost time without improving the estimate
 
 
 @dataclass(frozen=True)
 class ShortcutProbe:
-    """How well some columns alone tell the label.
+    """How well one kind of columns alone predicts the label.
 
     Attributes
     ----------
@@ -31,16 +31,16 @@ class ShortcutProbe:
         "format", "file size", "image size", "border", "intensity", "file" (the first
         three together) or "all".
     columns : tuple of str
-        Those that vary.
+        The columns used: those that are not constant.
     area : Interval
-        Area under the ROC curve out of fold: of several classes the mean of each
-        against the rest.
+        Cross-validated area under the ROC curve; with several classes, the mean over
+        each class against the rest.
     by_class : dict
         The area of each class against the rest.
     of_file : bool
-        Whether the columns are of the file and not of the picture.
+        Whether the columns are file metadata, not properties of the pixels.
     can_tell : bool
-        Whether there are patients enough that the interval could lie above 0.5.
+        Whether there are enough patients for the interval to lie above 0.5.
     """
 
     name: str
@@ -66,7 +66,7 @@ def probe_columns(
     seeds: tuple[int, int],
     n_jobs: int | None,
 ) -> list[ShortcutProbe]:
-    """Return a probe for each kind of columns, and for several kinds together.
+    """Return a probe for each kind of columns, and for combinations of kinds.
 
     Parameters
     ----------
@@ -75,34 +75,26 @@ def probe_columns(
         Classes.
     groups : ndarray of shape (n,) or None
     confidence_level : float
-        For all intervals together: each has, by Bonferroni, a higher level.
+        Joint level of all intervals; each interval has a higher level (Bonferroni).
     n_resamples : int
+        Number of bootstrap resamples.
     seeds : (int, int)
         Of folds and forests, and of the bootstrap.
     n_jobs : int or None
+        Number of threads of a forest.
 
     Raises
     ------
     ValueError
-        If there are not two classes, each of two patients.
+        If there are fewer than two classes, or fewer than two patients in one of them.
     """
     classes, codes = np.unique(y, return_inverse=True)
     folds = _folds(classes, codes, groups, seeds[0])
-    kinds = {
-        kind: [name for name in names if _varies(columns.get(name))]
-        for kind, names in COLUMNS.items()
-    }
-    kinds = {kind: names for kind, names in kinds.items() if names}
-    of_file = [kind for kind in FILE_KINDS if kind in kinds]
-    joint = {"file": of_file} if len(of_file) > 1 else {}
-    if len(kinds) > max(1, len(of_file)):
-        joint["all"] = list(kinds)
-    for name, together in joint.items():
-        kinds[name] = [column for kind in together for column in kinds[kind]]
+    kinds = _kinds_of_columns(columns)
     level = 1 - (1 - confidence_level) / max(1, len(kinds))
     probes = []
     for kind, names in kinds.items():
-        table = np.hstack([_encoded(columns[name]) for name in names])
+        table = np.hstack([_encoded(columns[name]) for name in names])  # (n, p)
         scores = _out_of_fold(table, codes, folds, seeds[0], n_jobs)
         area = _interval(
             codes,
@@ -113,31 +105,31 @@ def probe_columns(
             random_state=seeds[1],
         )
         by_class = {
-            label: _area(codes == k, scores[:, 1 + k], scores[:, 0])
+            label: rank_auc(codes == k, scores[:, 1 + k], strata=scores[:, 0])
             for k, label in enumerate(classes.tolist())
         }
-        in_file = kind in (*FILE_KINDS, "file")
-        can_tell = _highest_bound(codes, groups, level) > 0.5
+        of_file = kind in (*FILE_KINDS, "file")
+        can_tell = _max_lower_bound(codes, groups, level) > 0.5
         probes.append(
-            ShortcutProbe(kind, tuple(names), area, by_class, in_file, can_tell)
+            ShortcutProbe(kind, tuple(names), area, by_class, of_file, can_tell)
         )
     return probes
 
 
 def mean_area(codes: np.ndarray, scores: np.ndarray) -> float:
-    """Return the mean area of each class against the rest; NaN where one lacks.
+    """Return the mean area of each class against the rest; NaN if a class is absent.
 
     Parameters
     ----------
     codes : ndarray of shape (n,), int
         Classes 0 to k - 1.
     scores : ndarray of shape (n, 1 + k)
-        The fold, and a score for each class.
+        The number of the fold, then a score for each class.
 
     Notes
     -----
-    An area is the share of pairs in the right order, of those within a fold: each fold
-    has a forest of its own, and the scores of two forests are on different scales.
+    The area counts pairs of rows within a fold only: each fold has its own forest, and
+    the scores of different forests are not on the same scale.
 
     Examples
     --------
@@ -146,49 +138,55 @@ def mean_area(codes: np.ndarray, scores: np.ndarray) -> float:
     0.75
     """
     n_classes = scores.shape[1] - 1
-    of_two = n_classes == 2  # whose areas are equal
+    first = 1 if n_classes == 2 else 0  # the areas of two classes are equal
     areas = [
-        _area(codes == k, scores[:, 1 + k], scores[:, 0])
-        for k in range(of_two, n_classes)
+        rank_auc(codes == k, scores[:, 1 + k], strata=scores[:, 0])
+        for k in range(first, n_classes)
     ]
     return float(np.mean(areas))
 
 
-def _area(positive: np.ndarray, scores: np.ndarray, fold: np.ndarray) -> float:
-    """Return the area by the ranks of the positives in each fold (Mann, Whitney)."""
-    n_right = n_pairs = 0.0
-    for number in np.unique(fold):
-        inside = fold == number
-        ranks = rankdata(scores[inside])[positive[inside]]
-        m, n = len(ranks), np.count_nonzero(inside) - len(ranks)
-        n_right += ranks.sum() - m * (m + 1) / 2
-        n_pairs += m * n
-    return float(n_right / n_pairs) if n_pairs else float("nan")
+def _kinds_of_columns(columns: dict[str, np.ndarray]) -> dict[str, list[str]]:
+    """Return the varying columns of each kind, of "file" and of "all"."""
+    kinds = {
+        kind: [name for name in names if _varies(columns.get(name))]
+        for kind, names in COLUMNS.items()
+    }
+    kinds = {kind: names for kind, names in kinds.items() if names}
+    file_kinds = [kind for kind in FILE_KINDS if kind in kinds]
+    combined = {"file": file_kinds} if len(file_kinds) > 1 else {}
+    if len(kinds) > max(1, len(file_kinds)):
+        combined["all"] = list(kinds)
+    for name, members in combined.items():
+        kinds[name] = [column for kind in members for column in kinds[kind]]
+    return kinds
 
 
 def _folds(
     classes: np.ndarray, codes: np.ndarray, groups: np.ndarray | None, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return (train, test) rows, stratified and by patient."""
     if len(classes) < 2:
         raise ValueError(
-            f"y has one class, {classes.tolist()}: a shortcut is to one of two or "
-            "more. Without y the shortcuts are left out."
+            f"y has one class, {classes.tolist()}: at least two are needed to search "
+            "for shortcuts. Omit y to skip this check."
         )
-    n_of = _patients_of_classes(codes, groups)
-    if min(n_of) < 2:
-        rare = classes[int(np.argmin(n_of))]
-        whose = "image" if groups is None else "patient"
+    counts = _patients_per_class(codes, groups)
+    if min(counts) < 2:
+        rare = classes[int(np.argmin(counts))]
+        unit = "image" if groups is None else "patient"
         raise ValueError(
-            f"y has {min(n_of)} {whose} of class {rare.item()!r}: two at least are "
-            "needed to learn shortcuts from one and test them on the other. Give that "
-            "class -1, or leave y out."
+            f"y has {min(counts)} {unit} of class {rare.item()!r}: at least two are "
+            "needed to search for shortcuts by cross-validation. Label that class -1, "
+            "or omit y to skip this check."
         )
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    folds = kind(min(_N_FOLDS, *n_of), shuffle=True, random_state=seed)
+    folds = kind(min(_N_FOLDS, *counts), shuffle=True, random_state=seed)
     return list(folds.split(np.zeros(len(codes)), codes, groups))
 
 
-def _patients_of_classes(codes: np.ndarray, groups: np.ndarray | None) -> list[int]:
+def _patients_per_class(codes: np.ndarray, groups: np.ndarray | None) -> list[int]:
+    """Return the number of patients of each class; of images without groups."""
     unit = group_codes(groups, len(codes))
     return [len(np.unique(unit[codes == k])) for k in range(codes.max() + 1)]
 
@@ -198,7 +196,7 @@ def _varies(column: np.ndarray | None) -> bool:
 
 
 def _encoded(column: np.ndarray) -> np.ndarray:
-    """Return numbers as one column, and names as one column each."""
+    """Return numbers as one column, and names one-hot encoded."""
     if column.dtype.kind in "if":
         return column[:, None].astype(np.float64)
     return (column[:, None] == np.unique(column)).astype(np.float64)
@@ -211,11 +209,12 @@ def _out_of_fold(
     seed: int,
     n_jobs: int | None,
 ) -> np.ndarray:
-    """Return the fold, and probabilities of a forest that has not seen the row.
+    """Return the fold of each row, and its cross-validated class probabilities.
 
-    Trees, since shortcuts are seldom straight: "exactly 512 px wide" is one cut for a
-    tree, and no line. Leaves of five rows, or of a third of a class that has fewer
-    than fifteen, keep them from learning single patients.
+    Trees are used because shortcuts are rarely linear: "exactly 512 px wide" takes a
+    tree two splits, and a linear model cannot express it. Leaves have at least five
+    rows, or a third of the rarest class if it has fewer than fifteen, so that trees do
+    not learn single patients.
     """
     scores = np.zeros((len(codes), 2 + codes.max()))  # (n, 1 + n_classes)
     for number, (train, test) in enumerate(folds):
@@ -228,7 +227,7 @@ def _out_of_fold(
             random_state=seed,
             n_jobs=n_jobs,
         ).fit(table[train], codes[train])
-        # A class that a fold's training rows lack keeps the probability 0.
+        # A class without training rows in this fold keeps the probability 0.
         scores[np.ix_(test, 1 + forest.classes_)] = forest.predict_proba(table[test])
         scores[test, 0] = number
     return scores
@@ -242,15 +241,15 @@ def _interval(
     confidence_level: float,
     **options: Any,
 ) -> Interval:
-    """Return the mean area with its bootstrap interval, by patients if told.
+    """Return the mean area with its bootstrap interval, by patients if given.
 
-    A bootstrap takes the forests as they are, and is too sure where patients are few;
-    of classes that are told apart without a fault all its resamples are equal. So the
-    lower bound is never above that of a forest without a fault.
+    The bootstrap takes the forests as given, so its interval is too narrow for few
+    patients; for perfectly separated classes, all resamples are equal. The lower bound
+    is therefore limited to that of a perfect separation of as many patients.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
-        told = bootstrap_interval(
+        interval = bootstrap_interval(
             codes,
             scores,
             metric=mean_area,
@@ -258,20 +257,22 @@ def _interval(
             confidence_level=confidence_level,
             **options,
         )
-    low = _highest_bound(codes, groups, confidence_level)
-    if told.low <= low or np.isnan(told.estimate):
-        return told
-    high = float(np.nanmax([told.high, told.estimate]))
-    method = f"{told.method}, at most Clopper-Pearson's"
-    return Interval(told.estimate, low, high, confidence_level, method)
+    low = _max_lower_bound(codes, groups, confidence_level)
+    if interval.low <= low or np.isnan(interval.estimate):
+        return interval
+    high = float(np.nanmax([interval.high, interval.estimate]))
+    method = f"{interval.method}, at most Clopper-Pearson's"
+    return Interval(interval.estimate, low, high, confidence_level, method)
 
 
-def _highest_bound(codes: np.ndarray, groups: np.ndarray | None, level: float) -> float:
-    """Return the lower bound of an area of 1.
+def _max_lower_bound(
+    codes: np.ndarray, groups: np.ndarray | None, level: float
+) -> float:
+    """Return the lower bound for an estimated area of 1.
 
-    If the area were A, k pairs of patients, no patient in two, would all be in the
-    right order with a probability of A^k: it is Clopper and Pearson's for k hits of k,
-    where k is the number of patients of the rarest class.
+    If the true area were A, k pairs of patients, without a patient in two pairs, would
+    all be ordered correctly with probability A^k. This is the bound of Clopper and
+    Pearson for k hits of k, where k is the number of patients of the rarest class.
     """
-    k = min(_patients_of_classes(codes, groups))
+    k = min(_patients_per_class(codes, groups))
     return float(((1 - level) / 2) ** (1 / k))

@@ -1,4 +1,4 @@
-"""Searches by optuna, on folds that are drawn once."""
+"""Hyperparameter search with optuna, on folds that are drawn once."""
 
 from skssl.model_selection._search.optuna_search import OptunaSearchCV
 

@@ -1,4 +1,4 @@
-"""OptunaSearchCV: a search over parameters by optuna, as a scikit-learn estimator."""
+"""OptunaSearchCV: hyperparameter search with optuna as a scikit-learn estimator."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,7 +6,6 @@ from copy import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.model_selection import GroupKFold
 from sklearn.utils import get_tags, indexable
 
@@ -21,17 +20,18 @@ from skssl._sklearn import (
 )
 from skssl.model_selection import _folds
 from skssl.model_selection._search.optuna_study import (
-    SearchSpace,
+    best_trial,
     check_optuna,
     open_study,
     run_trials,
-    tabulate,
+    tabulate_trials,
 )
-from skssl.model_selection._search.trials import Task, probed
+from skssl.model_selection._search.space import SearchSpace
+from skssl.model_selection._search.trials import SearchTask, probed_callbacks
 
 
 class OptunaSearchCV(BaseSearchCV):
-    """Search for parameters by optuna, on folds that are drawn once.
+    """Search hyperparameters with optuna, on folds that are drawn once.
 
     Parameters
     ----------
@@ -40,70 +40,72 @@ class OptunaSearchCV(BaseSearchCV):
     space : dict or callable
         For each parameter an optuna distribution, such as
         ``FloatDistribution(1e-4, 1e-1, log=True)``, or a list of numbers, strings,
-        booleans or None. Or a function of an optuna trial that returns parameters,
-        also objects such as ``MoCo(queue_size=...)``, by what the trial suggests.
+        booleans or None. Or a function of an optuna trial that returns the parameters;
+        these may be objects such as ``MoCo(queue_size=trial.suggest_int(...))``.
     n_trials : int, default=50
-        Trials in all, finished or pruned, those of an earlier run in ``storage``
-        included.
+        Total number of completed and pruned trials, including those of an earlier run
+        in ``storage``; at least 1.
     timeout : float, optional
-        Seconds after which no trial is begun.
+        No trial starts after this time, in seconds.
     scoring : str or callable, optional
-        One score, as in scikit-learn. Default: that of the estimator.
+        A single metric, as in scikit-learn. Default: ``score`` of the estimator.
     cv : int or splitter, default=5
-        An int means folds that are stratified for classifiers, and keep patients
-        together where ``groups`` are given to `fit`.
+        An int is the number of folds, which are stratified for classifiers and keep the
+        images of a patient together if `fit` gets ``groups``.
     seeds : sequence of int, optional
-        Each trial is the mean over these, to which ``random_state`` of the estimator
-        and of all its parts is set. Default: left as they are.
+        A trial's score is the mean over these values of ``random_state``, set on the
+        estimator and its nested estimators. Default: not changed.
     refit : bool, default=True
         Fit the best parameters on all rows, with the first of ``seeds``.
     storage : str or optuna storage, optional
-        Such as "sqlite:///search.db": trials are written there, and an interrupted
-        search goes on. Default: in memory.
+        Such as "sqlite:///search.db", from which an interrupted search resumes.
+        Default: in memory.
     study_name : str, optional
-        Begins the name in ``storage``; the rest stands for data, folds and task.
+        Prefix of the name in ``storage``; a hash of data, folds and settings follows.
     sampler : callable or optuna sampler, optional
-        Called as ``sampler(seed=...)`` before each trial. A sampler that plans all
-        trials, such as ``GridSampler``, is given itself. Default: ``TPESampler``.
+        Called as ``sampler(seed=...)`` before each trial. Pass an instance for samplers
+        that plan all trials, such as ``GridSampler``. Default: ``TPESampler``.
     pruner : optuna pruner, optional
-        Gives up trials that are worse than others at the same point.
+        Stops trials that score worse than others at the same step.
     prune_by : {"fold", "probe"}, default="fold"
         What the pruner compares: the mean score after each fold, or the pretrainer's
-        ``probe`` in the epochs of the first fold, which sees training rows only.
+        ``probe`` after each epoch of the first fold, which uses training rows only.
     n_jobs : int, optional
-        Folds at a time, in processes; on a CUDA card a ``cache`` lets one pretrain.
+        Number of folds that run in parallel, in processes. On a CUDA device, a
+        ``cache`` lets one process pretrain at a time.
     random_state : int, RandomState, Generator or None, default=None
-        Of the sampler.
+        Seeds the sampler.
     verbose : int, default=0
         1 shows a progress bar.
 
     Attributes
     ----------
     best_params_, best_score_, best_index_, best_estimator_, refit_time_, n_splits_
-        As in ``GridSearchCV``, and so are ``scorer_`` and ``multimetric_``. The best
-        of many scores is too high: judge the search by an outer cross-validation.
+        As in ``GridSearchCV``, like ``scorer_`` and ``multimetric_``. The best of many
+        scores is biased upwards: evaluate the search by an outer cross-validation.
     cv_results_ : dict of arrays
-        One entry for each trial: ``params``, ``state`` ("COMPLETE" or "PRUNED"),
+        One entry per trial: ``params``, ``state`` ("COMPLETE" or "PRUNED"),
         ``mean_test_score``, ``std_test_score``, ``rank_test_score``,
-        ``split0_test_score`` and so on for all folds of the first seed, then of the
-        second; ``mean_fit_time``, seconds. What was not reached is NaN.
+        ``split0_test_score`` and so on, for all folds of the first seed, then of the
+        second; ``mean_fit_time`` in seconds. Scores after pruning are NaN.
     study_ : optuna.Study
     splits_ : list of (train, test), rows of X
     transductive_ : bool
-        Whether ``cv`` lets training see tested images (`KeepUnlabeledInTrain`).
+        Whether ``cv`` trains on unlabelled images of test patients
+        (`KeepUnlabeledInTrain`).
 
     Notes
     -----
-    Two leaks of such searches are known. Where each trial draws folds anew, those
-    with easy folds survive and their scores are too high: here folds are drawn once,
-    before the first trial, also where ``cv`` is random. And where a study is used for
-    several fits, as in the outer folds of a nested cross-validation, later fits start
-    from what was learned on their test rows: here a stored study goes on only with the
-    same data, folds, estimator, space, scoring, seeds and ``prune_by``.
+    This class avoids two leaks of such searches. If each trial draws new folds, trials
+    with easy folds win and their scores are too high; here folds are drawn once, before
+    the first trial, even if ``cv`` is random. If one study serves several fits, as in
+    the outer folds of a nested cross-validation, later fits start from results on their
+    own test rows; here a stored study resumes only for the same data, folds, estimator,
+    space, scoring, seeds and ``prune_by``.
 
-    The same ``random_state`` gives the same trials, also where a search was killed and
-    goes on. One process at a time may run a study. Errors of a fit and scores of NaN
-    are raised; finished trials stay in ``storage``.
+    The same ``random_state`` gives the same trials, also in a resumed search. Only one
+    process at a time may run a study. An error in a fit, or a score of NaN, is raised;
+    finished trials stay in ``storage``.
 
     References
     ----------
@@ -188,15 +190,16 @@ class OptunaSearchCV(BaseSearchCV):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Run trials, and fit the best parameters on all rows.
+        """Run the trials, and fit the best parameters on all rows.
 
         Parameters
         ----------
         X : sequence of n images or rows
         y : array-like of shape (n,), optional
         **params : dict
-            ``groups``, of shape (n,), for the folds; others go to ``fit`` of the
-            estimator, of each fold its rows. With metadata routing on, to whom asks.
+            ``groups``, of shape (n,), go to the splitter; all others go to ``fit`` of
+            the estimator, restricted to the rows of each fold. With metadata routing
+            enabled, they go to the objects that request them.
 
         Returns
         -------
@@ -205,17 +208,18 @@ class OptunaSearchCV(BaseSearchCV):
         Raises
         ------
         ValueError
-            If a parameter, the space or ``groups`` is not usable, if a splitter puts a
-            patient into both parts, or if no trial was completed.
+            If a parameter, the space or ``groups`` is invalid, if a splitter puts a
+            patient into both the training and the test set, or if no trial completed.
         ImportError
             If optuna is not installed.
         """
         check_optuna()
         X, y = indexable(X, y)
         _folds.check_target(self.estimator, y)
-        task = self._task(X, y, params)
+        task = self._make_task(X, y, params)
         space = SearchSpace(self.space, self.estimator)
-        if self.prune_by == "probe" and self.pruner and not probed(self.estimator):
+        prune_by = self.prune_by if self.pruner else None
+        if prune_by == "probe" and not probed_callbacks(self.estimator):
             raise ValueError(
                 "prune_by='probe' needs a pretrainer with a probe, such as "
                 "SelfSupervisedPretrainer(probe=Probe(LogisticRegression()))."
@@ -230,7 +234,7 @@ class OptunaSearchCV(BaseSearchCV):
             storage=self.storage,
             name=self.study_name,
             pruner=self.pruner,
-            prune_by=self.prune_by if self.pruner else None,
+            prune_by=prune_by,
         )
         run_trials(
             self.study_,
@@ -239,21 +243,15 @@ class OptunaSearchCV(BaseSearchCV):
             n_trials=self.n_trials,
             timeout=self.timeout,
             sampler=self.sampler,
-            prune_by=self.prune_by if self.pruner else None,
+            prune_by=prune_by,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
             verbose=self.verbose,
         )
-        self.cv_results_ = tabulate(self.study_, space, task.n_fits)
-        means = self.cv_results_["mean_test_score"]
-        if not np.isfinite(means).any():
-            raise ValueError(
-                f"none of {len(means)} trials was completed: give more n_trials or "
-                "timeout, or prune less."
-            )
-        self.best_index_ = int(np.nanargmax(means))
-        self.best_score_ = float(means[self.best_index_])
-        self.best_params_ = self.cv_results_["params"][self.best_index_]
+        self.cv_results_ = tabulate_trials(self.study_, space, task.n_fits)
+        self.best_index_ = best = best_trial(self.cv_results_["mean_test_score"])
+        self.best_score_ = float(self.cv_results_["mean_test_score"][best])
+        self.best_params_ = self.cv_results_["params"][best]
         if self.refit:
             start = time.perf_counter()
             self.best_estimator_ = task.fit(self.best_params_)
@@ -268,27 +266,27 @@ class OptunaSearchCV(BaseSearchCV):
         return tags
 
     def get_metadata_routing(self) -> Any:
-        """Return who gets what; an int as ``cv`` asks for ``groups``."""
+        """Return the metadata routing; an int as ``cv`` requests ``groups``."""
         if self.cv is not None and not isinstance(self.cv, Integral):
             return super().get_metadata_routing()
-        twin = copy(self)
-        twin.cv = GroupKFold()
-        return super(OptunaSearchCV, twin).get_metadata_routing()
+        grouped = copy(self)
+        grouped.cv = GroupKFold()
+        return super(OptunaSearchCV, grouped).get_metadata_routing()
 
-    def _task(self, X: Any, y: Any, params: dict[str, Any]) -> Task:
-        """Draw the folds, and put together what all trials share."""
+    def _make_task(self, X: Any, y: Any, params: dict[str, Any]) -> SearchTask:
+        """Draw the folds, and return what all trials share."""
         if self.seeds is not None and len(self.seeds) == 0:
-            raise ValueError("seeds is empty: one at least is needed, or None.")
+            raise ValueError("seeds is empty: give at least one, or None.")
         routed = self._get_routed_params_for_fit(params)
         groups = check_groups(routed.splitter.split.get("groups"), _folds.n_rows(X))
         options = {k: v for k, v in routed.splitter.split.items() if k != "groups"}
         splits = _folds.draw_folds(
-            _folds.fold_maker(self.estimator, self.cv, y, groups),
+            _folds.make_splitter(self.estimator, self.cv, y, groups),
             *(X, y, groups),
             reproducible=self.storage is not None,
             **options,
         )
-        return Task(
+        return SearchTask(
             estimator=self.estimator,
             X=X,
             y=y,

@@ -1,8 +1,7 @@
-"""The study of a search: its parameters, its name, its trials and their table."""
+"""The optuna study of a search: opening it, running trials, and their table."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ from sklearn.base import clone
 from skssl._cache.fingerprint import fingerprint
 from skssl._random import RandomState, spawn_seeds
 from skssl.data import image_digests, is_table, make_source
-from skssl.model_selection._search.trials import Task
+from skssl.model_selection._search.space import SearchSpace
+from skssl.model_selection._search.trials import SearchTask
 
-# Parameters of estimators that no score depends on.
+# Parameters of estimators on which no score depends.
 _WITHOUT_EFFECT = ("cache", "device", "memory", "n_jobs", "verbose")
 
 
 def check_optuna() -> None:
-    """Say how to get optuna where it is not installed."""
+    """Raise ImportError, with the command that installs optuna, if it is missing."""
     try:
         import optuna  # noqa: F401
     except ImportError as error:
@@ -28,79 +28,34 @@ def check_optuna() -> None:
         ) from error
 
 
-class SearchSpace:
-    """What makes the parameters of a trial.
-
-    Parameters
-    ----------
-    space : dict or callable
-        See `OptunaSearchCV`.
-    estimator : estimator
-
-    Raises
-    ------
-    ValueError
-        If the space is empty, or a choice is no distribution and no list of values.
-    """
-
-    def __init__(self, space: Any, estimator: Any):
-        from optuna.distributions import BaseDistribution, CategoricalDistribution
-
-        self.make: Callable[[Any], dict[str, Any]] | None = None
-        self.distributions: dict[str, Any] = {}
-        self.made: dict[int, dict[str, Any]] = {}  # by number of the trial
-        if callable(space):
-            self.make = space
-            return
-        if not space:
-            raise ValueError("space is empty: there is nothing to search.")
-        known = estimator.get_params()
-        for name, choices in space.items():
-            if name.split("__")[0] not in known:
-                raise ValueError(
-                    f"space has {name!r}, which is no parameter of "
-                    f"{type(estimator).__name__}."
-                )
-            if isinstance(choices, BaseDistribution):
-                self.distributions[name] = choices
-            else:
-                values = _plain_values(name, choices)
-                self.distributions[name] = CategoricalDistribution(values)
-
-    def params_of(self, trial: Any) -> dict[str, Any]:
-        """Return the parameters of a trial that has begun."""
-        from optuna.trial import FixedTrial, FrozenTrial
-
-        if self.make is None:
-            for name, distribution in self.distributions.items():
-                if name not in trial.params:
-                    _suggest(trial, name, distribution)
-            return trial.params
-        if trial.number not in self.made:
-            if isinstance(trial, FrozenTrial):  # of an earlier run
-                trial = FixedTrial(trial.params, number=trial.number)
-            self.made[trial.number] = self.make(trial)
-        return self.made[trial.number]
-
-
 def open_study(
-    task: Task,
-    asked: Any,
+    task: SearchTask,
+    settings: Any,
     *,
     storage: Any,
     name: str | None,
     pruner: Any,
     prune_by: str | None,
 ) -> Any:
-    """Make a study, or go on with that of the same task in ``storage``.
+    """Create a study, or load that of the same task from ``storage``.
 
-    ``asked`` is what the scores depend on beside the task.
+    Parameters
+    ----------
+    task : SearchTask
+    settings : object
+        What the scores depend on besides the task.
+    storage, name, pruner, prune_by
+        See `OptunaSearchCV`; ``prune_by`` is None without a pruner.
+
+    Returns
+    -------
+    optuna.Study
     """
     import optuna
 
     if storage is not None:
-        told = _fingerprint(task, asked, prune_by)
-        name = f"{name or 'skssl'}-{told[:16]}"
+        digest = _fingerprint(task, settings, prune_by)
+        name = f"{name or 'skssl'}-{digest[:16]}"
     with _quiet_optuna():
         study = optuna.create_study(
             study_name=name,
@@ -111,13 +66,13 @@ def open_study(
         )
     states = optuna.trial.TrialState
     for trial in study.get_trials(deepcopy=False, states=[states.RUNNING]):
-        study.tell(trial.number, state=states.FAIL)  # of a run that was killed
+        study.tell(trial.number, state=states.FAIL)  # its process was killed
     return study
 
 
 def run_trials(
     study: Any,
-    task: Task,
+    task: SearchTask,
     space: SearchSpace,
     *,
     n_trials: int,
@@ -128,22 +83,22 @@ def run_trials(
     random_state: RandomState,
     verbose: int,
 ) -> None:
-    """Run trials until there are ``n_trials``, or the time is up."""
+    """Run trials until the study has ``n_trials``, or until the timeout."""
     import optuna
 
     sampler = sampler or optuna.samplers.TPESampler
     seeds = spawn_seeds(random_state, n_trials)
-    n_done = len(finished(study))
+    n_done = len(finished_trials(study))
 
     def seed_sampler(*_: Any) -> None:
-        # By its number, so that a search that goes on draws what it would have drawn.
-        done = len(finished(study))
-        if callable(sampler) and done < n_trials:
-            study.sampler = sampler(seed=seeds[done] % 2**32)
+        # Seeded by the number of the trial, so that a resumed search draws the same.
+        n_finished = len(finished_trials(study))
+        if callable(sampler) and n_finished < n_trials:
+            study.sampler = sampler(seed=seeds[n_finished] % 2**32)
 
     def objective(trial: Any) -> float:
-        params = space.params_of(trial)
-        return _score(task, trial, params, prune_by=prune_by, n_jobs=n_jobs)
+        params = space.trial_params(trial)
+        return _score_trial(task, trial, params, prune_by=prune_by, n_jobs=n_jobs)
 
     if n_done >= n_trials:
         return
@@ -160,15 +115,15 @@ def run_trials(
         )
 
 
-def _score(
-    task: Task,
+def _score_trial(
+    task: SearchTask,
     trial: Any,
     params: dict[str, Any],
     *,
     prune_by: str | None,
     n_jobs: int | None,
 ) -> float:
-    """Return the mean score of the folds, or raise TrialPruned."""
+    """Return the mean score over the folds, or raise TrialPruned."""
     import optuna
 
     def report(step: int, value: float) -> None:
@@ -192,7 +147,7 @@ def _score(
     return float(np.mean(scores))
 
 
-def finished(study: Any) -> list[Any]:
+def finished_trials(study: Any) -> list[Any]:
     """Return the trials that were completed or pruned, in order."""
     from optuna.trial import TrialState
 
@@ -201,81 +156,62 @@ def finished(study: Any) -> list[Any]:
     )
 
 
-def tabulate(study: Any, space: SearchSpace, n_scores: int) -> dict[str, Any]:
-    """Return the trials as ``cv_results_``."""
-    trials = finished(study)
-    scores = np.full((len(trials), n_scores), np.nan)
-    seconds = np.full((len(trials), n_scores), np.nan)
+def tabulate_trials(study: Any, space: SearchSpace, n_fits: int) -> dict[str, Any]:
+    """Return the trials as ``cv_results_``; a trial that is complete has ``n_fits``."""
+    trials = finished_trials(study)
+    scores = np.full((len(trials), n_fits), np.nan)
+    seconds = np.full((len(trials), n_fits), np.nan)
     for row, trial in enumerate(trials):
         for table, name in ((scores, "scores"), (seconds, "seconds")):
             values = trial.user_attrs.get(name, [])
             table[row, : len(values)] = values
-    mean = scores.mean(axis=1)  # NaN where a trial was pruned
+    mean = scores.mean(axis=1)  # NaN if the trial was pruned
     return {
-        "params": [space.params_of(trial) for trial in trials],
+        "params": [space.trial_params(trial) for trial in trials],
         "state": np.array([trial.state.name for trial in trials]),
         "mean_test_score": mean,
         "std_test_score": scores.std(axis=1),
         "rank_test_score": rankdata(np.nan_to_num(-mean, nan=np.inf), "min").astype(
             int
         ),
-        **{f"split{fold}_test_score": scores[:, fold] for fold in range(n_scores)},
+        **{f"split{fold}_test_score": scores[:, fold] for fold in range(n_fits)},
         "mean_fit_time": seconds.mean(axis=1),
     }
 
 
-def _suggest(trial: Any, name: str, distribution: Any) -> Any:
-    """Draw a parameter from a distribution."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    if isinstance(distribution, CategoricalDistribution):
-        return trial.suggest_categorical(name, distribution.choices)
-    kind = "float" if isinstance(distribution, FloatDistribution) else "int"
-    return getattr(trial, f"suggest_{kind}")(
-        name,
-        distribution.low,
-        distribution.high,
-        step=distribution.step,
-        log=distribution.log,
-    )
-
-
-def _plain_values(name: str, choices: Any) -> list[Any]:
-    """Return choices that a storage can keep."""
-    listed = isinstance(choices, (list, tuple, range, np.ndarray))
-    values = [getattr(v, "item", lambda v=v: v)() for v in choices] if listed else []
-    plain = (str, Real, type(None))
-    if not values or not all(isinstance(value, plain) for value in values):
+def best_trial(means: np.ndarray) -> int:
+    """Return the index of the trial with the best mean score; NaN is a pruned trial."""
+    if not np.isfinite(means).any():
         raise ValueError(
-            f"space[{name!r}] must be an optuna distribution, or a list of numbers, "
-            f"strings, booleans or None, got {choices!r}: objects are for a function "
-            "of a trial."
+            f"none of {len(means)} trials was completed: increase n_trials or timeout, "
+            "or use a pruner that stops fewer trials."
         )
-    return values
+    return int(np.nanargmax(means))
 
 
-def _fingerprint(task: Task, asked: Any, prune_by: str | None) -> str:
-    """Return what stands for all that the scores of a study depend on."""
+def _fingerprint(task: SearchTask, settings: Any, prune_by: str | None) -> str:
+    """Return a hash of everything that the scores of a study depend on."""
     X: Any = task.X if is_table(task.X) else image_digests(make_source(task.X))
     estimator = clone(task.estimator)
     names = estimator.get_params()
-    without = [name for name in names if name.split("__")[-1] in _WITHOUT_EFFECT]
-    estimator.set_params(**dict.fromkeys(without))
+    ignored = [name for name in names if name.split("__")[-1] in _WITHOUT_EFFECT]
+    estimator.set_params(**dict.fromkeys(ignored))
     try:
         return fingerprint(
             [X, None if task.y is None else np.asarray(task.y)],
-            [task.splits, task.seeds, estimator, asked, prune_by],
+            [task.splits, task.seeds, estimator, settings, prune_by],
             [task.fit_params, task.score_params],
         )
-    except Exception as error:  # attributes of the user's objects raise anything
+    except Exception as error:  # attributes of the user's objects may raise anything
         raise ValueError(
-            f"storage needs a search that can be told by its content: {error}"
+            "storage needs data and parameters whose content can be hashed, to "
+            f"identify the study: {error}"
         ) from error
 
 
 @contextmanager
 def _quiet_optuna() -> Iterator[None]:
-    """Keep optuna from announcing studies, trials and errors that are raised."""
+    """Suppress optuna's log of studies, trials, and errors that are raised anyway."""
     import optuna
 
     before = optuna.logging.get_verbosity()

@@ -1,4 +1,4 @@
-"""One trial of a search: parameters scored on fixed folds, and given up early."""
+"""One trial of a search: parameters scored on fixed folds, with early stopping."""
 
 import time
 from collections.abc import Callable, Generator
@@ -15,14 +15,29 @@ from sklearn.utils.parallel import Parallel, delayed
 from skssl._sklearn import check_method_params, safe_split
 from skssl.engine import EpochReport
 from skssl.model_selection._folds import n_rows
-from skssl.model_selection._study import set_seed
+from skssl.model_selection._seeding import set_seed
 
 Report = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
-class Task:
-    """What all trials of a search have in common."""
+class SearchTask:
+    """What all trials of a search share.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : sequence of n images or rows
+    y : array-like of shape (n,) or None
+    splits : list of (train, test)
+        Rows of X.
+    scorer : callable
+        Called as ``scorer(estimator, X, y)``.
+    seeds : tuple of int or None
+        None leaves ``random_state`` as it is.
+    fit_params, score_params : dict
+        Arguments of ``fit`` and of the scorer; arrays of length n are indexed by fold.
+    """
 
     estimator: Any
     X: Any
@@ -33,8 +48,8 @@ class Task:
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
 
-    def model(self, params: dict[str, Any], seed: int | None) -> Any:
-        """Return the estimator with the parameters of a trial, not fitted."""
+    def make_model(self, params: dict[str, Any], seed: int | None) -> Any:
+        """Return an unfitted clone of the estimator with the parameters of a trial."""
         model = clone(self.estimator).set_params(**clone(params, safe=False))
         if seed is not None:
             set_seed(model, seed)
@@ -47,14 +62,14 @@ class Task:
         fold: int,
         report: Report | None = None,
     ) -> tuple[float, float]:
-        """Return the score of one fold, and the seconds that the fit took.
+        """Return the score of one fold, and the duration of its fit in seconds.
 
-        ``report`` is told the probe of each epoch.
+        ``report`` is called with each epoch and the probe score after it.
         """
         train, test = self.splits[fold]
-        model = self.model(params, seed)
+        model = self.make_model(params, seed)
         if report is not None:
-            _listen(model, report)
+            _report_probes(model, report)
         start = time.perf_counter()
         self._fit_rows(model, train)
         seconds = time.perf_counter() - start
@@ -62,14 +77,14 @@ class Task:
         score = float(self.scorer(model, *self._rows(model, test, train), **options))
         if not np.isfinite(score):
             raise ValueError(
-                f"the score of fold {fold} with {params} is {score}: a fold may lack a "
-                "class. Take fewer folds, or another scoring."
+                f"the score of fold {fold} with {params} is {score}: the fold may lack "
+                "a class. Use fewer folds, or another scoring."
             )
         return score, seconds
 
     def fit(self, params: dict[str, Any]) -> Any:
-        """Return the estimator with the parameters of a trial, fitted on all rows."""
-        model = self.model(params, self.seeds[0])
+        """Return the estimator with the given parameters, fitted on all rows."""
+        model = self.make_model(params, self.seeds[0])
         return self._fit_rows(model, np.arange(n_rows(self.X)))
 
     def _fit_rows(self, model: Any, rows: np.ndarray) -> Any:
@@ -79,13 +94,13 @@ class Task:
     def _rows(
         self, model: Any, rows: np.ndarray, train: np.ndarray | None = None
     ) -> list[Any]:
-        """Return X, and y if there is one, of some rows; kernels want ``train``."""
+        """Return the rows of X, and of y if given; kernels need ``train``, too."""
         X, y = safe_split(model, self.X, self.y, rows, train)
         return [X] if y is None else [X, y]
 
     @property
     def n_fits(self) -> int:
-        """Fits of a trial that is completed."""
+        """Number of fits of a complete trial."""
         return len(self.seeds) * len(self.splits)
 
     def scores(
@@ -97,19 +112,19 @@ class Task:
         after_fold: Callable[[list[float], list[float]], None],
         after_epoch: Report | None = None,
     ) -> list[float]:
-        """Return the scores of all folds, first those of the first seed.
+        """Return the scores of all folds, those of the first seed first.
 
-        With several jobs all folds are begun at once, or ``in_rounds`` of as many as
-        there are jobs, so that a trial may end between two. ``after_fold`` is told the
-        scores so far and the seconds that they took, ``after_epoch`` the epochs of the
-        first fit and their probes. What they raise ends the trial.
+        With several jobs, all folds start at once, or ``in_rounds`` of as many folds as
+        there are jobs, so that a trial can stop between rounds. ``after_fold`` gets the
+        scores so far and the durations of their fits, ``after_epoch`` the epochs of the
+        first fit and their probe scores. An exception that they raise stops the trial.
         """
         scores: list[float] = []
         seconds: list[float] = []
         with closing(self._results(params, n_jobs, in_rounds, after_epoch)) as results:
-            for score, lasted in results:
+            for score, duration in results:
                 scores.append(score)
-                seconds.append(lasted)
+                seconds.append(duration)
                 after_fold(scores, seconds)
         return scores
 
@@ -120,8 +135,9 @@ class Task:
         in_rounds: bool,
         after_epoch: Report | None,
     ) -> Generator[tuple[float, float]]:
+        """Yield the score of each fold, and the duration of its fit in seconds."""
         jobs = list(product(self.seeds, range(len(self.splits))))
-        if after_epoch is not None:  # in this process, where the study is
+        if after_epoch is not None:  # in this process, which holds the study
             yield self.score(params, *jobs[0], report=after_epoch)
             jobs = jobs[1:]
         n_at_once = effective_n_jobs(n_jobs)
@@ -133,8 +149,8 @@ class Task:
                 yield from run(delayed(self.score)(params, *job) for job in round_)
 
 
-def probed(estimator: Any) -> list[str]:
-    """Return the names of the callbacks of all pretrainers that have a probe."""
+def probed_callbacks(estimator: Any) -> list[str]:
+    """Return the ``callbacks`` parameters of all pretrainers that have a probe."""
     params = estimator.get_params()
     return [
         f"{name.removesuffix('probe')}callbacks"
@@ -143,9 +159,9 @@ def probed(estimator: Any) -> list[str]:
     ]
 
 
-def _listen(model: Any, report: Report) -> None:
-    """Have pretrainers tell their probes."""
+def _report_probes(model: Any, report: Report) -> None:
+    """Add a callback that reports the probe score of each epoch to all pretrainers."""
     params = model.get_params()
-    for name in probed(model):
+    for name in probed_callbacks(model):
         callbacks = [*(params[name] or []), EpochReport("probe_score", report)]
         model.set_params(**{name: callbacks})
