@@ -130,7 +130,7 @@ def test_groups(make_clf, make_flip, scans, wrong):
     [
         (np.ones(29), "sample_weight.shape"),
         (-np.ones(30), "Negative values"),
-        (np.zeros(30), "at least one non-zero"),
+        (np.zeros(30), "at least one non-zero|with weight"),
     ],
 )
 def test_weights(make_clf, scans, weight, message):

@@ -3,9 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 import torch
-from packaging.version import parse as parse_version
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -128,8 +126,7 @@ def test_set_output_pandas(make_ssl, scans, paths):
     ]
     series = pd.Series(paths, index=[f"scan {i}" for i in range(30)])
     indexed = make_ssl().set_output(transform="pandas").fit_transform(series)
-    if parse_version(sklearn.__version__) >= parse_version("1.8"):
-        assert list(indexed.index[:2]) == ["scan 0", "scan 1"]
+    assert list(indexed.index[:2]) == ["scan 0", "scan 1"]
 
 
 def test_nested_parameters_by_name(make_ssl):
