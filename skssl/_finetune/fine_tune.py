@@ -110,6 +110,7 @@ def fine_tune(
     TrainingInterrupted
         On Ctrl-C, with the result so far.
     """
+    device = resolve_device(settings.device)
     check_choices(settings, pretrainer, len(labelled.classes))
     check_class_weight(settings.class_weight, labelled.classes)
     seeds = Seeds(*spawn_seeds(settings.random_state, len(Seeds._fields)))
@@ -130,7 +131,13 @@ def fine_tune(
         ]
         interrupt = fit_pretrainer(settings, pretrainer, *seen, seed=seeds.pretraining)
     plan = _make_plan(
-        settings, pretrainer, source, labelled, train=train, seed=seeds.weights
+        settings,
+        pretrainer,
+        source,
+        labelled,
+        train=train,
+        seed=seeds.weights,
+        device=device,
     )
     finish = partial(
         FineTuned.from_training,
@@ -168,9 +175,9 @@ def _make_plan(
     *,
     train: Rows,
     seed: int,
+    device: torch.device,
 ) -> _Plan:
     """Settle reader, views, network and phases."""
-    device = resolve_device(settings.device)
     reader = make_reader(settings, pretrainer, source, train)
     info = TrainingInfo(
         n_images=len(train),

@@ -160,6 +160,14 @@ def test_what_cannot_work_is_told_before_the_pretraining(
         make_clf(make_ssl(), **options).fit(scans.data, scans.target)
 
 
+def test_an_unknown_device_is_refused_before_the_pretraining(
+    make_clf, make_ssl, scans, monkeypatch
+):
+    monkeypatch.setattr(pretrainer, "pretrain", lambda *a, **k: pytest.fail("fitted"))
+    with pytest.raises(ValueError, match="device='gpu'"):
+        make_clf(make_ssl(), device="gpu").fit(scans.data, scans.target)
+
+
 def test_a_flip_for_three_classes_is_told_before_the_pretraining(
     make_clf, make_flip, scans
 ):
