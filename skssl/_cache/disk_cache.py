@@ -104,6 +104,8 @@ class DiskCache:
     def recall_fit(self, key: str) -> Any | None:
         """Return the result of a training, on the CPU, or None."""
         path = self._folder.root / "fits" / f"{key}.pt"
+        if path not in self._folder.files("fits"):
+            return None
         try:
             result = torch.load(path, map_location="cpu", weights_only=False)
         except FileNotFoundError:

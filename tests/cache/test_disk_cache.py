@@ -183,6 +183,7 @@ def test_a_folder_of_others_is_refused_and_left_as_it_is(tmp_path):
         pass
     with pytest.warns(CacheWarning, match="could not be stored"):
         cache.keep_fit(B, {"x": 1})
+    assert cache.recall_fit(A) is None  # nor is it read
     cache.clear()
     assert (tmp_path / FOLDER / "fits" / f"{A}.pt").read_text() == "mine"
     assert (cache.n_fits, cache.n_bytes) == (0, 0)
