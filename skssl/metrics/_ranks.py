@@ -37,15 +37,20 @@ def rank_auc(
     0.75
     """
     if strata is None:
-        strata = np.zeros(len(positive), dtype=int)
-    n_ordered = n_pairs = 0.0
-    for stratum in np.unique(strata):
-        within = strata == stratum
-        ranks = rankdata(scores[within])[positive[within]]
-        n_positive = len(ranks)
-        n_ordered += ranks.sum() - n_positive * (n_positive + 1) / 2
-        n_pairs += n_positive * (np.count_nonzero(within) - n_positive)
+        n_ordered, n_pairs = _ordered_pairs(positive, scores)
+    else:
+        within = [strata == stratum for stratum in np.unique(strata)]
+        pairs = [_ordered_pairs(positive[rows], scores[rows]) for rows in within]
+        n_ordered, n_pairs = map(sum, zip(*pairs, strict=True))
     return float(n_ordered / n_pairs) if n_pairs else float("nan")
+
+
+def _ordered_pairs(positive: np.ndarray, scores: np.ndarray) -> tuple[float, int]:
+    """Return how many pairs are in order, ties as halves, and how many there are."""
+    ranks = rankdata(scores)[positive]
+    n_positive = len(ranks)
+    n_ordered = float(ranks.sum()) - n_positive * (n_positive + 1) / 2
+    return n_ordered, n_positive * (len(positive) - n_positive)
 
 
 def placements(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -69,14 +70,17 @@ def test_estimators_load_the_weights(archive, tmp_path, rng):
         (["--out", "c.pth", "--data", "absent.zip"], r"--data absent\.zip: .*No such"),
     ],
 )
-def test_invalid_arguments_are_refused_first(archive, tmp_path, options, message):
+def test_invalid_arguments_are_refused_first(
+    archive, tmp_path, monkeypatch, capsys, options, message
+):
     if "empty" in options:
         options = [*options[:-1], str(tmp_path / "empty.zip")]
         with zipfile.ZipFile(tmp_path / "empty.zip", "w") as file:
             file.writestr("cifar10/train/cat/1.jpg", b"")
-    command = [sys.executable, str(SCRIPT), "--data", str(archive), *options]
-    result = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd=tmp_path
-    )
-    assert result.returncode == 2
-    assert re.search(message, result.stderr)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.setattr(sys, "argv", [SCRIPT.name, "--data", str(archive), *options])
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert exit_.value.code == 2
+    assert re.search(message, capsys.readouterr().err)

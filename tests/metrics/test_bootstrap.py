@@ -91,9 +91,9 @@ def test_what_cannot_be_resampled_is_refused(y, scores, groups, message):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 def test_one_class_has_no_interval():
-    nothing = bootstrap_interval([1, 1, 1], [0.1, 0.2, 0.3])
+    nothing = bootstrap_interval([1, 1, 1], [0.1, 0.2, 0.3], n_resamples=50)
     assert np.isnan([nothing.estimate, nothing.low, nothing.high]).all()
-    result = paired_bootstrap([1, 1], [0.1, 0.2], [0.1, 0.3])
+    result = paired_bootstrap([1, 1], [0.1, 0.2], [0.1, 0.3], n_resamples=50)
     assert np.isnan(result.pvalue)
     assert str(result) == "nan [nan, nan], p not defined"
 
@@ -166,3 +166,16 @@ def test_scores_of_several_classes(rng):
         y, scores, metric=metric, n_resamples=50, random_state=0
     )
     assert 0.5 < interval.low < interval.estimate
+
+
+def test_the_area_by_ranks_is_scikit_learns(rng):
+    """The default metric is computed by ranks; the same one under another name is not."""
+    y = np.array(["no", "yes"])[rng.integers(0, 2, 40)]
+    scores = rng.integers(0, 6, 40) / 6  # with ties
+    options = {"n_resamples": 60, "random_state": 0}
+    ours = bootstrap_interval(y, scores, **options)
+    theirs = bootstrap_interval(
+        y, scores, metric=lambda t, s: roc_auc_score(t, s), **options
+    )
+    assert ours.estimate == theirs.estimate
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)

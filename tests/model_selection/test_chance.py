@@ -23,14 +23,14 @@ from skssl.model_selection import fraction_curve
 from skssl.pretext import SimCLR
 from skssl.testing import tiny_cnn
 
-N_SETS = 4
+N_SETS = 3
 GROUPED = StratifiedGroupKFold(3, shuffle=True, random_state=0)
 NAIVE = StratifiedKFold(3, shuffle=True, random_state=0)
 
 
 @pytest.fixture(scope="module")
 def sets():
-    """Four sets of 16 patients with 6 slices, whose lesions can be seen."""
+    """Three sets of 16 patients with 6 slices, whose lesions can be seen."""
     return [
         make_scan_phantoms(
             16,

@@ -18,6 +18,7 @@ from skssl.model_selection._audit.image_facts import COLUMNS
 FILE_KINDS = ("format", "file size", "image size")
 _N_FOLDS = 5
 _N_TREES = 60
+_FEW_ROWS = 500  # on which threads cost more than they save
 _MAX_ROWS = 2000  # per tree; more would cost time without improving the estimate
 
 
@@ -225,7 +226,7 @@ def _out_of_fold(
             max_samples=min(_MAX_ROWS, len(train)),
             class_weight="balanced",
             random_state=seed,
-            n_jobs=n_jobs,
+            n_jobs=n_jobs if len(train) > _FEW_ROWS else 1,
         ).fit(table[train], codes[train])
         # A class without training rows in this fold keeps the probability 0.
         scores[np.ix_(test, 1 + forest.classes_)] = forest.predict_proba(table[test])
