@@ -11,6 +11,7 @@ from typing import Any
 from torchvision import models
 
 from skssl.data import digest_file
+from skssl.nn.families import find_family
 from skssl.recipes import Budget
 
 IMAGENET = "IMAGENET1K_V1"  # the weights that recipes load for "imagenet"
@@ -70,7 +71,7 @@ class Setup:
             return None
         if self.init == "imagenet":
             return "imagenet"
-        return Path(self.init.replace("{backbone}", backbone))
+        return Path(self.init.replace("{backbone}", backbone.removeprefix("timm/")))
 
     def missing_weights(self, backbone: str) -> str | None:
         """Return why a network has no initial weights, or None.
@@ -157,7 +158,13 @@ def digest_folder(root: Path) -> str:
 
 @lru_cache
 def _missing_imagenet(backbone: str) -> str | None:
-    """Return why weights of torchvision are not available, after trying a download."""
+    """Return why published weights are not available, after trying a download."""
+    if backbone.startswith("timm/"):
+        try:
+            find_family(backbone).pretrained(backbone, "pretrained")
+        except (ImportError, OSError) as error:
+            return f"weights of {backbone} are not available ({type(error).__name__})"
+        return None
     if backbone not in models.list_models(module=models):
         return f"torchvision has no ImageNet weights of {backbone}"
     try:

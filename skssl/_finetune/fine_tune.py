@@ -194,7 +194,9 @@ def _make_plan(
     return _Plan(
         device=device,
         reader=reader,
-        precision=resolve_precision(settings.precision, device, reader.image_size),
+        precision=resolve_precision(
+            settings.precision, device, reader.image_size, classifier.backbone
+        ),
         classifier=classifier,
         module=module,
         views=views,

@@ -183,9 +183,6 @@ def _make_net(
 ) -> PretextNet:
     """Put task, backbone, module and training settings together."""
     task = get_pretext(settings.pretext).resolve(info)
-    precision = resolve_precision(
-        settings.precision, device, task.input_size(info.image_size)
-    )
     backbone = build_backbone(
         settings.backbone,
         in_channels=info.n_channels,
@@ -193,7 +190,10 @@ def _make_net(
         weights=settings.weights,
         stem=settings.stem,
     )
-    module = task.build(backbone, info)
+    precision = resolve_precision(
+        settings.precision, device, task.input_size(info.image_size), backbone
+    )
+    module = task.build(backbone.only_train(settings.trainable), info)
     optimizer, lr = settings.optimizer, settings.lr
     if optimizer == "auto":
         optimizer = task.default_optimizer
@@ -209,6 +209,7 @@ def _make_net(
         optimizer=optimizer,
         lr=lr,
         weight_decay=settings.weight_decay,
+        layer_decay=settings.layer_decay,
         partner_groups=info.groups if task.same_group == "positive" else None,
         probe=probe,
         select=_epoch_score(settings.select),
@@ -259,6 +260,7 @@ def _finish(
     if net.step_:
         module.backbone.weights_origin = f"{type(task).__name__} pretraining"
     module.forget_step()
+    module.backbone.only_train("all")
     return Pretrained(
         encoder=Encoder(reader, module.backbone),
         pretext=task,

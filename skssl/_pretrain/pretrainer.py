@@ -77,6 +77,13 @@ class SelfSupervisedPretrainer(ImageEstimator):
         for SGD, 5e-4 for Adam, 1e-4 for RMSprop, 1e-3 for others.
     weight_decay : float, default=1e-4
         Not applied to biases and normalisation layers.
+    layer_decay : float, default=1.0
+        Factor between the learning rates of a block of the backbone and the next one,
+        and between those of the last block and the heads of the pretext; in (0, 1].
+    trainable : {"all", "last:K", "norms"}, default="all"
+        Which weights of the backbone are trained: all, those of the last K blocks (see
+        `skssl.nn.blocks`), or those of the normalisation layers. Frozen layers keep
+        their batch statistics. The heads of the pretext are always trained.
     schedule : {"cosine", "constant"} or callable, default="cosine"
         Factor on ``lr`` as a function of (progress, warmup), both fractions in [0, 1].
     warmup_epochs : int, optional
@@ -178,6 +185,8 @@ class SelfSupervisedPretrainer(ImageEstimator):
         "optimizer": [str, callable],
         "lr": [Interval(Real, 0, None, closed="neither"), None],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "trainable": [str],
         "schedule": [str, callable],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "select": [StrOptions({"last", "rankme", "probe"}), callable],
@@ -205,6 +214,8 @@ class SelfSupervisedPretrainer(ImageEstimator):
         optimizer: str | Callable[..., torch.optim.Optimizer] = "auto",
         lr: float | None = None,
         weight_decay: float = 1e-4,
+        layer_decay: float = 1.0,
+        trainable: str = "all",
         schedule: str | Callable[..., float] = "cosine",
         warmup_epochs: int | None = None,
         precision: str = "auto",
@@ -234,6 +245,8 @@ class SelfSupervisedPretrainer(ImageEstimator):
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
+        self.layer_decay = layer_decay
+        self.trainable = trainable
         self.schedule = schedule
         self.warmup_epochs = warmup_epochs
         self.precision = precision

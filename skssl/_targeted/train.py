@@ -81,9 +81,11 @@ def train_targeted(
     train, held = _split(settings, len(source), groups, split_seed)
     shown = train if len(train) else np.arange(len(source))
     reader = learn_reader(settings, source, shown)
-    precision = resolve_precision(settings.precision, device, reader.image_size)
     with isolated_rng(weights_seed, device):
         classifier, task, phases = _build(settings, task, reader, len(train))
+    precision = resolve_precision(
+        settings.precision, device, reader.image_size, classifier.backbone
+    )
     store = reader.store(source, shown, n_jobs=settings.n_jobs)
     if not classifier.backbone.is_trained:
         classifier.backbone.set_normalization(*store.pixel_statistics())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skssl._random import make_generator
 from skssl.data import Batch, DeviceLoader, ImageStore
-from skssl.engine.optimizers import OptimizerLike, make_optimizer
+from skssl.engine.optimizers import OptimizerLike, layer_factors, make_optimizer
 from skssl.engine.precision import autocast
 from skssl.exceptions import NonFiniteLossError
 
@@ -68,6 +68,8 @@ class StoreNet(NeuralNet):
     optimizer : str or callable
     lr : float or None
     weight_decay : float
+    layer_decay : float, default=1.0
+        Factor between the learning rates of a block of the network and the next one.
     **options
         ``max_epochs``, ``batch_size``, ``device``, ``callbacks`` as in skorch.
     """
@@ -90,6 +92,7 @@ class StoreNet(NeuralNet):
         optimizer: OptimizerLike = "adamw",
         lr: float | None = None,
         weight_decay: float = 1e-4,
+        layer_decay: float = 1.0,
         **options: Any,
     ):
         self.task = task
@@ -99,6 +102,7 @@ class StoreNet(NeuralNet):
         self.precision = precision
         self.seeds = seeds
         self.weight_decay = weight_decay
+        self.layer_decay = layer_decay
         super().__init__(
             module,
             criterion=None,
@@ -112,6 +116,11 @@ class StoreNet(NeuralNet):
     @property
     def kept_module_(self) -> nn.Module:
         """The part of the module that is kept after training."""
+        return self.module_
+
+    @property
+    def network_(self) -> nn.Module:
+        """The network whose blocks have learning rates of their own."""
         return self.module_
 
     def initialize_callbacks(self) -> "StoreNet":
@@ -130,7 +139,11 @@ class StoreNet(NeuralNet):
     def initialize_optimizer(self, triggered_directly: Any = None) -> "StoreNet":  # noqa: ARG002
         """Build the optimizer, without weight decay on norms and biases."""
         self.optimizer_ = make_optimizer(
-            self.optimizer, self.module_, lr=self.lr, weight_decay=self.weight_decay
+            self.optimizer,
+            self.module_,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            lr_factors=layer_factors(self.network_, self.layer_decay),
         )
         self.base_lrs_ = [group["lr"] for group in self.optimizer_.param_groups]
         return self

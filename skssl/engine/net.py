@@ -67,6 +67,11 @@ class PretextNet(StoreNet):
         return self.module_.backbone
 
     @property
+    def network_(self) -> nn.Module:
+        """The network of the backbone."""
+        return self.module_.backbone.network
+
+    @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         callbacks: list[tuple[str, Any]] = [("epoch_log", EpochLog(self.seeds[2]))]
         if self.probe is not None:

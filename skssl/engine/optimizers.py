@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from skssl._names import unknown_name
+from skssl.nn import blocks
 
 OptimizerLike = str | Callable[..., torch.optim.Optimizer]
 
@@ -94,3 +95,23 @@ def make_optimizer(
             group["weight_decay"] = 0.0
         groups.append(group)
     return make(groups, lr=lr, weight_decay=weight_decay, **settings)
+
+
+def layer_factors(network: nn.Module, decay: float) -> dict[nn.Parameter, float]:
+    """Return the factor on the learning rate of each parameter where it is not 1.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> factors = layer_factors(nn.Sequential(nn.Conv2d(1, 1, 1), nn.Linear(1, 1)), 0.5)
+    >>> list(factors.values())
+    [0.25, 0.25, 0.5, 0.5]
+    """
+    if decay == 1:
+        return {}
+    in_order = blocks(network)
+    return {
+        weight: decay ** (len(in_order) - place)
+        for place, block in enumerate(in_order)
+        for weight in block
+    }

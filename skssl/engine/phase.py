@@ -10,9 +10,10 @@ from sklearn.base import BaseEstimator, clone
 
 from skssl._names import unknown_name
 from skssl._params import set_params
-from skssl._sklearn import Interval, StrOptions
+from skssl._sklearn import Interval
 from skssl.engine.optimizers import OptimizerLike, find_optimizer
 from skssl.nn import cosine_restarts, get_schedule
+from skssl.nn.blocks import check_trainable
 
 __all__ = ["PHASES", "Phase", "get_phases"]
 
@@ -22,8 +23,10 @@ class Phase(BaseEstimator):
 
     Parameters
     ----------
-    train : {"all", "head", "backbone"}, default="all"
+    train : {"all", "head", "backbone", "last:K", "norms"}, default="all"
         The part that is trained. The rest keeps its weights and batch statistics.
+        "last:K" is the head and the last K blocks of the backbone (`skssl.nn.blocks`),
+        "norms" the head and the normalisation layers.
     optimizer : {"sgd", "adam", "adamw", "rmsprop"} or callable, default="adamw"
         SGD has momentum 0.9. A callable takes (parameter groups, lr=, weight_decay=).
     lr : float, optional
@@ -50,7 +53,7 @@ class Phase(BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list]] = {
-        "train": [StrOptions({"all", "head", "backbone"})],
+        "train": [str],
         "optimizer": [str, callable],
         "lr": [Interval(Real, 0, None, closed="neither"), None],
         "epochs": [Interval(Integral, 1, None, closed="left")],
@@ -91,6 +94,8 @@ class Phase(BaseEstimator):
     def validate(self) -> None:
         """Raise ValueError, naming the parameter, if one is out of range."""
         self._validate_params()
+        if self.train not in ("head", "backbone"):
+            check_trainable(self.train, "train", ("head", "backbone"))
         find_optimizer(self.optimizer)
         get_schedule(self.schedule)
 

@@ -10,11 +10,10 @@ from skssl._random import spawn_seeds
 from skssl.data import ImageStore
 from skssl.engine.callbacks import ProgressBar, WeightSelection
 from skssl.engine.loop import StoreNet, ViewsOf
-from skssl.engine.optimizers import make_optimizer
 from skssl.engine.phase import Phase
 from skssl.engine.phase_callbacks import PhaseLog
 from skssl.engine.supervised import ClassifierModule, Score
-from skssl.nn import blocks, get_schedule
+from skssl.nn import get_schedule
 
 __all__ = ["PhaseNet", "PhaseRecord", "train_phases"]
 
@@ -70,6 +69,7 @@ class PhaseNet(StoreNet):
             optimizer=phase.optimizer,
             lr=phase.lr,
             weight_decay=phase.weight_decay,
+            layer_decay=phase.layer_decay,
             max_epochs=phase.epochs,
             # An image counts once for each version.
             batch_size=max(2, phase.batch_size // n_versions),
@@ -82,6 +82,11 @@ class PhaseNet(StoreNet):
         return self.module_.classifier
 
     @property
+    def network_(self) -> nn.Module:
+        """The network of the backbone."""
+        return self.module_.classifier.backbone.network
+
+    @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         callbacks: list[tuple[str, Any]] = [("phase_log", PhaseLog())]
         if self.select is not None:
@@ -90,19 +95,6 @@ class PhaseNet(StoreNet):
             bar = ProgressBar(f"phase {self.number}", ("loss", "accuracy"))
             callbacks.append(("progress_bar", bar))
         return callbacks
-
-    def initialize_optimizer(self, triggered_directly: Any = None) -> "PhaseNet":  # noqa: ARG002
-        """Build the optimizer, with a rate for each block of the backbone."""
-        backbone = self.module_.classifier.backbone
-        self.optimizer_ = make_optimizer(
-            self.optimizer,
-            self.module_,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            lr_factors=layer_factors(backbone.network, self.phase.layer_decay),
-        )
-        self.base_lrs_ = [group["lr"] for group in self.optimizer_.param_groups]
-        return self
 
     def rows(self) -> list[Row]:
         """Return the history as one dictionary for each finished epoch."""
@@ -199,23 +191,3 @@ def train_phases(
             selected = getattr(net, "selected_epoch_", None)
             last = len(record.history)
             record.last_epochs.append(n_before + selected if selected else last)
-
-
-def layer_factors(network: nn.Module, decay: float) -> dict[nn.Parameter, float]:
-    """Return the factor on the learning rate of each parameter where it is not 1.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> factors = layer_factors(nn.Sequential(nn.Conv2d(1, 1, 1), nn.Linear(1, 1)), 0.5)
-    >>> list(factors.values())
-    [0.25, 0.25, 0.5, 0.5]
-    """
-    if decay == 1:
-        return {}
-    in_order = blocks(network)
-    return {
-        weight: decay ** (len(in_order) - place)
-        for place, block in enumerate(in_order)
-        for weight in block
-    }

@@ -4,6 +4,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from skssl.nn import Backbone
+from skssl.nn.cost import depthwise_fraction
+
 __all__ = [
     "autocast",
     "deterministic_kernels",
@@ -12,6 +15,8 @@ __all__ = [
 ]
 
 _SMALLEST_CPU_BFLOAT16 = 32  # px; see resolve_precision
+# Above this, bfloat16 is slower on CPUs; benchmarks/bench_precision.py measures it.
+_MOST_DEPTHWISE = 0.25
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -51,13 +56,27 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def resolve_precision(
-    precision: str, device: torch.device, image_size: tuple[int, int]
+    precision: str,
+    device: torch.device,
+    image_size: tuple[int, int],
+    backbone: Backbone | None = None,
 ) -> str:
     """Return "bfloat16" or "float32".
 
     "auto" is bfloat16 (autocast) where the hardware multiplies it: on CUDA devices of
     compute capability 8 and above, and, for images of at least 32 px in height and
-    width, on CPUs with AMX or AVX512-BF16.
+    width, on CPUs with AMX or AVX512-BF16. On such CPUs, networks that consist mostly
+    of depthwise convolutions, such as EfficientNets and MobileNets, are faster in
+    float32 and get it.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+    device : torch.device
+    image_size : (height, width)
+        Of the network's input, pixels.
+    backbone : Backbone, optional
+        The network; by default one without depthwise convolutions.
 
     Raises
     ------
@@ -81,7 +100,12 @@ def resolve_precision(
     # torch has no public test for these two yet; without them, float32 is safe.
     flags = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     fast = any(getattr(torch.cpu, flag, bool)() for flag in flags)
-    return "bfloat16" if fast and device.type == "cpu" and not tiny else "float32"
+    if tiny or not fast:
+        return "float32"
+    if backbone is None:
+        return "bfloat16"
+    is_depthwise = depthwise_fraction(backbone, image_size) > _MOST_DEPTHWISE
+    return "float32" if is_depthwise else "bfloat16"
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 from skssl.nn._networks import in_eval_mode
 from skssl.nn.backbones import Backbone
 from skssl.nn.bank import MemoryBank
+from skssl.nn.blocks import blocks
 from skssl.nn.build import build_backbone
-from skssl.nn.classifier import Classifier, ClassifierHead, blocks
+from skssl.nn.classifier import Classifier, ClassifierHead
 from skssl.nn.crnet import CRNet
 from skssl.nn.ema import EMACopy, rising_momentum
 from skssl.nn.heads import mlp
 from skssl.nn.losses import info_nce, mean_cosine, nt_xent
 from skssl.nn.queue import FeatureQueue
 from skssl.nn.schedules import constant, cosine, cosine_restarts, get_schedule
+from skssl.nn.weights import WeightsFile
 
 if TYPE_CHECKING:
     from skssl.nn.vit import VisionTransformer
@@ -26,6 +28,7 @@ __all__ = [
     "FeatureQueue",
     "MemoryBank",
     "VisionTransformer",
+    "WeightsFile",
     "blocks",
     "build_backbone",
     "constant",

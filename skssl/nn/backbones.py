@@ -1,11 +1,12 @@
 """The common interface of all backbones."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
+from skssl.nn.blocks import check_trainable, frozen_statistics, trained_weights
 from skssl.nn.families import family_of
 
 __all__ = ["Backbone"]
@@ -32,12 +33,17 @@ class Backbone(nn.Module):
         The name that the backbone was built from, or the class of its network.
     weights_origin : str or None, default="given"
         Where the weights come from. None declares them random.
+    expand_to : int, optional
+        Only for C = 1: the channels that the network takes. A gray image is repeated
+        after it was normalised with the statistics of each of them, so that it gives
+        exactly the features of its RGB replica.
 
     Attributes
     ----------
-    mean, std : Tensor of shape (1, C, 1, 1), float32
+    mean, std : Tensor of shape (1, K, 1, 1), float32
         Buffers: the images are normalised as ``(images - mean) / std``. They are 0.5
-        and 0.25 until :meth:`set_normalization`.
+        and 0.25 until :meth:`set_normalization`. K is ``expand_to`` where that is
+        given, and C otherwise.
     stem : str or None
         "imagenet", "small" or "cifar" for a ResNet, None for other networks.
     weights_origin : str or None
@@ -70,14 +76,21 @@ class Backbone(nn.Module):
         n_features: int,
         name: str,
         weights_origin: str | None = "given",
+        expand_to: int | None = None,
     ) -> None:
         super().__init__()
+        if expand_to is not None and n_channels != 1:
+            raise ValueError(
+                f"expand_to={expand_to} repeats gray images, but n_channels is "
+                f"{n_channels}."
+            )
         self.network = network
         self.n_channels = n_channels
         self.n_features = n_features
         self.name = name
         self.weights_origin = weights_origin
-        shape = (1, n_channels, 1, 1)
+        self._frozen_norms: list[str] = []
+        shape = (1, n_channels if expand_to is None else expand_to, 1, 1)
         self.register_buffer("mean", torch.full(shape, _DEFAULT_MEAN))
         self.register_buffer("std", torch.full(shape, _DEFAULT_STD))
 
@@ -97,19 +110,20 @@ class Backbone(nn.Module):
 
         Parameters
         ----------
-        mean, std : sequence of C floats
+        mean, std : sequence of K floats
             In units of the images, that is of [0, 1]; ``std`` is positive.
 
         Raises
         ------
         ValueError
-            If a length is not C, a value is not finite or ``std`` is not positive.
+            If a length is not K, a value is not finite or ``std`` is not positive.
         """
         for name, values in (("mean", mean), ("std", std)):
             numbers = torch.as_tensor(values, dtype=torch.float32)
-            if numbers.shape != (self.n_channels,) or not numbers.isfinite().all():
+            n_needed = self.mean.shape[1]
+            if numbers.shape != (n_needed,) or not numbers.isfinite().all():
                 raise ValueError(
-                    f"{name} must hold {self.n_channels} finite numbers, one per "
+                    f"{name} must hold {n_needed} finite numbers, one per "
                     f"channel, got {values!r}."
                 )
             if name == "std" and not (numbers > 0).all():
@@ -118,12 +132,50 @@ class Backbone(nn.Module):
         self.mean.copy_(torch.as_tensor(mean, dtype=torch.float32).reshape(shape))
         self.std.copy_(torch.as_tensor(std, dtype=torch.float32).reshape(shape))
 
+    def only_train(self, trainable: str) -> Self:
+        """Freeze the other weights, and the batch statistics of frozen layers.
+
+        Parameters
+        ----------
+        trainable : {"all", "last:K", "norms"}
+            What training changes: all weights, those of the last K blocks (see
+            `skssl.nn.blocks`), or those of the normalisation layers. Steps keep no
+            activations for the blocks before the first trained one.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the value is unknown, or the network has no such layers.
+        """
+        check_trainable(trainable)
+        trained = {id(weight) for weight in trained_weights(self.network, trainable)}
+        for weight in self.network.parameters():
+            weight.requires_grad_(id(weight) in trained)
+        frozen = [] if trainable == "all" else frozen_statistics(self.network)
+        self._frozen_norms = frozen
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, except for the statistics of frozen layers."""
+        super().train(mode)
+        for name in self._frozen_norms:
+            self.network.get_submodule(name).eval()
+        return self
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images (n, C, H, W), float in [0, 1], to features (n, n_features)."""
-        return _pool(self.network(self.normalize(images)))
+        output = self.network(self.normalize(images))
+        return family_of(self.network).pool(self.network, output)
 
     def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        """Return images (n, C, H, W), float in [0, 1], as the network gets them."""
+        """Return images (n, C, H, W), float in [0, 1], as the network gets them.
+
+        They are of shape (n, K, H, W) then.
+        """
         return (images.to(self.mean.dtype) - self.mean) / self.std
 
     def _load_from_state_dict(
@@ -139,8 +191,3 @@ class Backbone(nn.Module):
         loads_any = any(key.startswith(f"{prefix}network.") for key in state_dict)
         if self.weights_origin is None and loads_any:
             self.weights_origin = "state dict"
-
-
-def _pool(h: torch.Tensor) -> torch.Tensor:
-    """Average maps (n, d, h, w) to features (n, d); return features unchanged."""
-    return h.mean((2, 3)) if h.ndim == 4 else h

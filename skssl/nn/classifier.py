@@ -1,17 +1,16 @@
 """A backbone with the head that makes it a classifier."""
 
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Self
 
 from torch import Tensor, nn
 
 from skssl.nn.backbones import Backbone
-from skssl.nn.families import sequence_types
+from skssl.nn.blocks import check_trainable
 
 __all__ = ["Classifier", "ClassifierHead"]
 
-_PARTS = ("head", "backbone", "all")
+_WHOLE_PARTS = ("head", "backbone")
 
 
 class ClassifierHead(nn.Module):
@@ -124,8 +123,9 @@ class Classifier(nn.Module):
 
         Parameters
         ----------
-        part : {"head", "backbone", "all"}
-            What training changes.
+        part : {"head", "backbone", "all", "last:K", "norms"}
+            What training changes. "last:K" is the head and the last K blocks of the
+            backbone, "norms" the head and the backbone's normalisation layers.
 
         Returns
         -------
@@ -136,11 +136,14 @@ class Classifier(nn.Module):
         ValueError
             If ``part`` is unknown.
         """
-        if part not in _PARTS:
-            raise ValueError(f"part must be one of {list(_PARTS)}, got {part!r}.")
-        self._frozen = tuple({"head", "backbone"} - {part}) if part != "all" else ()
-        for name in ("backbone", "head"):
-            getattr(self, name).requires_grad_(name not in self._frozen)
+        if part not in _WHOLE_PARTS:
+            check_trainable(part, "part", _WHOLE_PARTS)
+        self._frozen = tuple({*_WHOLE_PARTS} - {part} if part in _WHOLE_PARTS else ())
+        self.head.requires_grad_("head" not in self._frozen)
+        if "backbone" in self._frozen:
+            self.backbone.requires_grad_(False)
+        else:
+            self.backbone.only_train("all" if part == "backbone" else part)
         return self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
@@ -160,53 +163,3 @@ class Classifier(nn.Module):
     def n_trainable(self) -> int:
         """Number of weights that training changes."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
-
-
-def blocks(network: nn.Module) -> list[list[nn.Parameter]]:
-    """Return the parameters of a network's blocks, from the images to the features.
-
-    The children of sequences of layers, and of a vision transformer's encoder, are
-    separate blocks; every other child is one block. Normalisation layers belong to the
-    block before them, and parameters of the network itself to the block after them.
-
-    Parameters
-    ----------
-    network : nn.Module
-
-    Returns
-    -------
-    list of list of Parameter
-        Each parameter of the network once.
-
-    Examples
-    --------
-    >>> from torchvision.models import resnet18
-    >>> [len(block) for block in blocks(resnet18())]
-    [3, 6, 6, 9, 6, 9, 6, 9, 6, 2]
-    """
-    grouped: list[list[nn.Parameter]] = []
-    for group in _groups(network, sequence_types()):
-        if grouped and all(p.ndim == 1 for p in group):
-            grouped[-1] += group
-        else:
-            grouped.append(group)
-    return grouped
-
-
-def _groups(
-    module: nn.Module, sequences: tuple[type[nn.Module], ...]
-) -> Iterator[list[nn.Parameter]]:
-    """Yield the parameters of each child, of sequences those of each of their children.
-
-    Sequences inside sequences are treated alike.
-    """
-    own = list(module.parameters(recurse=False))
-    for child in module.children():
-        is_sequence = isinstance(child, sequences)
-        inner = _groups(child, sequences) if is_sequence else [child.parameters()]
-        for group in map(list, inner):
-            if group:
-                yield own + group
-                own = []
-    if own:
-        yield own

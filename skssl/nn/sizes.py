@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from skssl.nn._networks import in_eval_mode
 from skssl.nn.backbones import Backbone
+from skssl.nn.families import family_of
 
 __all__ = ["check_takes_size", "features_at"]
 
@@ -47,21 +48,21 @@ def features_at(network: nn.Module, n_channels: int, size: tuple[int, int]) -> i
     """
     like = next(_float_tensors(network), torch.zeros(()))
     images = like.new_zeros((1, n_channels, *size))
+    body, images = (
+        (network.network, network.normalize(images))
+        if isinstance(network, Backbone)
+        else (network, images)
+    )
     try:
         with in_eval_mode(network):
-            features = network(images)
+            output = body(images)
     except (AssertionError, IndexError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"they may be too small, or of another size than it was built for: {error}"
         ) from error
-    if not isinstance(features, Tensor) or features.ndim not in (2, 4):
-        got = getattr(features, "shape", type(features).__name__)
-        raise ValueError(
-            f"it must give features (n, d) or maps (n, d, h, w), got {got}"
-        )
-    if features.numel() == 0:
+    if isinstance(output, Tensor) and output.numel() == 0:
         raise ValueError("nothing is left of them after its pooling")
-    return features.shape[1]
+    return family_of(body).pool(body, output).shape[1]
 
 
 def check_takes_size(backbone: Backbone, size: tuple[int, int], method: str) -> None:

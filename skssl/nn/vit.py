@@ -86,6 +86,7 @@ class VisionTransformer(models.VisionTransformer):
     """
 
     encoder: Any
+    n_prefix = 1  # the class token
 
     def __init__(
         self,

@@ -11,8 +11,8 @@ __all__ = ["HEAD_WIDTH", "TokenDecoder", "sin_cos_positions"]
 HEAD_WIDTH = 32  # as in the paper: 16 heads for a width of 512
 
 
-def sin_cos_positions(grid: tuple[int, int], width: int) -> Tensor:
-    """Return fixed position embeddings, zero for the class token.
+def sin_cos_positions(grid: tuple[int, int], width: int, n_prefix: int = 1) -> Tensor:
+    """Return fixed position embeddings, zero for the tokens before the patches.
 
     Parameters
     ----------
@@ -20,10 +20,12 @@ def sin_cos_positions(grid: tuple[int, int], width: int) -> Tensor:
         Number of patches in each direction; L is their product.
     width : int
         Width of the tokens, a multiple of 4.
+    n_prefix : int, default=1
+        Number of tokens before the patches.
 
     Returns
     -------
-    Tensor of shape (1, 1 + L, width), float32
+    Tensor of shape (1, n_prefix + L, width), float32
         The first half of the width encodes the row, the second the column, each by
         sines and cosines at width / 4 frequencies between 1 and 1/10,000 per patch.
     """
@@ -32,7 +34,7 @@ def sin_cos_positions(grid: tuple[int, int], width: int) -> Tensor:
     for coordinate in torch.meshgrid(*map(torch.arange, grid), indexing="ij"):
         angles = coordinate.flatten()[:, None] * frequencies  # (L, width / 4)
         waves += [angles.sin(), angles.cos()]
-    return nn.functional.pad(torch.cat(waves, dim=1), (0, 0, 1, 0))[None]
+    return nn.functional.pad(torch.cat(waves, dim=1), (0, 0, n_prefix, 0))[None]
 
 
 class TokenDecoder(nn.Module):
@@ -48,18 +50,28 @@ class TokenDecoder(nn.Module):
         Number p of values in a patch: pixels times channels.
     grid : (rows, columns)
         Number of patches in each direction; L is their product.
+    n_prefix : int, default=1
+        Tokens before those of the patches: class token and registers.
     """
 
     positions: Tensor
 
     def __init__(
-        self, n_in: int, width: int, depth: int, n_out: int, grid: tuple[int, int]
+        self,
+        n_in: int,
+        width: int,
+        depth: int,
+        n_out: int,
+        grid: tuple[int, int],
+        *,
+        n_prefix: int = 1,
     ) -> None:
         super().__init__()
+        self.n_prefix = n_prefix
         self.embed = nn.Linear(n_in, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width).normal_(std=0.02))
         self.register_buffer(
-            "positions", sin_cos_positions(grid, width), persistent=False
+            "positions", sin_cos_positions(grid, width, n_prefix), persistent=False
         )
         self.blocks = nn.Sequential(*(_make_block(width) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
@@ -74,8 +86,9 @@ class TokenDecoder(nn.Module):
 
         Parameters
         ----------
-        visible : Tensor of shape (n, 1 + n_visible, d)
-            Class token and tokens of the visible patches, in the order of their rank.
+        visible : Tensor of shape (n, n_prefix + n_visible, d)
+            Tokens before the patches, and those of the visible patches, in the order
+            of their rank.
         rank : Tensor of shape (n, L), int64
             Rank of each patch of the image; those of n_visible and above are masked.
 
@@ -83,16 +96,17 @@ class TokenDecoder(nn.Module):
         -------
         Tensor of shape (n, L, n_out)
         """
-        class_token, visible = self.embed(visible).split(
-            [1, visible.shape[1] - 1], dim=1
-        )  # (n, 1, width), (n, n_visible, width)
-        n, n_masked = len(rank), rank.shape[1] - visible.shape[1]
+        n_visible = visible.shape[1] - self.n_prefix
+        prefix, visible = self.embed(visible).split(
+            [self.n_prefix, n_visible], dim=1
+        )  # (n, n_prefix, width), (n, n_visible, width)
+        n, n_masked = len(rank), rank.shape[1] - n_visible
         masked = self.mask_token.to(visible.dtype).expand(n, n_masked, -1)
         by_rank = torch.cat([visible, masked], dim=1)  # (n, L, width)
         patches = by_rank.take_along_dim(rank[:, :, None], dim=1)  # in image order
-        tokens = torch.cat([class_token, patches], dim=1)  # (n, 1 + L, width)
+        tokens = torch.cat([prefix, patches], dim=1)  # (n, n_prefix + L, width)
         tokens = self.norm(self.blocks(tokens + self.positions))
-        return self.pixels(tokens[:, 1:])  # (n, L, n_out)
+        return self.pixels(tokens[:, self.n_prefix :])  # (n, L, n_out)
 
 
 def _make_block(width: int) -> nn.TransformerEncoderLayer:

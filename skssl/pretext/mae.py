@@ -5,7 +5,7 @@ He, Chen, Xie, Li, Dollár & Girshick 2022.
 
 import math
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -13,11 +13,9 @@ from torch import Tensor
 from skssl._sklearn import Interval
 from skssl.augment import Augmentation
 from skssl.nn import Backbone
+from skssl.nn.families import TokenNetwork, family_of
 from skssl.pretext._base import MethodCard, PretextModule, PretextTask, TrainingInfo
 from skssl.pretext._token_decoder import HEAD_WIDTH, TokenDecoder
-
-if TYPE_CHECKING:
-    from skssl.nn.vit import VisionTransformer
 
 _EPSILON = 1e-6
 _COLOURS = ("brightness", "contrast", "saturation", "hue", "gamma", "grayscale")
@@ -52,10 +50,10 @@ def _masked_mse(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
 class _MAEModule(PretextModule):
     def __init__(self, backbone: Backbone, task: "MAE", info: TrainingInfo):
         super().__init__(backbone)
-        network = _get_vision_transformer(backbone)
-        self.patch_px = int(network.patch_size)
+        network = _tokens_of(backbone)
+        self.patch_px = network.patch_size
         self.normalize_pixels = task.normalize_pixels
-        n_pixels = self.patch_px**2 * backbone.n_channels
+        n_pixels = self.patch_px**2 * backbone.mean.shape[1]
         if n_pixels == 1 and task.normalize_pixels:
             raise ValueError(
                 f"image_size={info.image_size} makes patches of one pixel for backbone "
@@ -73,7 +71,12 @@ class _MAEModule(PretextModule):
         n_masked = round(task.mask_ratio * n_patches)
         self.n_visible = n_patches - min(max(n_masked, 1), n_patches - 1)
         self.decoder = TokenDecoder(
-            network.hidden_dim, task.decoder_width, task.decoder_depth, n_pixels, grid
+            network.hidden_dim,
+            task.decoder_width,
+            task.decoder_depth,
+            n_pixels,
+            grid,
+            n_prefix=network.n_prefix,
         )
 
     def forward(self, views: tuple[Tensor, ...], index: Tensor) -> Tensor:  # noqa: ARG002
@@ -85,39 +88,38 @@ class _MAEModule(PretextModule):
 
     def predict(self, images: Tensor, rank: Tensor) -> Tensor:
         """Predict the pixels (n, L, p) of all patches from the visible ones."""
-        network = _get_vision_transformer(self.backbone)
-        tokens = network.embed(self.backbone.normalize(images))  # (n, 1 + L, d)
+        network = _tokens_of(self.backbone)
+        tokens = network.embed(self.backbone.normalize(images))  # (n, n_prefix + L, d)
+        prefix, patches = tokens.tensor_split([network.n_prefix], dim=1)
         order = rank.argsort(dim=1)[:, : self.n_visible, None]  # (n, n_visible, 1)
-        visible = tokens[:, 1:].take_along_dim(order, dim=1)  # (n, n_visible, d)
-        encoded = network.encode(torch.cat([tokens[:, :1], visible], dim=1))
+        visible = patches.take_along_dim(order, dim=1)  # (n, n_visible, d)
+        encoded = network.encode(torch.cat([prefix, visible], dim=1))
         return self.decoder(encoded, rank)  # (n, L, p)
 
     def targets(self, images: Tensor) -> Tensor:
         """Return the pixels (n, L, p) to be predicted."""
-        network = _get_vision_transformer(self.backbone)
+        network = _tokens_of(self.backbone)
         whole = network.whole_patches(self.backbone.normalize(images))
         patches = _patchify(whole, self.patch_px)  # (n, L, p)
         return _normalize_patches(patches) if self.normalize_pixels else patches
 
 
-def _get_vision_transformer(backbone: Backbone) -> "VisionTransformer":
-    from skssl.nn.vit import VisionTransformer  # imports torchvision, which is slow
-
-    network = backbone.network
-    if not isinstance(network, VisionTransformer):
+def _tokens_of(backbone: Backbone) -> TokenNetwork:
+    tokens = family_of(backbone.network).tokens(backbone.network)
+    if tokens is None:
         raise ValueError(
-            "mae masks patches of a vision transformer of skssl: "
-            "backbone='vit_tiny', 'vit_small', 'vit_b_16' and the "
-            "like, or a skssl.nn.vit.VisionTransformer; got the backbone "
-            f"{backbone.name!r}."
+            "mae masks patches of a vision transformer of skssl or timm: "
+            "backbone='vit_tiny', 'vit_small', 'vit_b_16', "
+            "'timm/vit_small_patch16_224' and the like, or a "
+            f"skssl.nn.vit.VisionTransformer; got the backbone {backbone.name!r}."
         )
-    return network
+    return tokens
 
 
 class MAE(PretextTask):
     r"""Predict the pixels of masked patches from the few visible ones.
 
-    For vision transformers, such as ``backbone="vit_tiny"``.
+    For vision transformers, such as ``backbone="vit_tiny"``, and those of timm.
 
     Parameters
     ----------

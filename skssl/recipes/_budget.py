@@ -33,11 +33,13 @@ class Budget:
         Maximum side of the square images, in pixels. Default: the published size.
         InceptionV3 gets at least the 75 px that it needs; other networks raise an error
         if the images are too small.
+    pretext_size : int, optional
+        Maximum side of the images of a pretraining on views; by default ``image_size``.
 
     Raises
     ------
     ValueError
-        If ``epochs`` is not above 0, or ``image_size`` is not an int above 0.
+        If ``epochs`` is not above 0, or a size is not an int above 0.
 
     Examples
     --------
@@ -52,17 +54,19 @@ class Budget:
     name: str
     epochs: float = 1.0
     image_size: int | None = None
+    pretext_size: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.epochs, Real) or not 0 < self.epochs < float("inf"):
             raise ValueError(
                 f"epochs must be a finite number above 0, got {self.epochs!r}."
             )
-        size = self.image_size
-        if size is not None and (
-            isinstance(size, bool) or not isinstance(size, Integral) or size < 1
-        ):
-            raise ValueError(f"image_size must be an int above 0, got {size!r}.")
+        for name in ("image_size", "pretext_size"):
+            size = getattr(self, name)
+            if size is not None and (
+                isinstance(size, bool) or not isinstance(size, Integral) or size < 1
+            ):
+                raise ValueError(f"{name} must be an int above 0, got {size!r}.")
 
     def n_epochs(self, published: int) -> int:
         """Return the number of epochs to run instead of the published number."""
@@ -70,10 +74,12 @@ class Budget:
 
     def size_px(self, published: int, backbone: object = None) -> int:
         """Return the image size in pixels to use instead of the published one."""
-        if self.image_size is None:
-            return published
-        min_size = _MIN_SIZE_PX.get(backbone, 1) if isinstance(backbone, str) else 1
-        return min(published, max(self.image_size, min_size))
+        return _limited(published, self.image_size, backbone)
+
+    def pretext_px(self, published: int, backbone: object = None) -> int:
+        """Return the image size of a pretraining on views, in pixels."""
+        limit = self.image_size if self.pretext_size is None else self.pretext_size
+        return _limited(published, limit, backbone)
 
     def phases(self, name: str) -> list[Phase]:
         """Return the named phases of a training, with the epochs of this budget."""
@@ -83,19 +89,29 @@ class Budget:
         ]
 
     def __str__(self) -> str:
-        if self.epochs == 1 and self.image_size is None:
-            return f"{self.name} (all epochs, images of the published size)"
-        images = (
-            "images of the published size"
-            if self.image_size is None
-            else f"images of at most {self.image_size} px"
-        )
-        return f"{self.name} ({100 * self.epochs:.3g} % of the epochs, {images})"
+        epochs = "all epochs"
+        if self.epochs != 1:
+            epochs = f"{100 * self.epochs:.3g} % of the epochs"
+        images = "images of the published size"
+        if self.image_size is not None:
+            images = f"images of at most {self.image_size} px"
+        if self.pretext_size is not None:
+            images += f", in the pretraining of at most {self.pretext_size} px"
+        return f"{self.name} ({epochs}, {images})"
 
 
-#: Named budgets: the published training, one for two CPU cores, and one for tests.
+def _limited(published: int, limit: int | None, backbone: object) -> int:
+    """Return a published size, or the limit where that is smaller."""
+    if limit is None:
+        return published
+    min_size = _MIN_SIZE_PX.get(backbone, 1) if isinstance(backbone, str) else 1
+    return min(published, max(limit, min_size))
+
+
+#: Named budgets: the published training, two for CPU cores, and one for tests.
 BUDGETS: dict[str, Budget] = {
     "full": Budget("full"),
+    "medium": Budget("medium", epochs=0.3, pretext_size=128),
     "small": Budget("small", epochs=0.2, image_size=64),
     "tiny": Budget("tiny", epochs=0.01, image_size=32),
 }
@@ -106,7 +122,7 @@ def get_budget(budget: str | Budget) -> Budget:
 
     Parameters
     ----------
-    budget : {"full", "small", "tiny"} or Budget
+    budget : {"full", "medium", "small", "tiny"} or Budget
         A `Budget` is returned unchanged.
 
     Returns

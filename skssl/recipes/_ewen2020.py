@@ -41,7 +41,7 @@ def targeted_flip(
         phases "scratch".
     validation_fraction : float or splitter, default=0.2
         Training images on which the best epoch is selected; see the notes.
-    budget : {"full", "small", "tiny"} or Budget, default="full"
+    budget : {"full", "medium", "small", "tiny"} or Budget, default="full"
         Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
@@ -87,7 +87,7 @@ def targeted_flip(
     )
     flip = TargetedFlipPretrainer(
         backbone=backbone,
-        weights=published_weights(weights),
+        weights=published_weights(weights, backbone),
         head="mlp",
         hidden_size=1024,
         dropout=0.5,

@@ -38,7 +38,7 @@ def contrastive_pretrainer(
     fraction : float, default=1.0
         Fraction of the images to pretrain on, in (0, 1]; of the patients if ``fit``
         gets ``groups``. The paper uses 0.01, 0.1 and 1.
-    budget : {"full", "small", "tiny"} or Budget, default="full"
+    budget : {"full", "medium", "small", "tiny"} or Budget, default="full"
         Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
@@ -78,8 +78,8 @@ def contrastive_pretrainer(
             augmentation="contrastive_xray",
         ),
         backbone=backbone,
-        weights=published_weights(weights),
-        image_size=budget.size_px(224, backbone),
+        weights=published_weights(weights, backbone),
+        image_size=budget.pretext_px(224, backbone),
         fraction=fraction,
         max_epochs=budget.n_epochs(100),
         batch_size=128,
@@ -122,7 +122,7 @@ def contrastive_extractor(
         Folds for that selection. None is five folds that keep patients together and
         need ``fit(X, y, groups=patients)``. Use ``StratifiedKFold(5)`` for a set
         without patients.
-    budget : {"full", "small", "tiny"} or Budget, default="full"
+    budget : {"full", "medium", "small", "tiny"} or Budget, default="full"
         Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 

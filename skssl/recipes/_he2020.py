@@ -34,7 +34,7 @@ def self_trans_pretrainer(
     weights : default="imagenet"
         As in `SelfSupervisedPretrainer`; "imagenet" is torchvision's IMAGENET1K_V1,
         the version available when the paper was written.
-    budget : {"full", "small", "tiny"} or Budget, default="full"
+    budget : {"full", "medium", "small", "tiny"} or Budget, default="full"
         Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
@@ -82,8 +82,8 @@ def self_trans_pretrainer(
             augmentation="self_trans",
         ),
         backbone=backbone,
-        weights=published_weights(weights),
-        image_size=budget.size_px(_SIZE_PX, backbone),
+        weights=published_weights(weights, backbone),
+        image_size=budget.pretext_px(_SIZE_PX, backbone),
         max_epochs=budget.n_epochs(200),
         batch_size=128,
         optimizer="sgd",
@@ -135,7 +135,7 @@ def self_trans(
         torchvision's IMAGENET1K_V1, the version available when the paper was written.
     frozen : bool, default=False
         Train only the head on the labels (Table VII).
-    budget : {"full", "small", "tiny"} or Budget, default="full"
+    budget : {"full", "medium", "small", "tiny"} or Budget, default="full"
         Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
@@ -180,7 +180,7 @@ def self_trans(
     budget = get_budget(budget)
     if isinstance(method, bool) or method not in _METHODS:
         raise ValueError(f"method must be one of {list(_METHODS)}, got {method!r}.")
-    start = None if method in (1, "scratch") else published_weights(weights)
+    start = None if method in (1, "scratch") else published_weights(weights, backbone)
     if method in ("self_trans", 3):
         start = _external_weights(external, method)
     elif external is not None:

@@ -83,7 +83,7 @@ def cross_transfer(
         As in `SelfSupervisedPretrainer`, for "cross_transfer" and "transfer" only.
         "imagenet" is torchvision's IMAGENET1K_V1, the version available when the paper
         was written.
-    budget : {"full", "small", "tiny"} or Budget, default="full"
+    budget : {"full", "medium", "small", "tiny"} or Budget, default="full"
         Fraction of the epochs, and limit on the image size.
     random_state : int, RandomState, Generator or None, default=None
 
@@ -135,7 +135,7 @@ def cross_transfer(
     budget = get_budget(budget)
     if not isinstance(method, str) or method not in _PRETEXTS:
         raise unknown_name("method", str(method), _PRETEXTS)
-    start = published_weights(weights) if method in _WITH_WEIGHTS else None
+    start = published_weights(weights, backbone) if method in _WITH_WEIGHTS else None
     phases = [
         Phase(
             "all",
@@ -163,7 +163,7 @@ def cross_transfer(
         make(),
         backbone=backbone,
         weights=start,
-        image_size=budget.size_px(112, backbone),
+        image_size=budget.pretext_px(112, backbone),
         max_epochs=budget.n_epochs(40),
         batch_size=256,
         optimizer="sgd",

@@ -7,15 +7,17 @@ from sklearn.frozen import FrozenEstimator
 __all__ = ["as_stage", "published_weights"]
 
 
-def published_weights(weights: Any) -> Any:
-    """Return "IMAGENET1K_V1" for "imagenet", and all other values unchanged.
+def published_weights(weights: Any, backbone: Any) -> Any:
+    """Return the weights that "imagenet" is, and all other values unchanged.
 
-    The papers predate torchvision's second set of ImageNet weights, which come from
-    another training procedure and are the default of some networks.
+    For torchvision's networks that is "IMAGENET1K_V1": the papers predate the second
+    set of ImageNet weights, which come from another training procedure and are the
+    default of some networks. For those of timm it is "pretrained".
     """
-    if isinstance(weights, str) and weights == "imagenet":
-        return "IMAGENET1K_V1"
-    return weights
+    if not isinstance(weights, str) or weights != "imagenet":
+        return weights
+    is_timm = isinstance(backbone, str) and backbone.startswith("timm/")
+    return "pretrained" if is_timm else "IMAGENET1K_V1"
 
 
 def as_stage(external: Any, maker: str) -> FrozenEstimator:

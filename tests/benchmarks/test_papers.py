@@ -29,7 +29,7 @@ def test_number_of_rows():
     }
     assert sizes == {
         "ewen2020": [10],
-        "he2020": [16, 10, 4],
+        "he2020": [16, 10, 4, 13],
         "li2021": [9, 27],
         "gazda2021": [12],
     }

@@ -43,7 +43,7 @@ class Nothing(nn.Module):
         ({"phases": "finetun"}, "Did you mean 'finetune'"),
         ({"phases": [Phase(lr=-1.0)]}, "'lr' parameter of Phase"),
         ({"phases": [Phase(layer_decay=0)]}, "'layer_decay' parameter of Phase"),
-        ({"phases": [Phase("tail")]}, "'train' parameter of Phase"),
+        ({"phases": [Phase("tail")]}, "train must be 'head', 'backbone', 'all'"),
         ({"frozen": True, "phases": [Phase("all")]}, r"phases are to train \['all'\]"),
         ({"frozen": True, "phases": "finetune"}, r"phases are to train \['all'\]"),
         ({"selection": "best"}, "selection='best' needs held-out images"),

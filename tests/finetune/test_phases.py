@@ -8,7 +8,7 @@ from skorch.callbacks import Callback
 
 from skssl import Phase
 from skssl.engine import get_phases
-from skssl.engine.phase_net import layer_factors
+from skssl.engine.optimizers import layer_factors
 from skssl.nn import blocks, build_backbone
 
 pytestmark = pytest.mark.filterwarnings(

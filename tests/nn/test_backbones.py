@@ -156,8 +156,9 @@ def test_a_backbone_keeps_its_name_normalisation_and_stem():
     first.set_normalization([0.1, 0.2, 0.6], [0.3, 0.4, 0.8])
     second = build(first, in_channels=1, px=96)
     assert (second.name, second.stem, second.n_channels) == ("resnet18", "small", 1)
-    assert second.mean.item() == pytest.approx(0.3)
-    assert second.std.item() == pytest.approx(0.5)
+    assert second.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.6])
+    assert second.std.flatten().tolist() == pytest.approx([0.3, 0.4, 0.8])
+    assert build(first, in_channels=2).mean.flatten()[0].item() == pytest.approx(0.3)
     assert torch.equal(build(first, in_channels=3).mean, first.mean)
 
 

@@ -5,7 +5,7 @@ A new family is one file: a subclass of `BackboneFamily` that ends with a call o
 since torchvision takes more than a second to import.
 """
 
-from skssl.nn.families._family import BackboneFamily, LoadedWeights
+from skssl.nn.families._family import BackboneFamily, LoadedWeights, TokenNetwork
 from skssl.nn.families._registry import (
     FAMILIES,
     family_of,
@@ -18,6 +18,7 @@ __all__ = [
     "FAMILIES",
     "BackboneFamily",
     "LoadedWeights",
+    "TokenNetwork",
     "family_of",
     "find_family",
     "register_family",

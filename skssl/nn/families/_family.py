@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
@@ -12,6 +12,8 @@ __all__ = [
     "BackboneFamily",
     "LoadedWeights",
     "State",
+    "TokenNetwork",
+    "average_map",
     "remove_last_linear",
     "with_current_version",
 ]
@@ -46,6 +48,36 @@ class LoadedWeights:
     mean: Tensor | None = None
     std: Tensor | None = None
     stem: str | None = None
+
+
+class TokenNetwork(Protocol):
+    """A vision transformer, for methods that pass some of its tokens only.
+
+    Attributes
+    ----------
+    patch_size : int
+        Side of the patches, pixels.
+    hidden_dim : int
+        Width d of the tokens.
+    n_prefix : int
+        Tokens before those of the patches: class token and registers.
+    """
+
+    patch_size: int
+    hidden_dim: int
+    n_prefix: int
+
+    def grid_of(self, height: int, width: int) -> tuple[int, int]:
+        """Return the rows and columns of patches of images of a size in pixels."""
+
+    def whole_patches(self, images: Tensor) -> Tensor:
+        """Return normalised images (n, C, H, W) as they are cut into patches."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Cut normalised images into tokens (n, n_prefix + L, d) with positions."""
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Pass all or some tokens (n, m, d) through the blocks and the last norm."""
 
 
 class BackboneFamily(ABC):
@@ -165,6 +197,30 @@ class BackboneFamily(ABC):
         """
         return None
 
+    def own_normalization(
+        self,
+        network: nn.Module,  # noqa: ARG002
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return mean and standard deviation (c,) of a module's own trained weights.
+
+        They are in units of images in [0, 1]. None if the family does not know them.
+        """
+        return None
+
+    def pool(self, network: nn.Module, output: Any) -> Tensor:  # noqa: ARG002
+        """Return the features (n, d) of what the network without its head returns.
+
+        Raises
+        ------
+        ValueError
+            If there are none in it.
+        """
+        return average_map(output)
+
+    def tokens(self, network: nn.Module) -> TokenNetwork | None:  # noqa: ARG002
+        """Return the tokens of a vision transformer, None for any other network."""
+        return None
+
     def adapt_state(self, network: nn.Module, state: State) -> State:  # noqa: ARG002
         """Return a state dict in the network's layout, for example from an older one.
 
@@ -237,6 +293,22 @@ class BackboneFamily(ABC):
     def sequence_types(self) -> tuple[type[nn.Module], ...]:
         """Return classes whose children are consecutive blocks, see `blocks`."""
         return ()
+
+
+def average_map(output: Any) -> Tensor:
+    """Average maps (n, d, h, w) to features (n, d); return features unchanged.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    if not isinstance(output, Tensor) or output.ndim not in (2, 4):
+        got = getattr(output, "shape", type(output).__name__)
+        raise ValueError(
+            f"it must give features (n, d) or maps (n, d, h, w), got {got}"
+        )
+    return output.mean((2, 3)) if output.ndim == 4 else output
 
 
 def remove_last_linear(network: nn.Module) -> tuple[str, ...]:

@@ -21,6 +21,9 @@ __all__ = ["TorchvisionFamily", "torchvision_names"]
 
 # Below this a new ResNet gets the small stem.
 _SMALL_PX = 64
+# What all of torchvision's classification weights were trained with, but for Inception.
+_DEFAULT = ("imagenet", "pretrained")
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @cache
@@ -58,7 +61,7 @@ class TorchvisionFamily(BackboneFamily):
         if name not in torchvision_names():
             return super().pretrained(name, weights)
         choices = models.get_model_weights(name).__members__
-        key = "DEFAULT" if weights == "imagenet" else weights
+        key = "DEFAULT" if weights in _DEFAULT else weights
         if key not in choices:
             raise ValueError(
                 f"weights must be None, 'imagenet', one of {sorted(choices)}, a path "
@@ -82,9 +85,12 @@ class TorchvisionFamily(BackboneFamily):
     ) -> tuple[Tensor, Tensor] | None:
         if name not in torchvision_names():
             return None
-        key = "DEFAULT" if weights == "imagenet" else weights
+        key = "DEFAULT" if weights in _DEFAULT else weights
         preset = models.get_model_weights(name)[key].transforms()
         return torch.tensor(preset.mean), torch.tensor(preset.std)
+
+    def own_normalization(self, network: nn.Module) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
+        return torch.tensor(_MEAN), torch.tensor(_STD)
 
 
 class _ResNets(TorchvisionFamily):
@@ -101,6 +107,18 @@ class _ResNets(TorchvisionFamily):
         if network.conv1.kernel_size == (7, 7):
             return "imagenet"
         return "cifar" if isinstance(network.maxpool, nn.Identity) else "small"
+
+    def adapt_state(self, network: nn.Module, state: State) -> State:
+        """Name the children of a sequence, in which lightly's examples keep them."""
+        if not {"0.weight", "4.0.conv1.weight"} <= state.keys():
+            return state
+        names = list(network._modules)
+        renamed = {}
+        for key, value in state.items():
+            number, _, rest = key.partition(".")
+            known = number.isdecimal() and int(number) < len(names)
+            renamed[f"{names[int(number)]}.{rest}" if known else key] = value
+        return renamed
 
     def default_stem(self, image_size: tuple[int, int]) -> str:
         return "small" if max(image_size) < _SMALL_PX else "imagenet"
@@ -167,6 +185,11 @@ class _Inceptions(TorchvisionFamily):
         # They were trained with this. torchvision converts to it inside the network,
         # which a network made without weights does not do.
         return torch.full((3,), 0.5), torch.full((3,), 0.5)
+
+    def own_normalization(self, network: Any) -> tuple[Tensor, Tensor]:
+        if network.transform_input:  # it converts from the statistics of the others
+            return torch.tensor(_MEAN), torch.tensor(_STD)
+        return self.normalization("inception_v3")
 
 
 class _DenseNets(TorchvisionFamily):

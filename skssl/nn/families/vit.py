@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.vision_transformer import Encoder
 
-from skssl.nn.families._family import State
+from skssl.nn.families._family import State, TokenNetwork
 from skssl.nn.families._registry import register_family
 from skssl.nn.families.torchvision import TorchvisionFamily
 from skssl.nn.vit import TokenEncoder, VisionTransformer, resize_positions
@@ -161,6 +161,10 @@ class VisionTransformers(TorchvisionFamily):
             else _built_grid(network)  # torchvision's takes no other size
         )
         return patches.transpose(1, 2).unflatten(2, grid)
+
+    def tokens(self, network: Any) -> TokenNetwork | None:
+        """Return skssl's network itself; torchvision's takes one image size only."""
+        return network if isinstance(network, VisionTransformer) else None
 
     def sequence_types(self) -> tuple[type[nn.Module], ...]:
         return (Encoder, TokenEncoder)

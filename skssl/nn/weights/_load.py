@@ -1,9 +1,9 @@
-"""Find pretrained weights (by name, in a file, in an estimator) and load them."""
+"""Read weights by name, from a file or an estimator, and load them."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from sklearn.frozen import FrozenEstimator
@@ -12,28 +12,54 @@ from torch import nn
 
 from skssl.nn._networks import adapt_channels, first_convolution
 from skssl.nn.families import LoadedWeights, family_of, find_family
+from skssl.nn.weights._file import SUFFIXES, WeightsFile, read_tensors
+from skssl.nn.weights._layout import by_order, find_network, with_prefix
 
-__all__ = ["LoadedWeights", "fill", "load_weights"]
+__all__ = ["fill", "load_weights"]
 
-_SUFFIXES = (".pth", ".pt", ".safetensors")
-_PREFIXES = ("module.", "backbone.", "network.")
+# torchxrayvision's networks have this buffer, and take images in [-1024, 1024].
+_XRAYVISION = "op_threshs"
+_XRAYVISION_MEAN, _XRAYVISION_STD = 0.5, 1 / 2048
+
+
+class Head(NamedTuple):
+    """What was removed from a network: the head.
+
+    Attributes
+    ----------
+    prefixes : tuple of str
+        Of the keys of its tensors.
+    shapes : dict of str to Size
+        Of all tensors of the network while it had its head, in order.
+    """
+
+    prefixes: tuple[str, ...]
+    shapes: dict[str, torch.Size]
 
 
 def load_weights(
-    weights: object, *, name: str, network: nn.Module, named: bool
+    weights: object,
+    *,
+    name: str,
+    network: nn.Module,
+    named: bool,
+    head: Head,
 ) -> LoadedWeights:
     """Read weights, without loading them into a network.
 
     Parameters
     ----------
-    weights : str, Path or FrozenEstimator
-        "imagenet", the name of torchvision weights, a file, or a fitted estimator.
+    weights : str, Path, WeightsFile or FrozenEstimator
+        "imagenet", "pretrained", the name of torchvision weights, a file, or a fitted
+        estimator.
     name : str
         The backbone's name.
     network : nn.Module
         The network that they are for. Only the keys of its state dict are read.
     named : bool
         Whether the network was made by that name.
+    head : Head
+        What was removed from the network.
 
     Returns
     -------
@@ -64,22 +90,26 @@ def load_weights(
             "every estimator that is a parameter, and a clone is unfitted. Fit it and "
             "wrap it: weights=FrozenEstimator(fitted), from sklearn.frozen."
         )
-    if not isinstance(weights, (str, os.PathLike)):
+    if not isinstance(weights, (str, os.PathLike, WeightsFile)):
         raise TypeError(
-            "weights must be None, 'imagenet', the name of torchvision weights, a path "
-            f"to a state dict or a FrozenEstimator, got {type(weights).__name__}."
+            "weights must be None, 'imagenet', 'pretrained', 'own', the name of "
+            "torchvision weights, a path to a state dict, a WeightsFile or a "
+            f"FrozenEstimator, got {type(weights).__name__}."
         )
-    path = Path(weights)
-    if weights == "imagenet" or not (path.suffix in _SUFFIXES or path.exists()):
-        if named:
-            return find_family(name).pretrained(name, str(weights))
-        raise ValueError(
-            f"weights={str(weights)!r} need a backbone given by its name; for the "
-            f"module {name!r} give None, a path that exists, or a FrozenEstimator."
-        )
-    loaded = _from_file(path, network)
-    state = family_of(network).adapt_state(network, loaded.state)
-    if named and loaded.mean is None and _n_channels(network, state) == 3:
+    if not isinstance(weights, WeightsFile):
+        path = Path(weights)
+        is_name = weights in ("imagenet", "pretrained")
+        if is_name or not (path.suffix in SUFFIXES or path.exists()):
+            if named:
+                return find_family(name).pretrained(name, str(weights))
+            raise ValueError(
+                f"weights={str(weights)!r} need a backbone given by its name; for the "
+                f"module {name!r} give None, 'own', a path that exists, or a "
+                "FrozenEstimator."
+            )
+        weights = WeightsFile(path)
+    loaded = _from_file(weights, network, head)
+    if named and loaded.mean is None and _n_channels(network, loaded.state) == 3:
         # An RGB file without statistics was most likely trained from the default ones.
         normalization = find_family(name).normalization(name)
         loaded.mean, loaded.std = normalization or (None, None)
@@ -106,7 +136,8 @@ def fill(
     Raises
     ------
     ValueError
-        If keys are missing, unexpected or of another shape.
+        If keys are missing, unexpected or of another shape, a weight is not finite, or
+        a variance is negative.
     """
     state = {
         key: value
@@ -118,6 +149,7 @@ def fill(
     if n_channels is not None:
         adapt_channels(network, n_channels, keep_response=False)
     _check_keys(network, state, loaded.source)
+    _check_values(state, loaded.source)
     network.load_state_dict(state, strict=False)
 
 
@@ -153,8 +185,23 @@ def _check_keys(
     if found:
         raise ValueError(
             f"weights from {source} do not fit the backbone: {'; '.join(found)}. Check "
-            "backbone= and, for a ResNet, stem=."
+            "backbone= and, for a ResNet, stem=; skssl.nn.WeightsFile(path, prefix=...) "
+            "chooses among several networks in a file."
         )
+
+
+def _check_values(state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Raise an error for NaN, infinity, or a negative variance of a normalisation."""
+    for key, value in state.items():
+        if not value.isfinite().all():
+            raise ValueError(
+                f"weights from {source} are not finite: {key!r} holds NaN or infinity."
+            )
+        if key.endswith("running_var") and (value < 0).any():
+            raise ValueError(
+                f"weights from {source} cannot be right: {key!r} holds a negative "
+                "variance."
+            )
 
 
 def _from_estimator(estimator: Any, name: str) -> LoadedWeights:
@@ -181,54 +228,27 @@ def _from_estimator(estimator: Any, name: str) -> LoadedWeights:
     )
 
 
-def _from_file(path: Path, network: nn.Module) -> LoadedWeights:
-    state = _read(path)
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if (
-        not isinstance(state, Mapping)
-        or not state
-        or not all(isinstance(value, torch.Tensor) for value in state.values())
-    ):
-        raise ValueError(
-            f"weights file {path} must hold a state dict of tensors, bare or under the "
-            "key 'state_dict'."
-        )
-    loaded = LoadedWeights(dict(state), source=str(path), origin=path.name)
-    own = network.state_dict().keys()
-    while not loaded.state.keys() & own:
-        if {"mean", "std"} <= loaded.state.keys():  # the buffers of a saved Backbone
-            loaded.mean = loaded.state.pop("mean").flatten()
-            loaded.std = loaded.state.pop("std").flatten()
-        keys = list(loaded.state)
-        common = [p for p in _PREFIXES if keys and all(k.startswith(p) for k in keys)]
-        if not common:
-            break
-        loaded.state = {
-            key.removeprefix(common[0]): value for key, value in loaded.state.items()
-        }
-    return loaded
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"weights file {path} does not exist.")
-    if path.suffix == ".safetensors":
-        try:
-            from safetensors.torch import load_file
-        except ImportError as error:
-            raise ImportError(
-                f"weights file {path} needs safetensors: "
-                "pip install skssl[safetensors]."
-            ) from error
-        read: Any = load_file
-        options: dict[str, Any] = {}
+def _from_file(file: WeightsFile, network: nn.Module, head: Head) -> LoadedWeights:
+    """Read the tensors of a network from a file, in the network's layout."""
+    path = Path(file.path)
+    tensors = read_tensors(path)
+    found = ""
+    if file.prefix is not None:
+        tensors = with_prefix(tensors, file.prefix, str(path))
+    if file.by_order:
+        state = by_order(tensors, head.shapes, head.prefixes, str(path))
     else:
-        read, options = torch.load, {"map_location": "cpu", "weights_only": True}
-    try:
-        return read(path, **options)
-    except Exception as error:  # the formats have no common error class
-        raise ValueError(
-            f"weights file {path} could not be read as a state dict of plain tensors: "
-            f"{error}"
-        ) from error
+        found, state = find_network(tensors, network, str(path))
+    loaded = LoadedWeights(state, source=str(path), origin=path.name)
+    if file.mean is not None and file.std is not None:
+        loaded.mean, loaded.std = torch.tensor(file.mean), torch.tensor(file.std)
+    elif _XRAYVISION in state:
+        loaded.mean = torch.tensor([_XRAYVISION_MEAN])
+        loaded.std = torch.tensor([_XRAYVISION_STD])
+    elif found.endswith("network."):  # of a saved Backbone, which has these, too
+        outside = found.removesuffix("network.")
+        mean, std = (tensors.get(f"{outside}{name}") for name in ("mean", "std"))
+        if mean is not None and std is not None:
+            loaded.mean, loaded.std = mean.flatten(), std.flatten()
+    loaded.state = {k: v for k, v in state.items() if k != _XRAYVISION}
+    return loaded
