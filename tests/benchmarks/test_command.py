@@ -32,7 +32,7 @@ def test_command_writes_results_page_and_plot(ct_folder, tmp_path, capsys):
     ("options", "message"),
     [
         (["--networks", "crnet", "resnet5"], "Did you mean 'resnet50'"),
-        (["--tables", "4"], "--tables must be between 1 and 4"),
+        (["--tables", "9"], "--tables must be between 1 and 4"),
         (["--seeds", "-1"], "'-1' is not an integer of at least 0"),
         (["--init", ""], "--init must be imagenet, none, or"),
         (["--out", "results"], r"--out must be a \.json file, got 'results'"),
