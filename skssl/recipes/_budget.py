@@ -111,7 +111,7 @@ def _limited(published: int, limit: int | None, backbone: object) -> int:
 #: Named budgets: the published training, two for CPU cores, and one for tests.
 BUDGETS: dict[str, Budget] = {
     "full": Budget("full"),
-    "medium": Budget("medium", epochs=0.3, pretext_size=128),
+    "medium": Budget("medium", epochs=0.1, pretext_size=128),
     "small": Budget("small", epochs=0.2, image_size=64),
     "tiny": Budget("tiny", epochs=0.01, image_size=32),
 }
