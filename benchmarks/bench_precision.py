@@ -2,9 +2,9 @@
 
     python benchmarks/bench_precision.py --json benchmarks/results/bench_precision.json
 
-For each network and image size: the time of a float32 step divided by that of a bfloat16
-step, the median over rounds in which the two alternate in one process. A ratio below 1
-says that bfloat16 is slower.
+For each network and image size: the time of a float32 step divided by that of a
+bfloat16 step, the median over rounds in which the two alternate in one process. A ratio
+below 1 says that bfloat16 is slower.
 """
 
 import argparse
@@ -87,7 +87,9 @@ def main() -> None:
     for name in args.networks:
         for px in args.sizes:
             row = measure(name, px, args)
-            loss = max(1 / row["ratio"] if row["auto"] == "bfloat16" else row["ratio"], 1)
+            loss = max(
+                1 / row["ratio"] if row["auto"] == "bfloat16" else row["ratio"], 1
+            )
             row["auto_slower_by"] = round(loss - 1, 3)
             rows.append(row)
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)

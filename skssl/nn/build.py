@@ -101,7 +101,7 @@ def build_backbone(
     >>> backbone(torch.rand(2, 1, 32, 32)).shape
     torch.Size([2, 512])
     """
-    height, width = image_size = tuple(image_size)
+    height, width = image_size
     if min(in_channels, height, width) < 1:
         raise ValueError(
             "in_channels and image_size must be at least 1, got "
@@ -110,7 +110,7 @@ def build_backbone(
     if stem not in _STEMS:
         raise ValueError(f"stem must be one of {list(_STEMS)}, got {stem!r}.")
     named = isinstance(backbone, str)
-    family, network, given, name = _make_or_copy(backbone, image_size, in_channels)
+    family, network, given, name = _make_or_copy(backbone, (height, width), in_channels)
     shapes = {key: value.shape for key, value in network.state_dict().items()}
     head = Head(family.remove_head(network), shapes)
     loaded = None
@@ -123,14 +123,12 @@ def build_backbone(
     if named and loaded is not None:
         network = family.rebuild_for(loaded.state, network, name, (height, width))
         family.remove_head(network)
-    _choose_stem(family, network, stem, loaded, named=named, image_size=image_size)
+    _choose_stem(family, network, stem, loaded, named=named, image_size=(height, width))
     if loaded is not None and weights != "own":
         fill(network, loaded, head.prefixes)
     mean, std = _normalization(given, loaded)
-    expand_to = None
-    if _must_expand(network, in_channels, mean, std):
-        expand_to = len(mean)
-    else:
+    expand_to = _expansion(network, in_channels, mean, std)
+    if expand_to is None:
         drawn = named and loaded is None
         adapt_channels(network, in_channels, keep_response=not drawn)
     built = Backbone(
@@ -159,7 +157,7 @@ def _choose_stem(
     named: bool,
     image_size: tuple[int, int],
 ) -> None:
-    """Give a ResNet the stem that was asked for, that of its weights, or its default."""
+    """Give a ResNet the stem that was asked for, of its weights, or its default."""
     if stem != "auto":
         family.change_stem(network, stem)
     elif loaded is not None and loaded.stem is not None:
@@ -242,16 +240,20 @@ def _normalization(
     return None, None
 
 
-def _must_expand(
+def _expansion(
     network: nn.Module, in_channels: int, mean: Tensor | None, std: Tensor | None
-) -> bool:
-    """Return whether gray images must be repeated to be normalised for each channel."""
+) -> int | None:
+    """Return how often gray images are repeated, to be normalised for each channel.
+
+    None if one channel is enough.
+    """
     found = first_convolution(network)
     if in_channels != 1 or found is None or mean is None or std is None:
-        return False
+        return None
     if len(mean) == 1 or found[1].in_channels != len(mean):
-        return False
-    return bool((mean != mean[0]).any() or (std != std[0]).any())
+        return None
+    differ = (mean != mean[0]).any() or (std != std[0]).any()
+    return len(mean) if differ else None
 
 
 def _count_features(built: Backbone, image_size: tuple[int, int]) -> int:

@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
-from skssl.engine import (
-    autocast,
-    resolve_device,
-    resolve_precision,
-)
+from skssl.engine import autocast, resolve_device, resolve_precision
+from skssl.nn import Backbone, build_backbone
+from skssl.nn.cost import depthwise_fraction
 
 CPU = torch.device("cpu")
 
@@ -85,3 +84,34 @@ def test_bfloat16_gradients_are_whole_from_two_pixels_on(pixels):
         torch.testing.assert_close(
             gradient, reference, rtol=0.05, atol=0.02 * reference.abs().max().item()
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("resnet18", "bfloat16"),
+        ("convnext_tiny", "bfloat16"),
+        ("vit_tiny", "bfloat16"),
+        ("efficientnet_b0", "float32"),
+        ("mobilenet_v3_small", "float32"),
+    ],
+)
+def test_auto_is_float32_for_networks_of_depthwise_convolutions(
+    monkeypatch, name, expected
+):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    backbone = build_backbone(name, in_channels=1, image_size=(64, 64))
+    assert resolve_precision("auto", CPU, (64, 64), backbone) == expected
+    assert resolve_precision("bfloat16", CPU, (64, 64), backbone) == "bfloat16"
+
+
+def test_the_depthwise_fraction_of_a_block_by_hand():
+    body = nn.Sequential(
+        nn.Conv2d(1, 4, 1),  # 4 x 64 values
+        nn.Conv2d(4, 4, 3, padding=1, groups=4),  # 4 x 64, depthwise
+        nn.Conv2d(4, 8, 1, groups=2),  # 8 x 64, in groups
+        nn.Flatten(),
+        nn.Linear(512, 10),
+    )
+    backbone = Backbone(body, n_channels=1, n_features=10, name="by hand")
+    assert depthwise_fraction(backbone, (8, 8)) == 256 / (256 + 256 + 512 + 10)

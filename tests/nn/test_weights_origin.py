@@ -10,7 +10,9 @@ from sklearn.frozen import FrozenEstimator
 from torch import nn
 from torchvision import models
 
+from skssl import FineTuneClassifier
 from skssl._cache.fingerprint import fingerprint
+from skssl._finetune.choices import choose_phases
 from skssl._random import isolated_rng
 from skssl.nn import Backbone, Classifier, ClassifierHead, build_backbone
 from skssl.testing import tiny_cnn
@@ -123,3 +125,56 @@ def test_equal_backbones_have_equal_fingerprints():
     assert fingerprint(twins[0]) == fingerprint(twins[1])
     twins[1].weights_origin = "given"
     assert fingerprint(twins[0]) != fingerprint(twins[1])
+
+
+def test_own_weights_of_a_module_are_trained_ones():
+    network = models.resnet18()
+    assert not build(network).is_trained
+    own = build_backbone(network, in_channels=3, image_size=(64, 64), weights="own")
+    assert own.weights_origin == "own"
+    assert own.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+    weight = own.network.conv1.weight
+    torch.testing.assert_close(weight, network.conv1.weight)
+    inception = models.inception_v3(init_weights=False, transform_input=False)
+    half = build_backbone(inception, in_channels=3, image_size=(96, 96), weights="own")
+    assert half.mean.flatten().tolist() == [0.5, 0.5, 0.5]
+
+
+def test_own_weights_need_a_module_whose_normalisation_is_known():
+    with pytest.raises(ValueError, match=r"weights='own' needs a module .* 'resnet18'"):
+        build("resnet18", weights="own")
+    with pytest.raises(
+        ValueError, match=r"not known .*'Sequential'.*set_normalization"
+    ):
+        build(tiny_cnn(), weights="own")
+
+
+def test_a_backbone_with_own_weights_keeps_its_normalisation_and_its_record():
+    given = trained()
+    given.set_normalization([0.3], [0.2])
+    own = build(given, weights="own")
+    assert own.weights_origin == "simclr pretraining"
+    assert own.mean.item() == pytest.approx(0.3)
+    assert build(build(), weights="own").weights_origin == "own"
+
+
+def test_a_callable_may_return_a_backbone():
+    given = trained()
+    given.set_normalization([0.3], [0.2])
+    built = build(lambda: given)
+    assert built.weights_origin == "simclr pretraining"
+    assert built.mean.item() == pytest.approx(0.3)
+    assert not isinstance(built.network, Backbone)
+
+
+def test_fine_tuning_takes_own_weights_for_trained_ones():
+    settings = FineTuneClassifier(backbone=tiny_cnn)
+    by_hand = Backbone(tiny_cnn(), n_channels=1, n_features=16, name="by hand")
+    for backbone, weights, phases in [
+        (models.resnet18(), None, "scratch"),
+        (models.resnet18(), "own", "finetune"),
+        (by_hand, None, "finetune"),
+        (lambda: by_hand, None, "finetune"),
+    ]:
+        built = build(backbone, weights=weights)
+        assert choose_phases(settings, built.is_trained) == phases

@@ -86,7 +86,7 @@ class TimmFamily(BackboneFamily):
         return tuple(sorted({f"{key.rpartition('.')[0]}." for key in removed}))
 
     def pretrained(self, name: str, weights: str) -> LoadedWeights:
-        """Download timm's weights, by "pretrained"; a tag of the name chooses among them.
+        """Download timm's weights, "pretrained"; a tag of the name selects among them.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class TimmFamily(BackboneFamily):
         return state if convert is None else dict(convert(dict(state), network))
 
     def pool(self, network: Any, output: Any) -> Tensor:
-        """Return features (n, d) of maps and tokens, also of networks without a pool."""
+        """Return features (n, d) of maps and tokens, where there is no pool, too."""
         if isinstance(output, (list, tuple)) and output:
             output = output[-1]  # the last of several maps
         if not isinstance(output, Tensor):

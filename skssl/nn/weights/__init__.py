@@ -1,4 +1,4 @@
-"""Pretrained weights: find them by name, in a file or in an estimator, and load them."""
+"""Pretrained weights: find them by name, in a file or an estimator; load them."""
 
 from skssl.nn.families import LoadedWeights
 from skssl.nn.weights._file import WeightsFile

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from torch import Size, Tensor, nn
@@ -68,8 +69,8 @@ def find_network(tensors: State, network: nn.Module, source: str) -> tuple[str, 
     if len(best) > 1 and most:
         found = ", ".join(repr(reading.prefix) for reading in best[:4])
         raise ValueError(
-            f"weights from {source} hold several networks that fit the backbone: choose "
-            f"one with skssl.nn.WeightsFile(path, prefix=...), of {found}."
+            f"weights from {source} hold several networks that fit the backbone: "
+            f"choose one with skssl.nn.WeightsFile(path, prefix=...), of {found}."
         )
     return best[0].prefix, best[0].state
 
@@ -154,10 +155,9 @@ def _read_as(
     prefix: str, tensors: State, network: nn.Module, own: set[str]
 ) -> _Reading:
     state = _strip(tensors, prefix)
-    try:
+    # A conversion may expect another layout.
+    with suppress(AttributeError, KeyError, RuntimeError, ValueError):
         state = family_of(network).adapt_state(network, state)
-    except (AttributeError, KeyError, RuntimeError, ValueError):
-        pass  # a conversion that expects another layout
     return _Reading(prefix, state, len(own & state.keys()))
 
 

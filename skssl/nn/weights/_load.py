@@ -185,8 +185,8 @@ def _check_keys(
     if found:
         raise ValueError(
             f"weights from {source} do not fit the backbone: {'; '.join(found)}. Check "
-            "backbone= and, for a ResNet, stem=; skssl.nn.WeightsFile(path, prefix=...) "
-            "chooses among several networks in a file."
+            "backbone= and, for a ResNet, stem=. Of several networks in a file, "
+            "skssl.nn.WeightsFile(path, prefix=...) selects one."
         )
 
 

@@ -254,14 +254,36 @@ def test_a_pretraining_with_a_network_of_timm(scans):
 
 
 ARCHITECTURES = [
-    "resnet18", "resnet50d", "resnext50_32x4d", "regnety_002", "densenet121",
-    "efficientnet_b0", "tf_efficientnet_lite0", "mobilenetv3_small_100", "mnasnet_small",
-    "convnext_atto", "convnextv2_atto", "vit_tiny_patch16_224", "vit_small_patch14_dinov2",
-    "vit_small_patch16_dinov3", "deit_tiny_patch16_224", "deit3_small_patch16_224",
-    "swin_tiny_patch4_window7_224", "swinv2_cr_tiny_224", "mixer_s32_224", "xcit_nano_12_p16_224",
-    "beit_base_patch16_224", "eva02_tiny_patch14_224", "poolformer_s12", "pvt_v2_b0",
-    "repvgg_a0", "ghostnet_050", "vgg11", "edgenext_xx_small", "levit_128s",
-]  # fmt: skip
+    "resnet18",
+    "resnet50d",
+    "resnext50_32x4d",
+    "regnety_002",
+    "densenet121",
+    "efficientnet_b0",
+    "tf_efficientnet_lite0",
+    "mobilenetv3_small_100",
+    "mnasnet_small",
+    "convnext_atto",
+    "convnextv2_atto",
+    "vit_tiny_patch16_224",
+    "vit_small_patch14_dinov2",
+    "vit_small_patch16_dinov3",
+    "deit_tiny_patch16_224",
+    "deit3_small_patch16_224",
+    "swin_tiny_patch4_window7_224",
+    "swinv2_cr_tiny_224",
+    "mixer_s32_224",
+    "xcit_nano_12_p16_224",
+    "beit_base_patch16_224",
+    "eva02_tiny_patch14_224",
+    "poolformer_s12",
+    "pvt_v2_b0",
+    "repvgg_a0",
+    "ghostnet_050",
+    "vgg11",
+    "edgenext_xx_small",
+    "levit_128s",
+]
 
 
 @pytest.mark.slow
