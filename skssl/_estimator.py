@@ -73,7 +73,9 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     _fitted: tuple[str, ...]
     device: str | torch.device
     n_jobs: int | None
-    cache: Any = None  # where a subclass has no such parameter
+    # Where a subclass has no such parameter:
+    cache: Any = None
+    transform_precision: str = "float32"
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; nested ones of a name make the object of that name.
@@ -93,7 +95,8 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Returns
         -------
         ndarray of shape (n, n_features), float32
-            Computed in float32 and in eval mode. On CPUs the features of an image are
+            Computed in eval mode, and in float32 unless ``transform_precision`` says
+            otherwise. On CPUs the features of an image are
             the same to the last bit whatever images it comes with; on CUDA they agree
             to the rounding of float32.
 
@@ -106,7 +109,13 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             the estimator was fitted on.
         """
         source = self._open(X)
-        return encode(self.encoder_, source, cache=self.cache, n_jobs=self.n_jobs)
+        return encode(
+            self.encoder_,
+            source,
+            cache=self.cache,
+            n_jobs=self.n_jobs,
+            precision=self.transform_precision,
+        )
 
     def _open(self, X: Any) -> ImageSource:
         """Wrap new images; a table must have the columns of the fitted one."""

@@ -149,3 +149,17 @@ def test_estimators_have_at_most_three_classes_of_skssl(kind):
     own = [base for base in kind.__mro__ if base.__module__.startswith("skssl")]
     assert len(own) <= 3
     assert sum(base.__name__ == "ImageEstimator" for base in own) == 1
+
+
+def test_features_in_bfloat16_on_request():
+    ssl = SelfSupervisedPretrainer(
+        backbone="resnet18", max_epochs=0, image_size=64, random_state=0
+    ).fit(SCANS.data)
+    full = ssl.transform(SCANS.data)
+    half = ssl.set_params(transform_precision="bfloat16").transform(SCANS.data)
+    assert half.dtype == np.float32
+    difference = np.linalg.norm(half - full) / np.linalg.norm(full)
+    assert 0 < difference < 0.03
+    again = ssl.encoder_.transform(SCANS.data, precision="bfloat16")
+    np.testing.assert_array_equal(again, half)
+    np.testing.assert_array_equal(ssl.encoder_.transform(SCANS.data), full)

@@ -100,8 +100,9 @@ def code_version(layers: Iterable[str] = TRAINING_LAYERS, root: Path = _ROOT) ->
         place = path.relative_to(root)
         if place.parts[0].removesuffix(".py") in layers:
             digest.update(str(place).encode() + path.read_bytes())
-    pydicom = version("pydicom") if "pydicom" in packages_distributions() else None
-    return fingerprint(digest.digest(), pydicom, [version(name) for name in _PACKAGES])
+    installed = packages_distributions()
+    extras = [version(name) for name in ("pydicom", "timm") if name in installed]
+    return fingerprint(digest.digest(), extras, [version(name) for name in _PACKAGES])
 
 
 def hardware(device: torch.device) -> list[str]:

@@ -17,13 +17,14 @@ from skssl._warn import record_warnings, warn
 from skssl.data import ImageSource, digest_file, image_digests
 from skssl.encoder import Encoder, on_cpu
 from skssl.engine import EpochReport, resolve_device, resolve_precision
+from skssl.nn import WeightsFile
 
 __all__ = ["CACHE_CONSTRAINT", "encode", "remember"]
 
 CACHE_CONSTRAINT: list = [str, os.PathLike, DiskCache, None]
 
 # Parameters that no result depends on, except for the kind of device.
-_WITHOUT_EFFECT = ("cache", "device", "n_jobs", "verbose")
+_WITHOUT_EFFECT = ("cache", "device", "n_jobs", "transform_precision", "verbose")
 
 Result = TypeVar("Result")
 
@@ -78,17 +79,24 @@ def remember(
 
 
 def encode(
-    encoder: Encoder, source: ImageSource, *, cache: Any, n_jobs: int | None
+    encoder: Encoder,
+    source: ImageSource,
+    *,
+    cache: Any,
+    n_jobs: int | None,
+    precision: str = "float32",
 ) -> np.ndarray:
     """Return features (n, n_features); with a cache, each image is encoded once."""
+    options: dict[str, Any] = {"n_jobs": n_jobs, "precision": precision}
     if cache is None:
-        return encoder.features_of(source, n_jobs=n_jobs)
+        return encoder.features_of(source, **options)
     cache = _open(cache)
     digests = image_digests(source, n_jobs).tolist()
     key = fingerprint(
         [code_version(), hardware(encoder.device)],
         list(encoder.networks),
         [encoder.reader.image_format, encoder.reader.image_size],
+        precision,
     )
     known = cache.recall_features(key)
     if not known.keys() >= set(digests):
@@ -97,7 +105,7 @@ def encode(
             missing = {d: row for row, d in enumerate(digests) if d not in known}
             rows = np.array(list(missing.values()), dtype=np.intp)
             with device_lock(encoder.device):
-                h = encoder.features_of(source, rows, n_jobs=n_jobs)
+                h = encoder.features_of(source, rows, **options)
             new = dict(zip(missing, h, strict=True))
             cache.keep_features(key, new)
             known |= new
@@ -144,6 +152,9 @@ def _content(weights: Any) -> Any:
     """Return the content of weights that are a file or a fitted network."""
     if isinstance(weights, FrozenEstimator):
         return getattr(weights.estimator, "backbone_", weights)
+    if isinstance(weights, WeightsFile) and Path(weights.path).is_file():
+        how = replace(weights, path="")
+        return [digest_file(Path(weights.path)), vars(how)]
     if isinstance(weights, (str, os.PathLike)) and Path(weights).is_file():
         return digest_file(Path(weights))
     return weights
