@@ -1,15 +1,16 @@
 """What initial weights are worth on COVID-CT, and what pretraining on top adds.
 
-    python benchmarks/bench_weights.py --data covid-ct \\
-        --weights imagenet/tf_efficientnet_lite0.safetensors
-    python benchmarks/bench_weights.py --data covid-ct --weights … --cross-validate
+    python benchmarks/bench_weights.py --data covid-ct --weights FILE
+    python benchmarks/bench_weights.py --data covid-ct --weights FILE --cross-validate
 
-The first command scores the official test split: logistic regression on frozen features,
-with C selected by patient-grouped cross-validation of train and val, and fine-tuning
-with fixed settings. The second compares frozen features by repeated patient-grouped
-cross-validation of all slices. The pretraining runs inside each fold, on its training
-rows only, and C is selected within them. ``imagenet_lite.py`` makes the file of weights.
-Runs that are in the results file are skipped.
+FILE holds the weights of EfficientNet-lite0 that ``imagenet_lite.py`` writes.
+
+The first command scores the official test split: logistic regression on frozen
+features, with C selected by patient-grouped cross-validation of train and val, and
+fine-tuning with fixed settings. The second compares frozen features by repeated
+patient-grouped cross-validation of all slices. The pretraining runs inside each fold,
+on its training rows only, and C is selected within them. Runs that are in the results
+file are skipped.
 """
 
 import argparse
@@ -61,8 +62,8 @@ def score(scores: np.ndarray, test: Bunch) -> dict[str, Any]:
     interval = delong_interval(test.target, scores, groups=test.groups)
     return {
         "auc": round(interval.estimate, 4),
-        "low": round(interval.low, 4),
-        "high": round(interval.high, 4),
+        "auc_low": round(interval.low, 4),
+        "auc_high": round(interval.high, 4),
         "accuracy": round(accuracy_score(test.target, scores > 0), 4),
         "scores": np.round(scores, 4).tolist(),
     }
@@ -74,7 +75,7 @@ def frozen(fit: Bunch, test: Bunch, weights: Path | None, seed: int) -> dict[str
     h, h_test = ssl.transform(fit.data), ssl.transform(test.data)
     search = choose(make_probe(), h, fit.target, fit.groups, "roc_auc")
     scores = search.decision_function(h_test)
-    return {"cv": round(search.best_score_, 4), **score(scores, test)}
+    return {"cv": round(float(search.best_score_), 4), **score(scores, test)}
 
 
 def fine_tuned(
@@ -98,9 +99,10 @@ def run_tests(args: argparse.Namespace, file: RowsFile) -> None:
     jobs = [("frozen", None, seed) for seed in args.seeds]
     jobs += [("frozen", args.weights, 0)]  # nothing in it is random
     jobs += [("fine-tuned", args.weights, seed) for seed in args.seeds]
+    done = {(row["procedure"], row["start"], row["seed"]) for row in file.rows()}
     for procedure, weights, seed in jobs:
         start = "random" if weights is None else "ImageNet"
-        if (procedure, start, None, seed, None) in file.keys():
+        if (procedure, start, seed) in done:
             continue
         began = time.perf_counter()
         run = frozen if procedure == "frozen" else fine_tuned

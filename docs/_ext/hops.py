@@ -27,7 +27,7 @@ PRETRAIN = [
 ]
 TRANSFORM = [
     ("X is wrapped", "_estimator.py", "source = self._open(X)"),
-    ("with or without a cache", "_estimator.py", "return encode(self.encoder_"),
+    ("with or without a cache", "_estimator.py", "return encode("),
     ("", "_cache/remember.py", "return encoder.features_of("),
     ("batches of uint8", "encoder.py", "for batch in self.reader.bat"),
     ("the networks", "encoder.py", "result = apply_independently("),

@@ -26,7 +26,7 @@ def comparison_tables(results: Path) -> str:
 def speed_tables(results: Path) -> str:
     """Return a table for each ``bench_pretrain*.json`` of that benchmark."""
     tables = []
-    for measured in _read(results, "bench_pretrain*.json"):
+    for measured in read_results(results, "bench_pretrain*.json"):
         settings = measured["settings"]
         values = {**measured["medians"], **measured["ratios"]}
         tables.append(
@@ -44,7 +44,7 @@ def speed_tables(results: Path) -> str:
 def search_tables(results: Path) -> str:
     """Return a table for each ``bench_search*.json`` of that benchmark."""
     tables = []
-    for measured in _read(results, "bench_search*.json"):
+    for measured in read_results(results, "bench_search*.json"):
         lines = [
             (
                 f"{row['way']}, run {row['run']}",
@@ -71,7 +71,7 @@ def search_tables(results: Path) -> str:
 def transfer_tables(results: Path) -> str:
     """Return a table for each network of ``transfer_*.json``."""
     tables = []
-    for measured in _read(results, "transfer_*.json"):
+    for measured in read_results(results, "transfer_*.json"):
         rows = measured["rows"]
         for network in dict.fromkeys(row["network"] for row in rows):
             selected = [row for row in rows if row["network"] == network]
@@ -108,7 +108,7 @@ def _transfer_table(rows: list[dict[str, Any]]) -> str:
 def scratch_tables(results: Path) -> str:
     """Return the cross-validation and test results of each ``scratch_*.json``."""
     tables = []
-    for measured in _read(results, "scratch_*.json"):
+    for measured in read_results(results, "scratch_*.json"):
         ranked = sorted(measured["cross_validation"], key=lambda row: -row["auc"])
         chosen = list_table(
             ("Procedure", "Cross-validated AUC", "Minutes"),
@@ -129,7 +129,7 @@ def scratch_tables(results: Path) -> str:
         lines = [
             (
                 runs[0]["procedure"],
-                _each_seed(runs, "auc"),
+                each_seed(runs, "auc"),
                 mean_and_spread([run["auc"] for run in runs]),
                 mean_and_spread([run["accuracy"] for run in runs]),
             )
@@ -143,7 +143,8 @@ def scratch_tables(results: Path) -> str:
     return "\n\n".join(tables) or NOT_MEASURED
 
 
-def _read(results: Path, pattern: str) -> Iterator[dict[str, Any]]:
+def read_results(results: Path, pattern: str) -> Iterator[dict[str, Any]]:
+    """Yield the content of the results files that match a pattern."""
     for path in sorted(results.glob(pattern)):
         yield json.loads(path.read_text(encoding="utf-8"))
 
@@ -156,7 +157,7 @@ def _study_tables(
     tables = [
         f".. rubric:: {measured['study']}\n\n"
         f"{circumstances(measured)}\n\n{make_table(measured['rows'])}"
-        for measured in _read(results, pattern)
+        for measured in read_results(results, pattern)
     ]
     return "\n".join(tables) or NOT_MEASURED
 
@@ -176,7 +177,7 @@ def _gain_table(rows: list[dict[str, Any]]) -> str:
                 name,
                 training[0] if training else "",
                 mean_and_spread([row["cv"] for row in runs]),
-                _each_seed(runs),
+                each_seed(runs),
                 mean_and_spread([row["test"] for row in runs]),
                 mean_and_spread(gains, sign="+") if gains else "",
                 _mean(runs, "pretraining_seconds", ".0f"),
@@ -202,9 +203,9 @@ def _comparison_table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             (
                 name,
-                _each_seed(runs),
+                each_seed(runs),
                 mean_and_spread([row["test"] for row in runs]),
-                _each_seed(gained, "gain", sign="+"),
+                each_seed(gained, "gain", sign="+"),
                 mean_and_spread([r["gain"] for r in gained], "+") if gained else "",
                 f"{n_clear} of {len(gained)}" if gained else "",
                 _mean(runs, "rankme", ".1f"),
@@ -234,7 +235,7 @@ def _by_features(
         yield name, [row for row in rows if row["features"] == name]
 
 
-def _each_seed(rows: list[dict[str, Any]], name: str = "test", sign: str = "") -> str:
+def each_seed(rows: list[dict[str, Any]], name: str = "test", sign: str = "") -> str:
     """Return a metric of each row with its interval."""
     triples = ([row[name + end] for end in ("", "_low", "_high")] for row in rows)
     return "; ".join(

@@ -28,6 +28,7 @@ from method_pages import (
     write_method_pages,
 )
 from published import paper_tables
+from trained import precision_table, weights_tables
 
 from benchmarks.papers.__main__ import PAPERS
 from skssl._pretrain.defaults import (
@@ -135,6 +136,8 @@ def write_tables(app: Any) -> None:
         "gains": gain_tables(results),
         "comparisons": comparison_tables(results),
         "speeds": speed_tables(results),
+        "weights": weights_tables(results),
+        "precision": precision_table(results),
     }
     for stale in folder.glob("*.rst"):
         stale.unlink()

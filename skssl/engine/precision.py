@@ -65,9 +65,9 @@ def resolve_precision(
 
     "auto" is bfloat16 (autocast) where the hardware multiplies it: on CUDA devices of
     compute capability 8 and above, and, for images of at least 32 px in height and
-    width, on CPUs with AMX or AVX512-BF16. On such CPUs, networks that consist mostly
-    of depthwise convolutions, such as EfficientNets and MobileNets, are faster in
-    float32 and get it.
+    width, on CPUs with AMX or AVX512-BF16. On such CPUs, networks with many
+    depthwise convolutions, such as EfficientNets and MobileNets, are faster in float32
+    and get it.
 
     Parameters
     ----------
