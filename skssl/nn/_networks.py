@@ -6,7 +6,12 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-__all__ = ["adapt_channels", "first_convolution", "in_eval_mode"]
+__all__ = [
+    "adapt_channels",
+    "first_convolution",
+    "has_parallel_stems",
+    "in_eval_mode",
+]
 
 
 def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d] | None:
@@ -15,6 +20,36 @@ def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d] | None:
         if isinstance(module, nn.Conv2d):
             return name, module
     return None
+
+
+@torch.no_grad()
+def has_parallel_stems(network: nn.Module, image_size: tuple[int, int]) -> bool:
+    """Return whether several convolutions get the images themselves, as in RepVGG.
+
+    False for images that the network does not take.
+    """
+    found = first_convolution(network)
+    if found is None:
+        return False
+    first = found[1]
+    images = first.weight.new_zeros((1, first.in_channels, *image_size))
+    n_stems = 0
+
+    def count(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        nonlocal n_stems
+        n_stems += inputs[0] is images
+
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    handles = [module.register_forward_pre_hook(count) for module in convolutions]
+    try:
+        with in_eval_mode(network):
+            network(images)
+    except (AssertionError, IndexError, RuntimeError, ValueError):
+        return False  # the check of the size says what is wrong
+    finally:
+        for handle in handles:
+            handle.remove()
+    return n_stems > 1
 
 
 @torch.no_grad()

@@ -110,7 +110,7 @@ class Backbone(nn.Module):
 
         Parameters
         ----------
-        mean, std : sequence of K floats
+        mean, std : sequence of K floats, or of one for gray images
             In units of the images, that is of [0, 1]; ``std`` is positive.
 
         Raises
@@ -118,9 +118,11 @@ class Backbone(nn.Module):
         ValueError
             If a length is not K, a value is not finite or ``std`` is not positive.
         """
+        n_needed = self.mean.shape[1]
+        if self.n_channels == 1 and len(mean) == len(std) == 1:
+            mean, std = list(mean) * n_needed, list(std) * n_needed
         for name, values in (("mean", mean), ("std", std)):
             numbers = torch.as_tensor(values, dtype=torch.float32)
-            n_needed = self.mean.shape[1]
             if numbers.shape != (n_needed,) or not numbers.isfinite().all():
                 raise ValueError(
                     f"{name} must hold {n_needed} finite numbers, one per "

@@ -5,7 +5,11 @@ from copy import deepcopy
 
 from torch import Tensor, nn
 
-from skssl.nn._networks import adapt_channels, first_convolution
+from skssl.nn._networks import (
+    adapt_channels,
+    first_convolution,
+    has_parallel_stems,
+)
 from skssl.nn.backbones import Backbone
 from skssl.nn.families import BackboneFamily, family_of, find_family
 from skssl.nn.sizes import features_at
@@ -127,7 +131,7 @@ def build_backbone(
     if loaded is not None and weights != "own":
         fill(network, loaded, head.prefixes)
     mean, std = _normalization(given, loaded)
-    expand_to = _expansion(network, in_channels, mean, std)
+    expand_to = _expansion(network, in_channels, image_size, mean, std)
     if expand_to is None:
         drawn = named and loaded is None
         adapt_channels(network, in_channels, keep_response=not drawn)
@@ -241,19 +245,24 @@ def _normalization(
 
 
 def _expansion(
-    network: nn.Module, in_channels: int, mean: Tensor | None, std: Tensor | None
+    network: nn.Module,
+    in_channels: int,
+    image_size: tuple[int, int],
+    mean: Tensor | None,
+    std: Tensor | None,
 ) -> int | None:
-    """Return how often gray images are repeated, to be normalised for each channel.
+    """Return how often gray images are repeated inside the backbone, None if not.
 
-    None if one channel is enough.
+    They are where each channel has another normalisation, and where several layers
+    would have to be adapted.
     """
     found = first_convolution(network)
-    if in_channels != 1 or found is None or mean is None or std is None:
+    if in_channels != 1 or found is None or found[1].in_channels == 1:
         return None
-    if len(mean) == 1 or found[1].in_channels != len(mean):
-        return None
-    differ = (mean != mean[0]).any() or (std != std[0]).any()
-    return len(mean) if differ else None
+    n_inputs = found[1].in_channels
+    known = mean is not None and std is not None and len(mean) == n_inputs
+    differ = known and len({*zip(mean.tolist(), std.tolist(), strict=True)}) > 1
+    return n_inputs if differ or has_parallel_stems(network, image_size) else None
 
 
 def _count_features(built: Backbone, image_size: tuple[int, int]) -> int:
