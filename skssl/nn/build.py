@@ -260,9 +260,11 @@ def _expansion(
     if in_channels != 1 or found is None or found[1].in_channels == 1:
         return None
     n_inputs = found[1].in_channels
-    known = mean is not None and std is not None and len(mean) == n_inputs
-    differ = known and len({*zip(mean.tolist(), std.tolist(), strict=True)}) > 1
-    return n_inputs if differ or has_parallel_stems(network, image_size) else None
+    if mean is not None and std is not None and len(mean) == n_inputs:
+        statistics = {*zip(mean.tolist(), std.tolist(), strict=True)}
+        if len(statistics) > 1:
+            return n_inputs
+    return n_inputs if has_parallel_stems(network, image_size) else None
 
 
 def _count_features(built: Backbone, image_size: tuple[int, int]) -> int:

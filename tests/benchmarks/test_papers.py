@@ -28,7 +28,7 @@ def test_number_of_rows():
         for name, paper in PAPERS.items()
     }
     assert sizes == {
-        "ewen2020": [10],
+        "ewen2020": [10, 5],
         "he2020": [16, 10, 4, 13],
         "li2021": [9, 27],
         "gazda2021": [12],
