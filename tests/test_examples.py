@@ -51,6 +51,7 @@ def test_covid_ct(covid_folder, tmp_path):
         tmp_path,
         "plot_20_covid_ct.py",
         *("--data", str(covid_folder), "--epochs", "1", "--folds", "2"),
+        *("--size", "48", "--random"),
     )
     assert "24 slices of 8 patients for development, 12 test" in printed
     assert printed.count("test AUC") == 2

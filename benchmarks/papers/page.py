@@ -37,8 +37,15 @@ class Grid(NamedTuple):
 
 
 def grids(paper: Paper, results: Results) -> list[Grid]:
-    """Return all tables of a page."""
-    tables = [result_grid(table, results) for table in paper.tables]
+    """Return all tables of a page; once there are runs, only those that have any."""
+    has_runs = [
+        any(results.runs(row.key) for row in table.rows) for table in paper.tables
+    ]
+    tables = [
+        result_grid(table, results)
+        for table, has_any in zip(paper.tables, has_runs, strict=True)
+        if has_any or not any(has_runs)
+    ]
     others = (
         claim_grid(paper, results),
         picked_grid(paper, results),

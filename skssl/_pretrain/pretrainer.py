@@ -28,14 +28,13 @@ class SelfSupervisedPretrainer(ImageEstimator):
         a task such as ``MoCo(queue_size=512)``. Its parameters can be searched as
         ``pretext__queue_size``; setting one on a name creates the task.
     backbone : str, Module or callable, default="resnet18"
-        Name of a torchvision classification network, "crnet", "vit_tiny", "vit_small"
-        (whose patch size follows ``image_size``), a module that maps (n, C, H, W) to
-        (n, d) or (n, d, h, w), or a callable that returns one. A module is copied and
-        never trained in place.
-    weights : str, Path, FrozenEstimator or None, default=None
-        Initial weights: None is random, "imagenet" or the name of torchvision weights
-        (downloaded by torchvision), a ``.pth`` or ``.safetensors`` state dict, or
-        ``FrozenEstimator(fitted)`` of another pretrainer, to chain stages.
+        Name of a network of torchvision, "timm/NAME", "crnet", "vit_tiny", "vit_small";
+        a module that maps (n, C, H, W) to (n, d) or (n, d, h, w), which is copied; or a
+        callable that returns one. See `skssl.nn.build_backbone`.
+    weights : str, Path, WeightsFile, FrozenEstimator or None, default=None
+        Initial weights: None is random, "pretrained" those of torchvision or timm, a
+        path a file, "own" those of a module, and ``FrozenEstimator(fitted)`` those of
+        another pretrainer, to chain stages.
     stem : {"auto", "imagenet", "small", "cifar"}, default="auto"
         First layers of a ResNet: "imagenet" is 7 × 7 with stride 2 and max-pooling,
         "small" 3 × 3 with stride 1 and max-pooling, "cifar" 3 × 3 without pooling.
@@ -50,11 +49,9 @@ class SelfSupervisedPretrainer(ImageEstimator):
         Values of non-uint8 images that become black and white. "auto" takes the
         minimum and maximum of the training images and clips new images to them.
     out_of_range : {"auto", "raise", "clip"}, default="auto"
-        What happens to values outside a given ``value_range``: "clip" treats the range
-        as a window, "raise" refuses them. "auto" clips integers and DICOM, so that
-        ``(-1000, 400)`` is a window in Hounsfield units, and refuses float arrays,
-        since values outside the range usually mean that the array is scaled
-        differently than assumed.
+        What happens to values outside a given ``value_range``. "auto" clips integers
+        and DICOM, so that ``(-1000, 400)`` is a window in Hounsfield units, and refuses
+        float arrays, which are then probably scaled differently than assumed.
     color : {"auto", "gray", "rgb"}, default="auto"
         Channels. "auto" keeps those of arrays; files become RGB if most of the
         training files are coloured, else gray. The other two convert.
@@ -79,11 +76,10 @@ class SelfSupervisedPretrainer(ImageEstimator):
         Not applied to biases and normalisation layers.
     layer_decay : float, default=1.0
         Factor between the learning rates of a block of the backbone and the next one,
-        and between those of the last block and the heads of the pretext; in (0, 1].
+        or the heads of the pretext; in (0, 1].
     trainable : {"all", "last:K", "norms"}, default="all"
-        Which weights of the backbone are trained: all, those of the last K blocks (see
-        `skssl.nn.blocks`), or those of the normalisation layers. Frozen layers keep
-        their batch statistics. The heads of the pretext are always trained.
+        What is trained beside the heads of the pretext: the backbone, its last K blocks
+        (`skssl.nn.blocks`), or its normalisation layers.
     schedule : {"cosine", "constant"} or callable, default="cosine"
         Factor on ``lr`` as a function of (progress, warmup), both fractions in [0, 1].
     warmup_epochs : int, optional
@@ -93,16 +89,14 @@ class SelfSupervisedPretrainer(ImageEstimator):
         supports it: CUDA, and CPUs with AMX or AVX512-BF16 for images of at least
         32 px in height and width. Features are float32.
     transform_precision : {"float32", "bfloat16"}, default="float32"
-        Number format in which ``transform`` computes. bfloat16 is faster where training
-        in it is, and changes features by 0.4 % of their norm (random ResNet-18,
-        DenseNet-121 and ``vit_tiny``).
+        Of ``transform``. bfloat16 is faster where training in it is; it changed the
+        features of three networks by 0.4 % of their norm.
     device : str or torch.device, default="auto"
         "auto" is a CUDA device if there is one, else the CPU.
     select : {"last", "rankme", "probe"} or callable, default="last"
-        Which epoch's weights are kept: the last one, the one whose features have the
-        highest effective rank, or the one with the highest score of ``probe``. A
-        callable maps a row of ``history_`` to a number, and the highest wins; None
-        skips the epoch.
+        Which epoch's weights are kept: the last, or that with the highest effective
+        rank of the features or score of ``probe``. A callable maps a row of
+        ``history_`` to a number, and the highest wins; None skips the epoch.
     probe : Probe, estimator or None, default=None
         Evaluates frozen features by cross-validation every few epochs, if `fit` gets
         y. A bare estimator means ``Probe(estimator)``.
@@ -164,9 +158,8 @@ class SelfSupervisedPretrainer(ImageEstimator):
     Notes
     -----
     The same ``random_state`` on the same machine, with the same number of threads,
-    gives the same bits. If several threads of one process fit at the same time, one
-    trains while the others wait, since torch's global generators belong to the process.
-    Parallel searches therefore need processes, joblib's default.
+    gives the same bits. Threads of one process train one after the other, since torch's
+    global generators belong to the process: parallel searches need processes.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Which images a network takes, and how many features it gives for them."""
 
+import math
 from collections.abc import Iterator
 from itertools import chain
 
@@ -11,6 +12,9 @@ from skssl.nn.backbones import Backbone
 from skssl.nn.families import family_of
 
 __all__ = ["check_takes_size", "features_at"]
+
+# Logarithms of ratios of aspect ratios.
+_SAME_SHAPE, _OTHER_SHAPE = math.log(1.1), math.log(2)
 
 
 @torch.no_grad()
@@ -62,7 +66,23 @@ def features_at(network: nn.Module, n_channels: int, size: tuple[int, int]) -> i
         ) from error
     if isinstance(output, Tensor) and output.numel() == 0:
         raise ValueError("nothing is left of them after its pooling")
-    return family_of(body).pool(body, output).shape[1]
+    width = family_of(body).pool(body, output).shape[1]
+    if isinstance(output, Tensor) and output.ndim == 4 and width == output.shape[1]:
+        _check_layout(output, size)
+    return width
+
+
+def _check_layout(maps: Tensor, size: tuple[int, int]) -> None:
+    """Raise an error for maps (n, h, w, d), which have the shape of images first."""
+    _, first, second, last = maps.shape
+    expected = size[0] / size[1]
+    as_channels_last = abs(math.log(first / second / expected))
+    as_channels_first = abs(math.log(second / last / expected))
+    if as_channels_last < _SAME_SHAPE and as_channels_first > _OTHER_SHAPE:
+        raise ValueError(
+            f"it gives maps of shape {tuple(maps.shape)}, which seem to be "
+            "(n, h, w, d): it must give (n, d, h, w)"
+        )
 
 
 def check_takes_size(backbone: Backbone, size: tuple[int, int], method: str) -> None:

@@ -65,11 +65,14 @@ def test_failed_download_is_reported(ct_folder, tmp_path, monkeypatch):
         raise URLError("no network")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    monkeypatch.setattr("skssl.nn.families.timm.TimmFamily.pretrained", refuse)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     command = ["ewen2020", "--data", str(ct_folder), "--out", f"{tmp_path}/e.json"]
     main(command)
     page = (tmp_path / "e.md").read_text()
     assert page.count("ImageNet weights could not be downloaded (URLError)") == 10
+    lite = "weights of timm/tf_efficientnet_lite0 are not available (URLError)"
+    assert page.count(lite) == 5
 
 
 def test_initial_weights_from_a_state_dict(setup, tmp_path):

@@ -70,3 +70,19 @@ def test_a_backbone_of_one_size_is_refused(network, px, why):
     with pytest.raises(ValueError, match=rf"{message}.*cannot take: .*{why}"):
         check_takes_size(backbone, size, "jigsaw")
     assert all(module.training for module in backbone.modules())
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 96)])
+def test_maps_with_channels_last_are_refused(size):
+    swin = models.swin_t().features  # (n, h / 32, w / 32, 768)
+    with pytest.raises(
+        ValueError, match=r"\(n, h, w, d\): it must give \(n, d, h, w\)"
+    ):
+        features_at(swin, 3, size)
+    permuted = nn.Sequential(swin, Permute())
+    assert features_at(permuted, 3, size) == 768
+
+
+class Permute(nn.Module):
+    def forward(self, maps):
+        return maps.permute(0, 3, 1, 2)

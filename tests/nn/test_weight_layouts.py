@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
@@ -249,4 +250,120 @@ def test_weights_of_torchxrayvision(tmp_path):
     with torch.inference_mode():
         # Their own function: ((2 * x / 255) - 1) * 1024, for x up to 255.
         expected = theirs((2 * images - 1) * 1024)
+        torch.testing.assert_close(ours(images), expected, rtol=1e-4, atol=1e-4)
+
+
+# What Hugging Face calls the parts of a block, until and since transformers 5.
+OLD_VIT = {
+    "attn.proj": "attention.output.dense",
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "mlp.fc1": "intermediate.dense",
+    "mlp.fc2": "output.dense",
+}
+NEW_VIT = {**OLD_VIT, "attn.proj": "attention.o_proj"} | {
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+DINOV2 = {
+    "attn.proj": "attention.output.dense",
+    "ls1.gamma": "layer_scale1.lambda1",
+    "ls2.gamma": "layer_scale2.lambda1",
+}
+NEW_DINOV2 = {**DINOV2, "attn.proj": "attention.o_proj"}
+OLD_QKV = [f"attention.attention.{part}" for part in ("query", "key", "value")]
+NEW_QKV = [f"attention.{part}_proj" for part in "qkv"]
+EMBEDDINGS = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
+    "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
+    "norm.weight": "layernorm.weight",
+    "norm.bias": "layernorm.bias",
+}
+
+
+def as_hugging_face(state, blocks, parts, qkv):
+    """Rename a vision transformer of timm, and split its attention."""
+    renamed = {}
+    for key, value in state.items():
+        if key in EMBEDDINGS:
+            renamed[EMBEDDINGS[key]] = value
+            continue
+        _, number, rest = key.split(".", 2)
+        part, _, kind = rest.rpartition(".")
+        if part == "attn.qkv":
+            for name, third in zip(qkv, value.chunk(3), strict=True):
+                renamed[f"{blocks}.{number}.{name}.{kind}"] = third
+        elif rest in parts:
+            renamed[f"{blocks}.{number}.{parts[rest]}"] = value
+        else:
+            renamed[f"{blocks}.{number}.{parts.get(part, part)}.{kind}"] = value
+    return renamed
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "blocks", "parts", "qkv"),
+    [
+        ("vit_tiny_patch16_224", "vit.", "encoder.layer", OLD_VIT, OLD_QKV),
+        ("vit_tiny_patch16_224", "", "layers", NEW_VIT, NEW_QKV),
+        ("vit_small_patch14_dinov2", "", "encoder.layer", DINOV2, OLD_QKV),
+        ("vit_small_patch14_dinov2", "dinov2.", "encoder.layer", NEW_DINOV2, NEW_QKV),
+    ],
+)
+def test_vision_transformers_of_hugging_face(
+    tmp_path, name, prefix, blocks, parts, qkv
+):
+    timm = pytest.importorskip("timm", reason="needs timm")
+    px = 112
+    source = timm.create_model(name, num_classes=0, img_size=px).eval()
+    for weight in source.parameters():
+        torch.nn.init.normal_(weight, std=0.05)
+    state = as_hugging_face(source.state_dict(), blocks, parts, qkv)
+    state["embeddings.mask_token"] = torch.zeros(1, 1, source.embed_dim)
+    state = {f"{prefix}{key}": value for key, value in state.items()}
+    state |= {
+        "classifier.weight": torch.ones(3, 4),
+        f"{prefix}pooler.dense.bias": torch.ones(4),
+    }
+    save_file(
+        {k: v.contiguous() for k, v in state.items()}, tmp_path / "model.safetensors"
+    )
+    ours = build_backbone(
+        f"timm/{name}", in_channels=3, image_size=(px, px),
+        weights=tmp_path / "model.safetensors",
+    ).eval()  # fmt: skip
+    images = torch.rand(2, 3, px, px)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(images), source(ours.normalize(images)))
+
+
+def test_dinov2_with_registers_and_blocks_in_chunks(tmp_path):
+    timm = pytest.importorskip("timm", reason="needs timm")
+    source = timm.create_model(
+        "vit_small_patch14_reg4_dinov2", num_classes=0, img_size=56, depth=2
+    )
+    for weight in source.parameters():
+        torch.nn.init.normal_(weight, std=0.05)
+    state = source.state_dict()
+    # DINOv2 adds a position to the class token, and none to the registers.
+    position = torch.randn(1, 1, 384)
+    state["register_tokens"] = state.pop("reg_token")
+    state["cls_token"] = state["cls_token"] - position
+    state["pos_embed"] = torch.cat([position, state["pos_embed"]], dim=1)
+    state["mask_token"] = torch.zeros(1, 384)
+    state = {re.sub(r"^blocks\.", "blocks.0.", k): v for k, v in state.items()}
+    torch.save({"teacher": under("backbone.", state)}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="do not fit"):  # of another depth
+        load({"teacher": under("backbone.", state)}, tmp_path / "w.pth",
+             "timm/vit_small_patch14_reg4_dinov2")  # fmt: skip
+    twin = timm.create_model(
+        "vit_small_patch14_reg4_dinov2", num_classes=0, img_size=56, depth=2
+    )
+    ours = build_backbone(
+        twin, in_channels=3, image_size=(56, 56), weights=tmp_path / "w.pth"
+    ).eval()
+    images = torch.rand(2, 3, 56, 56)
+    with torch.inference_mode():
+        expected = source.eval()(ours.normalize(images))
         torch.testing.assert_close(ours(images), expected, rtol=1e-4, atol=1e-4)

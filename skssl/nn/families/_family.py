@@ -1,26 +1,20 @@
 """What a family of backbones must know about its networks."""
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from skssl.nn.families._modules import State, average_map
+
 __all__ = [
     "BackboneFamily",
     "LoadedWeights",
     "State",
     "TokenNetwork",
-    "average_map",
-    "remove_last_linear",
-    "with_current_version",
 ]
-
-State = dict[str, Tensor]
-# Networks keep their head under one of these names.
-_HEADS = ("fc", "classifier", "head", "heads")
 
 
 @dataclass
@@ -293,56 +287,3 @@ class BackboneFamily(ABC):
     def sequence_types(self) -> tuple[type[nn.Module], ...]:
         """Return classes whose children are consecutive blocks, see `blocks`."""
         return ()
-
-
-def average_map(output: Any) -> Tensor:
-    """Average maps (n, d, h, w) to features (n, d); return features unchanged.
-
-    Raises
-    ------
-    ValueError
-        If it is anything else.
-    """
-    if not isinstance(output, Tensor) or output.ndim not in (2, 4):
-        got = getattr(output, "shape", type(output).__name__)
-        raise ValueError(
-            f"it must give features (n, d) or maps (n, d, h, w), got {got}"
-        )
-    return output.mean((2, 3)) if output.ndim == 4 else output
-
-
-def remove_last_linear(network: nn.Module) -> tuple[str, ...]:
-    """Replace the last linear layer, and a dropout right before it, by identities.
-
-    It is looked for in the children ``fc``, ``classifier``, ``head`` and ``heads``: the
-    child itself, or the end of a sequence.
-
-    Returns
-    -------
-    tuple of str
-        Prefixes of the state-dict keys of what was removed.
-    """
-    removed = []
-    for name in _HEADS:
-        head = getattr(network, name, None)
-        if isinstance(head, nn.Linear):
-            setattr(network, name, nn.Identity())
-            removed.append(f"{name}.")
-        elif isinstance(head, nn.Sequential) and isinstance(head[-1], nn.Linear):
-            last = list(head._modules)[-1]
-            head[-1] = nn.Identity()
-            if len(head) > 1 and isinstance(head[-2], nn.Dropout):
-                head[-2] = nn.Identity()
-            removed.append(f"{name}.{last}.")
-    return tuple(removed)
-
-
-def with_current_version(network: nn.Module, state: State) -> State:
-    """Return a state dict whose metadata give a network's own version.
-
-    A network that changed its layout reads the version of a file there. The modules
-    inside have none, so that batch normalisation accepts files without batch counts.
-    """
-    versioned: Any = OrderedDict(state)
-    versioned._metadata = {"": {"version": network._version}}
-    return versioned

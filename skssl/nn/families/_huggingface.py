@@ -8,9 +8,9 @@ import re
 import torch
 from torch import Tensor
 
-__all__ = ["vit_from_huggingface"]
+from skssl.nn.families._modules import State
 
-State = dict[str, Tensor]
+__all__ = ["vit_from_huggingface"]
 
 _MARKER = "embeddings.patch_embeddings.projection.weight"
 _EMBEDDINGS = {
@@ -24,9 +24,10 @@ _EMBEDDINGS = {
     "layernorm.weight": "norm.weight",
     "layernorm.bias": "norm.bias",
 }
-# Names inside a block: of ViT, then of Dinov2, which differs in some.
+# Names inside a block: of ViT, of Dinov2, and of both since transformers 5.
 _BLOCK = {
     "attention.output.dense": "attn.proj",
+    "attention.o_proj": "attn.proj",
     "layernorm_before": "norm1",
     "layernorm_after": "norm2",
     "intermediate.dense": "mlp.fc1",
@@ -39,9 +40,19 @@ _BLOCK = {
     "mlp.fc2": "mlp.fc2",
     "mlp.weights_in": "mlp.w12",
     "mlp.weights_out": "mlp.w3",
+    "mlp.down_proj": "mlp.w3",
 }
-_IN_BLOCK = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
-_QUERY = re.compile(r"(attention\.attention\.)query\.(weight|bias)")
+# Layers that are joined to one, by the name of the first.
+_JOINED = {
+    "attention.attention.query": (
+        "attn.qkv",
+        ("attention.attention.key", "attention.attention.value"),
+    ),
+    "attention.q_proj": ("attn.qkv", ("attention.k_proj", "attention.v_proj")),
+    "mlp.gate_proj": ("mlp.w12", ("mlp.up_proj",)),
+}
+_JOINED_LATER = {other for _, others in _JOINED.values() for other in others}
+_IN_BLOCK = re.compile(r"((?:encoder\.layer|layers)\.(\d+)\.)(.+)")
 # Belongs to heads.
 _DROPPED = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.")
 
@@ -76,17 +87,15 @@ def _convert(name: str, value: Tensor, state: State, prefix: str) -> State:
     match = _IN_BLOCK.fullmatch(name)
     if match is None:
         return {name: value}  # which the check of the keys will name
-    number, inner = match.groups()
-    if query := _QUERY.fullmatch(inner):
-        start, kind = query.groups()
-        parts = [
-            state[f"{prefix}encoder.layer.{number}.{start}{part}.{kind}"]
-            for part in ("query", "key", "value")
-        ]
-        return {f"blocks.{number}.attn.qkv.{kind}": torch.cat(parts)}
-    if inner.startswith("attention.attention."):
-        return {}  # joined with the query
-    for old, new in _BLOCK.items():
-        if inner == old or inner.startswith(f"{old}."):
-            return {f"blocks.{number}.{new}{inner.removeprefix(old)}": value}
-    return {name: value}
+    block, number, inner = match.groups()
+    layer, _, kind = inner.rpartition(".")  # kind: weight, bias or lambda1
+    if layer in _JOINED_LATER:
+        return {}
+    if layer in _JOINED:
+        new, others = _JOINED[layer]
+        parts = [value, *(state[f"{prefix}{block}{each}.{kind}"] for each in others)]
+        return {f"blocks.{number}.{new}.{kind}": torch.cat(parts)}
+    if inner in _BLOCK:  # a bare tensor
+        return {f"blocks.{number}.{_BLOCK[inner]}": value}
+    new = f"blocks.{number}.{_BLOCK[layer]}.{kind}" if layer in _BLOCK else name
+    return {new: value}

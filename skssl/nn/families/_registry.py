@@ -5,7 +5,8 @@ import importlib
 from torch import nn
 
 from skssl._names import unknown_name
-from skssl.nn.families._family import BackboneFamily, State, with_current_version
+from skssl.nn.families._family import BackboneFamily
+from skssl.nn.families._modules import State, with_current_version
 
 __all__ = [
     "FAMILIES",

@@ -3,7 +3,8 @@
 from torch import nn
 
 from skssl.nn.crnet import CRNet
-from skssl.nn.families._family import BackboneFamily, remove_last_linear
+from skssl.nn.families._family import BackboneFamily
+from skssl.nn.families._modules import remove_last_linear
 from skssl.nn.families._registry import register_family
 
 __all__ = ["CRNets"]

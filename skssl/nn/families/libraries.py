@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from skssl.nn.families._family import BackboneFamily, average_map
+from skssl.nn.families._family import BackboneFamily
+from skssl.nn.families._modules import average_map
 from skssl.nn.families._registry import register_family
 
 __all__ = ["GivenModules", "HuggingFaceModels", "MonaiNetworks", "XRayVisionNetworks"]

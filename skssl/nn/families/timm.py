@@ -5,6 +5,7 @@ R. Wightman, "PyTorch Image Models", :doi:`10.5281/zenodo.4414861`.
 
 import importlib
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,19 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skssl.nn.families._family import (
-    BackboneFamily,
-    LoadedWeights,
-    State,
-    average_map,
-)
+from skssl.nn.families._family import BackboneFamily, LoadedWeights
 from skssl.nn.families._huggingface import vit_from_huggingface
+from skssl.nn.families._modules import State, average_map
 from skssl.nn.families._registry import register_family
 
 __all__ = ["PREFIX", "TimmFamily", "TimmTokens"]
 
 #: What the names of timm's networks start with here.
 PREFIX = "timm/"
+_IN_CHUNK = re.compile(r"^blocks\.\d+\.(\d+)\.")
 # Options of transformers for the size of their images, most capable first. Networks
 # refuse those that they do not have.
 _SIZE_OPTIONS: tuple[Callable[[tuple[int, int]], dict[str, Any]], ...] = (
@@ -138,6 +136,8 @@ class TimmFamily(BackboneFamily):
         transformers by skssl.
         """
         state = vit_from_huggingface(state)
+        if has_tokens(network):  # DINOv2 keeps its blocks in chunks during training
+            state = {_IN_CHUNK.sub(r"blocks.\1.", k): v for k, v in state.items()}
         module = sys.modules[type(network).__module__]
         convert = getattr(module, "checkpoint_filter_fn", None)
         return state if convert is None else dict(convert(dict(state), network))

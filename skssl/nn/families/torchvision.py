@@ -8,13 +8,8 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from skssl.nn.families._family import (
-    BackboneFamily,
-    LoadedWeights,
-    State,
-    remove_last_linear,
-    with_current_version,
-)
+from skssl.nn.families._family import BackboneFamily, LoadedWeights
+from skssl.nn.families._modules import State, remove_last_linear, with_current_version
 from skssl.nn.families._registry import register_family
 
 __all__ = ["TorchvisionFamily", "torchvision_names"]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.vision_transformer import Encoder
 
-from skssl.nn.families._family import State, TokenNetwork
+from skssl.nn.families._family import TokenNetwork
+from skssl.nn.families._modules import State
 from skssl.nn.families._registry import register_family
 from skssl.nn.families.torchvision import TorchvisionFamily
 from skssl.nn.vit import TokenEncoder, VisionTransformer, resize_positions

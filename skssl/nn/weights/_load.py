@@ -109,10 +109,14 @@ def load_weights(
             )
         weights = WeightsFile(path)
     loaded = _from_file(weights, network, head)
-    if named and loaded.mean is None and _n_channels(network, loaded.state) == 3:
+    if loaded.mean is None and _n_channels(network, loaded.state) == 3:
         # An RGB file without statistics was most likely trained from the default ones.
-        normalization = find_family(name).normalization(name)
-        loaded.mean, loaded.std = normalization or (None, None)
+        known = (
+            find_family(name).normalization(name)
+            if named
+            else family_of(network).own_normalization(network)
+        )
+        loaded.mean, loaded.std = known or (None, None)
     return loaded
 
 
