@@ -208,6 +208,40 @@ def test_impossible_values_name_file_and_key(network, tmp_path, key, value, matc
         load(state, tmp_path / "bad.pth")
 
 
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda w: w.to(torch.int8), r"'conv1\.weight' holds torch\.int8"),
+        (lambda w: w.to(torch.complex64), r"'conv1\.weight' holds torch\.complex64"),
+        (lambda w: w.to("meta"), r"'conv1\.weight', a tensor that is without values"),
+        (lambda w: w.to_sparse(), "sparse"),
+    ],
+)
+def test_other_kinds_of_tensors_are_refused(network, tmp_path, change, match):
+    state = network.state_dict()
+    state["conv1.weight"] = change(state["conv1.weight"])
+    with pytest.raises(ValueError, match=rf"bad\.pth .*{match}"):
+        load(state, tmp_path / "bad.pth")
+
+
+def test_a_damaged_file_is_refused(network, tmp_path):
+    path = tmp_path / "damaged.pth"
+    torch.save(network.state_dict(), path)
+    content = bytearray(path.read_bytes())
+    weight = network.conv1.weight.detach().numpy().tobytes()[:16]
+    content[content.find(weight) + 3] ^= 0x40  # one bit
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"damaged\.pth .* checksum .* is wrong"):
+        build_backbone("resnet18", in_channels=3, image_size=(PX, PX), weights=path)
+
+
+def test_half_precision_is_read_as_float32(network, tmp_path):
+    state = {k: v.half() if v.is_floating_point() else v
+             for k, v in network.state_dict().items()}  # fmt: skip
+    backbone = load(state, tmp_path / "half.pth")
+    assert backbone.network.conv1.weight.dtype == torch.float32
+
+
 class Hostile:
     """Runs a command where it is unpickled."""
 

@@ -1,6 +1,7 @@
 """Files of weights: what they are, and the tensors in them."""
 
 import argparse
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     ImportError
         If the file needs safetensors, which is not installed.
     ValueError
-        If it cannot be read, or holds no tensors.
+        If it cannot be read, is damaged, or holds no plain tensors.
     """
     if not path.is_file():
         raise FileNotFoundError(f"weights file {path} does not exist.")
@@ -97,6 +98,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"weights file {path} must hold a state dict of tensors, bare or in "
             "another dictionary."
         )
+    for key, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+            kind = "without values" if tensor.is_meta else "sparse or quantized"
+            raise ValueError(
+                f"weights file {path} holds {key!r}, a tensor that is {kind}: save "
+                "plain tensors."
+            )
     return tensors
 
 
@@ -116,6 +124,7 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return _load_safetensors(path)
+        _check_sums(path)
         with _plain_objects():
             return torch.load(path, map_location="cpu", weights_only=True)
     except ImportError:
@@ -135,6 +144,16 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
             f"weights file {path} needs safetensors: pip install skssl[safetensors]."
         ) from error
     return load_file(path)
+
+
+def _check_sums(path: Path) -> None:
+    """Raise an error if a file that torch saved has changed since; torch reads it."""
+    if not zipfile.is_zipfile(path):
+        return  # torch's format until 1.6 has no checksums
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged!r} in it is wrong")
 
 
 def _plain_objects() -> AbstractContextManager:

@@ -153,7 +153,7 @@ def fill(
     if n_channels is not None:
         adapt_channels(network, n_channels, keep_response=False)
     _check_keys(network, state, loaded.source)
-    _check_values(state, loaded.source)
+    _check_values(network, state, loaded.source)
     network.load_state_dict(state, strict=False)
 
 
@@ -194,9 +194,17 @@ def _check_keys(
         )
 
 
-def _check_values(state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Raise an error for NaN, infinity, or a negative variance of a normalisation."""
+def _check_values(
+    network: nn.Module, state: Mapping[str, torch.Tensor], source: str
+) -> None:
+    """Raise an error for values that no trained network has."""
+    own = network.state_dict()
     for key, value in state.items():
+        if own[key].is_floating_point() and not value.is_floating_point():
+            raise ValueError(
+                f"weights from {source} are not numbers of a network: {key!r} holds "
+                f"{value.dtype}, where floating-point numbers are expected."
+            )
         if not value.isfinite().all():
             raise ValueError(
                 f"weights from {source} are not finite: {key!r} holds NaN or infinity."
