@@ -109,7 +109,11 @@ class Setup:
         weights = self.weights(backbone)
         if isinstance(weights, Path) and needs_weights(needs):
             digests["weights"] = digest_file(weights).hex()[:16]
-        folders = {"data": self.data, "external": self.external}
+        folders = {
+            "data": self.data,
+            "two_classes": self.data,  # of a set that has more
+            "external": self.external,
+        }
         for need in set(needs) - WEIGHTS:
             digests[need] = digest_folder(folders.get(need) or self.data / need)
         return digests

@@ -30,7 +30,7 @@ def test_number_of_rows():
     assert sizes == {
         "ewen2020": [10, 5],
         "he2020": [16, 10, 4, 13],
-        "li2021": [9, 27],
+        "li2021": [9, 27, 20],
         "gazda2021": [12],
     }
 

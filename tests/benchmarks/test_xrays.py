@@ -57,12 +57,19 @@ def xrays(images, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"method": "cross"}, {"method": "scratch", "labels": 0.5}]
+    "settings",
+    [
+        {"method": "cross"},
+        {"method": "scratch", "labels": 0.5},
+        {"method": "scratch", "labels": 0.5, "classes": 2},
+    ],
 )
 def test_run_of_li2021(setup, radiography, settings):
     available = dataclasses.replace(setup, data=radiography)
     outcome = li2021.PAPER.run(available, {"backbone": "crnet", **settings}, 0)
     metrics = outcome.metrics
+    n_classes = settings.get("classes", 4)
+    assert outcome.confusion.shape == (n_classes, n_classes)
     mean = (
         2 / (1 / metrics["sensitivity"] + 1 / metrics["specificity"])
         if (metrics["sensitivity"] and metrics["specificity"])
