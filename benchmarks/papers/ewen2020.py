@@ -84,7 +84,7 @@ PAPER = Paper(
             tuple(_row(b, f) for b, values in _PUBLISHED.items() for f in values),
         ),
         Table(
-            "EfficientNet-lite0, which is not in the paper (published: DenseNet-169)",
+            "EfficientNet-lite0, not in the paper (published: DenseNet-169)",
             ("CNN base", "Fraction"),
             (*_METRICS, "f1", "auc"),
             tuple(_row(_LITE, fraction) for fraction in _PUBLISHED["densenet169"]),
@@ -98,6 +98,7 @@ PAPER = Paper(
             _settings(backbone, fraction),
             _settings(backbone, 0.0),
             metric,
+            claimed=backbone != _LITE,
         )
         for backbone in _NAMES
         for fraction in (0.25, 0.5, 0.75, 1.0)

@@ -234,8 +234,7 @@ PAPER = Paper(
             _figure_3(),
         ),
         Table(
-            "EfficientNet-lite0, which is not in the paper, on two of its four classes "
-            "(COVID and Normal)",
+            "EfficientNet-lite0, not in the paper, on two classes (COVID, Normal)",
             ("Method", "Labels"),
             _PRINTED,
             _table_lite(),
