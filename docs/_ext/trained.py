@@ -1,7 +1,6 @@
 """Tables of results that start from trained weights."""
 
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from list_tables import list_table
@@ -24,7 +23,6 @@ def weights_tables(results: Path) -> str:
                 each_seed(runs, "auc"),
                 mean_and_spread([run["auc"] for run in runs]),
                 mean_and_spread([run["accuracy"] for run in runs]),
-                f"{fmean(run['seconds'] for run in runs):.0f}",
             )
             for procedure, start in keys
             for runs in [
@@ -32,7 +30,7 @@ def weights_tables(results: Path) -> str:
             ]
         ]
         header = ("Training, weights", "Test AUC [95 %], each seed", "AUC", "Accuracy")
-        tables.append(list_table((*header, "Seconds"), lines))
+        tables.append(list_table(header, lines))
         if measured.get("cross_validation"):
             tables.append(_fold_table(measured["cross_validation"]))
         tables.append(circumstances(measured))
