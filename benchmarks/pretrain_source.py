@@ -55,8 +55,8 @@ def make_classifier(
     )
 
 
-def main() -> None:
-    """Train, score on the test images of the source, and save the weights."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="zip file of CIFAR-10")
     parser.add_argument(
@@ -79,6 +79,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True, help="path of the .pth file")
+    return parser
+
+
+def main() -> None:
+    """Train, score on the test images of the source, and save the weights."""
+    parser = make_parser()
     args = parser.parse_args()
     if args.out.suffix != ".pth" or args.out.is_dir():
         parser.error(f"--out must be a .pth file, got {str(args.out)!r}.")

@@ -96,9 +96,9 @@ class ImageEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         -------
         ndarray of shape (n, n_features), float32
             Computed in eval mode, and in float32 unless ``transform_precision`` says
-            otherwise. On CPUs the features of an image are
-            the same to the last bit whatever images it comes with; on CUDA they agree
-            to the rounding of float32.
+            otherwise. On CPUs the features of an image are the same to the last bit
+            whatever images it comes with; on CUDA they agree to the rounding of
+            float32.
 
         Raises
         ------

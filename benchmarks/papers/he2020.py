@@ -1,6 +1,5 @@
 """He, Yang et al. 2020, tables III, V, VI and VII: Self-Trans on COVID-CT."""
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,9 @@ def _settings(backbone: str, method: Any, frozen: bool = False) -> Settings:
     return {**settings, "frozen": True} if frozen else settings
 
 
-def _row(label: str, settings: Settings, published: tuple[float, ...]) -> Row:
+def _row(
+    labels: tuple[str, str], settings: Settings, published: tuple[float, ...]
+) -> Row:
     method = settings["method"]
     needs = ["data"]
     if method not in (1, "scratch"):
@@ -76,7 +77,7 @@ def _row(label: str, settings: Settings, published: tuple[float, ...]) -> Row:
     if method in (3, "self_trans"):
         needs.append("external")
     return Row(
-        (_NAMES[settings["backbone"]], label),
+        labels,
         settings,
         dict(zip(_METRICS, published, strict=bool(published))),
         tuple(needs),
@@ -85,7 +86,11 @@ def _row(label: str, settings: Settings, published: tuple[float, ...]) -> Row:
 
 def _table_3() -> tuple[Row, ...]:
     return tuple(
-        _row(_METHODS[method], _settings(backbone, method), published)
+        _row(
+            (_NAMES[backbone], _METHODS[method]),
+            _settings(backbone, method),
+            published,
+        )
         for backbone, both in _TABLE_3.items()
         for method, published in zip(("scratch", "transfer"), both, strict=True)
     )
@@ -93,7 +98,11 @@ def _table_3() -> tuple[Row, ...]:
 
 def _table_6() -> tuple[Row, ...]:
     return tuple(
-        _row(_METHODS[method], _settings(backbone, method), published)
+        _row(
+            (_NAMES[backbone], _METHODS[method]),
+            _settings(backbone, method),
+            published,
+        )
         for backbone, rows in _TABLE_6.items()
         for method, published in rows.items()
     )
@@ -102,7 +111,11 @@ def _table_6() -> tuple[Row, ...]:
 def _table_7() -> tuple[Row, ...]:
     # The unfrozen rows are those of Method 2.
     return tuple(
-        _row(label, _settings(backbone, 2, frozen=frozen), published)
+        _row(
+            (_NAMES[backbone], label),
+            _settings(backbone, 2, frozen=frozen),
+            published,
+        )
         for backbone, both in _TABLE_7.items()
         for label, frozen, published in zip(
             ("frozen", "unfrozen"), (True, False), both, strict=True
@@ -124,13 +137,11 @@ def _table_lite() -> tuple[Row, ...]:
     rows = []
     for method, values in published.items():
         settings = _settings(_LITE, method)
-        rows.append(
-            replace(_row("", settings, values), labels=(_METHODS[method], "all"))
-        )
+        rows.append(_row((_METHODS[method], "all"), settings, values))
         if method != 4:  # whose backbone must be trained
             in_paper = _TABLE_7["densenet169"][0] if method == 2 else ()
-            frozen = _row("", {**settings, "frozen": True}, in_paper)
-            rows.append(replace(frozen, labels=(_METHODS[method], "head")))
+            frozen = _settings(_LITE, method, frozen=True)
+            rows.append(_row((_METHODS[method], "head"), frozen, in_paper))
     return tuple(rows)
 
 

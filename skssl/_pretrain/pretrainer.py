@@ -67,8 +67,7 @@ class SelfSupervisedPretrainer(ImageEstimator):
         Images per step, at least 2. Default: the power of two up to n/16, but 16 to
         256; on a CPU at most as many as have 0.4 million pixels together, or 8.
     optimizer : {"auto", "sgd", "adam", "adamw", "rmsprop"} or callable, default="auto"
-        "auto" is the pretext's ``default_optimizer``. SGD has momentum 0.9. A callable
-        takes (parameter groups, lr=, weight_decay=).
+        "auto" is the pretext's ``default_optimizer``. See `skssl.Phase` for the others.
     lr : float, optional
         Peak learning rate. Default: the pretext's with ``optimizer="auto"``, else 0.03
         for SGD, 5e-4 for Adam, 1e-4 for RMSprop, 1e-3 for others.
@@ -101,8 +100,8 @@ class SelfSupervisedPretrainer(ImageEstimator):
         Evaluates frozen features by cross-validation every few epochs, if `fit` gets
         y. A bare estimator means ``Probe(estimator)``.
     callbacks : list of skorch callbacks, optional
-        Called with the net, whose history has the keys of ``history_``: early stopping
-        is ``EarlyStopping(monitor="loss")``. Learning rates are set by ``schedule``.
+        Called with the net, whose history has the keys of ``history_``, for example
+        ``EarlyStopping(monitor="loss")``. Learning rates are set by ``schedule``.
     keep_module : bool, default=False
         Keep heads, copies and queue as ``pretext_module_``.
     cache : str, Path, DiskCache or None, default=None

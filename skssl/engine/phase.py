@@ -94,8 +94,7 @@ class Phase(BaseEstimator):
     def validate(self) -> None:
         """Raise ValueError, naming the parameter, if one is out of range."""
         self._validate_params()
-        if self.train not in ("head", "backbone"):
-            check_trainable(self.train, "train", ("head", "backbone"))
+        check_trainable(self.train, "train", ("head", "backbone"))
         find_optimizer(self.optimizer)
         get_schedule(self.schedule)
 

@@ -32,6 +32,13 @@ def has_parallel_stems(network: nn.Module, image_size: tuple[int, int]) -> bool:
     if found is None:
         return False
     first = found[1]
+    convolutions = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d) and module.in_channels == first.in_channels
+    ]
+    if len(convolutions) < 2:
+        return False
     images = first.weight.new_zeros((1, first.in_channels, *image_size))
     n_stems = 0
 
@@ -39,7 +46,6 @@ def has_parallel_stems(network: nn.Module, image_size: tuple[int, int]) -> bool:
         nonlocal n_stems
         n_stems += inputs[0] is images
 
-    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     handles = [module.register_forward_pre_hook(count) for module in convolutions]
     try:
         with in_eval_mode(network):

@@ -26,7 +26,7 @@ def check_trainable(
     name : str
         Of the parameter, for the message.
     others : tuple of str
-        Further values that the message names.
+        Further values that are accepted.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def check_trainable(
         For any other value.
     """
     known = isinstance(trainable, str) and (
-        trainable in ("all", "norms") or _LAST.fullmatch(trainable)
+        trainable in ("all", "norms", *others) or _LAST.fullmatch(trainable)
     )
     if not known:
         also = "".join(f"{other!r}, " for other in others)

@@ -136,8 +136,7 @@ class Classifier(nn.Module):
         ValueError
             If ``part`` is unknown.
         """
-        if part not in _WHOLE_PARTS:
-            check_trainable(part, "part", _WHOLE_PARTS)
+        check_trainable(part, "part", _WHOLE_PARTS)
         self._frozen = tuple({*_WHOLE_PARTS} - {part} if part in _WHOLE_PARTS else ())
         self.head.requires_grad_("head" not in self._frozen)
         if "backbone" in self._frozen:

@@ -36,19 +36,19 @@ def depthwise_fraction(backbone: Backbone, image_size: tuple[int, int]) -> float
     >>> depthwise_fraction(resnet, (64, 64))
     0.0
     """
-    n_outputs = {True: 0, False: 0}  # by whether the layer is depthwise
-
-    def count(module: nn.Module, _args: object, output: torch.Tensor) -> None:
-        is_depthwise = (
-            isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels
-        )
-        n_outputs[is_depthwise] += output.numel()
-
-    handles = [
-        module.register_forward_hook(count)
+    layers = [
+        module
         for module in backbone.network.modules()
         if isinstance(module, (nn.Conv2d, nn.Linear))
     ]
+    if not any(map(_is_depthwise, layers)):
+        return 0.0
+    n_outputs = {True: 0, False: 0}  # by whether the layer is depthwise
+
+    def count(module: nn.Module, _args: object, output: torch.Tensor) -> None:
+        n_outputs[_is_depthwise(module)] += output.numel()
+
+    handles = [layer.register_forward_hook(count) for layer in layers]
     try:
         with in_eval_mode(backbone):
             backbone(backbone.mean.new_zeros((1, backbone.n_channels, *image_size)))
@@ -56,3 +56,7 @@ def depthwise_fraction(backbone: Backbone, image_size: tuple[int, int]) -> float
         for handle in handles:
             handle.remove()
     return n_outputs[True] / max(1, sum(n_outputs.values()))
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels

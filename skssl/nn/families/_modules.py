@@ -5,11 +5,29 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["State", "average_map", "remove_last_linear", "with_current_version"]
+__all__ = [
+    "XRAYVISION",
+    "State",
+    "average_map",
+    "is_defined_in",
+    "remove_last_linear",
+    "with_current_version",
+]
 
 State = dict[str, Tensor]
+#: Mean and standard deviation of images in [0, 1], for torchxrayvision's [-1024, 1024].
+XRAYVISION = (0.5, 1 / 2048)
 # Networks keep their head under one of these names.
 _HEADS = ("fc", "classifier", "head", "heads")
+
+
+def is_defined_in(package: str, network: nn.Module) -> bool:
+    """Return whether a network's class, or one that it is made of, is of a package.
+
+    The package is not imported.
+    """
+    modules = (f"{kind.__module__}." for kind in type(network).__mro__)
+    return any(module.startswith(f"{package}.") for module in modules)
 
 
 def average_map(output: Any) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from skssl.nn.families._family import BackboneFamily
-from skssl.nn.families._modules import average_map
+from skssl.nn.families._modules import XRAYVISION, average_map, is_defined_in
 from skssl.nn.families._registry import register_family
 
 __all__ = ["GivenModules", "HuggingFaceModels", "MonaiNetworks", "XRayVisionNetworks"]
@@ -20,15 +20,14 @@ __all__ = ["GivenModules", "HuggingFaceModels", "MonaiNetworks", "XRayVisionNetw
 class GivenModules(BackboneFamily):
     """A family whose networks are given as modules, and not made by name."""
 
-    #: How the names of the modules start in which its classes are defined.
-    origin: ClassVar[str]
+    #: Where its classes are defined.
+    package: ClassVar[str]
 
     def names(self) -> Iterable[str]:
         return ()
 
     def owns(self, network: nn.Module) -> bool:
-        kinds = type(network).__mro__
-        return any(f"{kind.__module__}.".startswith(self.origin) for kind in kinds)
+        return is_defined_in(self.package, network)
 
     def make(
         self, name: str, image_size: tuple[int, int], in_channels: int
@@ -40,7 +39,7 @@ class GivenModules(BackboneFamily):
 class HuggingFaceModels(GivenModules):
     """Image encoders of transformers, with or without a classification head."""
 
-    origin = "transformers."
+    package = "transformers"
 
     def remove_head(self, network: Any) -> tuple[str, ...]:
         kind = type(network).__name__
@@ -78,7 +77,7 @@ class HuggingFaceModels(GivenModules):
 class MonaiNetworks(GivenModules):
     """Networks of MONAI for 2-D images whose head is known."""
 
-    origin = "monai.networks.nets."
+    package = "monai.networks.nets"
     #: Heads: attributes, the last of which is a linear layer or a sequence that ends
     #: with one.
     _heads: ClassVar[tuple[tuple[str, ...], ...]] = (
@@ -121,7 +120,7 @@ class MonaiNetworks(GivenModules):
 class XRayVisionNetworks(GivenModules):
     """Classifiers of torchxrayvision, which take gray images in [-1024, 1024]."""
 
-    origin = "torchxrayvision."
+    package = "torchxrayvision"
 
     def remove_head(self, network: Any) -> tuple[str, ...]:
         removed = []
@@ -142,7 +141,8 @@ class XRayVisionNetworks(GivenModules):
         return (*removed, "op_threshs")
 
     def own_normalization(self, network: nn.Module) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        return torch.tensor([0.5]), torch.tensor([1 / 2048])
+        mean, std = XRAYVISION
+        return torch.tensor([mean]), torch.tensor([std])
 
 
 def _has(network: nn.Module, path: list[str]) -> bool:

@@ -7,7 +7,9 @@ import importlib
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from torch.nn import functional
 
 from skssl.nn.families._family import BackboneFamily, LoadedWeights
 from skssl.nn.families._huggingface import vit_from_huggingface
-from skssl.nn.families._modules import State, average_map
+from skssl.nn.families._modules import State, average_map, is_defined_in
 from skssl.nn.families._registry import register_family
 
 __all__ = ["PREFIX", "TimmFamily", "TimmTokens"]
@@ -24,13 +26,6 @@ __all__ = ["PREFIX", "TimmFamily", "TimmTokens"]
 #: What the names of timm's networks start with here.
 PREFIX = "timm/"
 _IN_CHUNK = re.compile(r"^blocks\.\d+\.(\d+)\.")
-# Options of transformers for the size of their images, most capable first. Networks
-# refuse those that they do not have.
-_SIZE_OPTIONS: tuple[Callable[[tuple[int, int]], dict[str, Any]], ...] = (
-    lambda px: {"img_size": px, "dynamic_img_size": True, "dynamic_img_pad": True},
-    lambda px: {"img_size": px},
-    lambda _px: {},
-)
 
 
 class TimmFamily(BackboneFamily):
@@ -54,8 +49,7 @@ class TimmFamily(BackboneFamily):
         return _import_timm().is_model(name.removeprefix(PREFIX))
 
     def owns(self, network: nn.Module) -> bool:
-        origins = (kind.__module__ for kind in type(network).__mro__)
-        return any(origin.startswith("timm.") for origin in origins)
+        return is_defined_in("timm", network)
 
     def make(
         self,
@@ -221,18 +215,16 @@ def _create(
     name: str, image_size: tuple[int, int] | None, *, pretrained: bool
 ) -> nn.Module:
     """Create a network of timm, for images of a size or of its usual one."""
-    timm = _import_timm()
-    options = _SIZE_OPTIONS[:-1] if image_size is not None else ()
-    for size_options in (*options, _SIZE_OPTIONS[-1]):
-        given = size_options(image_size or (0, 0))
-        try:
-            return timm.create_model(
-                name.removeprefix(PREFIX), pretrained=pretrained, **given
-            )
-        except TypeError:
-            if not given:
-                raise
-    raise AssertionError  # the last options are always accepted or raise
+    create = partial(
+        _import_timm().create_model, name.removeprefix(PREFIX), pretrained=pretrained
+    )
+    if image_size is not None:
+        sized: dict[str, Any] = {"img_size": image_size}
+        dynamic = {**sized, "dynamic_img_size": True, "dynamic_img_pad": True}
+        for options in (dynamic, sized):
+            with suppress(TypeError):  # of networks that do not have these options
+                return create(**options)
+    return create()
 
 
 def _statistics(mean: Any, std: Any) -> tuple[Tensor, Tensor]:

@@ -9,15 +9,20 @@ from torch import Tensor, nn
 from torchvision import models
 
 from skssl.nn.families._family import BackboneFamily, LoadedWeights
-from skssl.nn.families._modules import State, remove_last_linear, with_current_version
+from skssl.nn.families._modules import (
+    State,
+    is_defined_in,
+    remove_last_linear,
+    with_current_version,
+)
 from skssl.nn.families._registry import register_family
 
 __all__ = ["TorchvisionFamily", "torchvision_names"]
 
 # Below this a new ResNet gets the small stem.
 _SMALL_PX = 64
-# What all of torchvision's classification weights were trained with, but for Inception.
 _DEFAULT = ("imagenet", "pretrained")
+# What all of torchvision's classification weights were trained with, but for Inception.
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -37,8 +42,7 @@ class TorchvisionFamily(BackboneFamily):
         return torchvision_names()
 
     def owns(self, network: nn.Module) -> bool:
-        origins = (kind.__module__ for kind in type(network).__mro__)
-        return any(origin.startswith("torchvision.models") for origin in origins)
+        return is_defined_in("torchvision.models", network)
 
     def make(
         self,

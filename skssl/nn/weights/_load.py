@@ -12,14 +12,14 @@ from torch import nn
 
 from skssl.nn._networks import adapt_channels, first_convolution
 from skssl.nn.families import LoadedWeights, family_of, find_family
+from skssl.nn.families._modules import XRAYVISION
 from skssl.nn.weights._file import SUFFIXES, WeightsFile, read_tensors
 from skssl.nn.weights._layout import by_order, find_network, with_prefix
 
 __all__ = ["fill", "load_weights"]
 
-# torchxrayvision's networks have this buffer, and take images in [-1024, 1024].
-_XRAYVISION = "op_threshs"
-_XRAYVISION_MEAN, _XRAYVISION_STD = 0.5, 1 / 2048
+# torchxrayvision's networks have this buffer.
+_THRESHOLDS = "op_threshs"
 
 
 class Head(NamedTuple):
@@ -254,13 +254,12 @@ def _from_file(file: WeightsFile, network: nn.Module, head: Head) -> LoadedWeigh
     loaded = LoadedWeights(state, source=str(path), origin=path.name)
     if file.mean is not None and file.std is not None:
         loaded.mean, loaded.std = torch.tensor(file.mean), torch.tensor(file.std)
-    elif _XRAYVISION in state:
-        loaded.mean = torch.tensor([_XRAYVISION_MEAN])
-        loaded.std = torch.tensor([_XRAYVISION_STD])
+    elif _THRESHOLDS in state:
+        loaded.mean, loaded.std = (torch.tensor([value]) for value in XRAYVISION)
     elif found.endswith("network."):  # of a saved Backbone, which has these, too
         outside = found.removesuffix("network.")
         mean, std = (tensors.get(f"{outside}{name}") for name in ("mean", "std"))
         if mean is not None and std is not None:
             loaded.mean, loaded.std = mean.flatten(), std.flatten()
-    loaded.state = {k: v for k, v in state.items() if k != _XRAYVISION}
+    loaded.state = {k: v for k, v in state.items() if k != _THRESHOLDS}
     return loaded
