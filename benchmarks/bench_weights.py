@@ -1,38 +1,45 @@
 """What initial weights are worth on COVID-CT, and what pretraining on top adds.
 
-    python benchmarks/bench_weights.py --data covid-ct --weights FILE
+    python benchmarks/bench_weights.py --data covid-ct --weights FILE --external luna
     python benchmarks/bench_weights.py --data covid-ct --weights FILE --cross-validate
 
 FILE holds the weights of EfficientNet-lite0 that ``imagenet_lite.py`` writes.
 
 The first command scores the official test split: logistic regression on frozen
 features, with C selected by patient-grouped cross-validation of train and val, and
-fine-tuning with fixed settings. The second compares frozen features by repeated
-patient-grouped cross-validation of all slices. The pretraining runs inside each fold,
-on its training rows only, and C is selected within them. Runs that are in the results
-file are skipped.
+fine-tuning with fixed settings. With ``--external``, both are also scored after
+Self-Trans: MoCo on slices of LUNA16, then on train and val. The second command compares
+the initial weights with those continued on the own images, by repeated patient-grouped
+cross-validation of all slices. The pretraining runs inside each fold, on its training
+rows only, and C is selected within them. Runs that are in the results file are skipped.
 """
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _results import RowsFile
 from _scoring import choose, make_probe
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils import Bunch
 
 from skssl import FineTuneClassifier, Phase, SelfSupervisedPretrainer
-from skssl.datasets import load_covid_ct
+from skssl.datasets import load_covid_ct, load_luna_slices
 from skssl.metrics import delong_interval
+from skssl.model_selection import mask_labels
+from skssl.nn import Backbone
 
 LITE = "timm/tf_efficientnet_lite0"
 SIZE_PX = 224
 PRETEXT_PX = 128
-N_FOLDS = 5
+PRETEXT_EPOCHS = 10
+N_FOLDS = 3
+FEW_LABELS = 0.1
+N_DRAWS = 5  # of the few labels, for frozen features
 PHASE = Phase(
     "all",
     optimizer="adam",
@@ -42,116 +49,179 @@ PHASE = Phase(
     schedule="cosine",
     weight_decay=0.0,
 )
-# What is added to ImageNet weights before the features are taken.
-PRETEXTS: dict[str, dict[str, Any] | None] = {
-    "none": None,
-    "simclr": {"pretext": "simclr", "max_epochs": 10},
-    "moco": {"pretext": "moco", "max_epochs": 10},
-}
+# The pretext method that continues ImageNet weights on the training rows.
+PRETEXTS = (None, "simclr", "moco")
+Row = dict[str, Any]
 
 
-def untrained(weights: Path | None, px: int, seed: int) -> SelfSupervisedPretrainer:
-    """Return a pretrainer that gives the features of the initial weights."""
-    return SelfSupervisedPretrainer(
-        backbone=LITE, weights=weights, image_size=px, max_epochs=0, random_state=seed
+class Starts:
+    """Initial weights by name: random, those of a file, and continued ones."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.weights = args.weights
+        self.external = args.external
+        self.cache = args.cache
+
+    def backbone(self, start: str, rows: Bunch, seed: int) -> Backbone:
+        """Return a network with the weights; "Self-Trans" is trained on LUNA first."""
+        if start == "random":
+            return self._train(LITE, None, rows, seed, max_epochs=0)
+        if start == "ImageNet":
+            return self._train(LITE, self.weights, rows, seed, max_epochs=0)
+        luna = load_luna_slices(self.external)
+        backbone = self.continued("moco", luna, seed)
+        return self._train(backbone, None, rows, seed, pretext="moco")
+
+    def continued(self, pretext: str, rows: Bunch, seed: int) -> Backbone:
+        """Return the network of the file after a pretraining on rows."""
+        return self._train(LITE, self.weights, rows, seed, pretext=pretext)
+
+    def _train(
+        self,
+        backbone: str | Backbone,
+        weights: Path | None,
+        rows: Bunch,
+        seed: int,
+        **settings: Any,
+    ) -> Backbone:
+        ssl = SelfSupervisedPretrainer(
+            backbone=backbone,
+            weights=weights,
+            image_size=PRETEXT_PX,
+            cache=self.cache,
+            random_state=seed,
+        )
+        ssl.set_params(**({"max_epochs": PRETEXT_EPOCHS} | settings))
+        return ssl.fit(rows.data, groups=rows.groups).backbone_
+
+
+def extract(backbone: Backbone, *sets: np.ndarray) -> list[np.ndarray]:
+    """Return features at the size of the labels, whatever the pretraining had."""
+    ssl = SelfSupervisedPretrainer(backbone=backbone, image_size=SIZE_PX, max_epochs=0)
+    ssl.fit(sets[0])
+    return [ssl.transform(images) for images in sets]
+
+
+def fine_tune(backbone: Backbone, fit: Bunch, seed: int) -> FineTuneClassifier:
+    """Return a network that is fine-tuned with fixed settings."""
+    clf = FineTuneClassifier(
+        backbone=backbone, image_size=SIZE_PX, phases=[PHASE], random_state=seed
     )
+    return clf.fit(fit.data, fit.target, groups=fit.groups)
 
 
-def score(scores: np.ndarray, test: Bunch) -> dict[str, Any]:
-    """Return AUC, its interval by patients, and accuracy of test scores."""
+def describe(scores: np.ndarray, test: Bunch) -> Row:
+    """Return AUC, its interval by patients, accuracy, and the scores of a test set."""
     interval = delong_interval(test.target, scores, groups=test.groups)
     return {
         "auc": round(interval.estimate, 4),
         "auc_low": round(interval.low, 4),
         "auc_high": round(interval.high, 4),
         "accuracy": round(accuracy_score(test.target, scores > 0), 4),
-        "scores": np.round(scores, 4).tolist(),
+        "scores": [round(value, 3) for value in scores.tolist()],
     }
 
 
-def frozen(fit: Bunch, test: Bunch, weights: Path | None, seed: int) -> dict[str, Any]:
-    """Score logistic regression on the features of the initial weights."""
-    ssl = untrained(weights, SIZE_PX, seed).fit(fit.data)
-    h, h_test = ssl.transform(fit.data), ssl.transform(test.data)
+def test_frozen(backbone: Backbone, fit: Bunch, test: Bunch, seed: int) -> Row:  # noqa: ARG001
+    """Score logistic regression on frozen features."""
+    h, h_test = extract(backbone, fit.data, test.data)
     search = choose(make_probe(), h, fit.target, fit.groups, "roc_auc")
     scores = search.decision_function(h_test)
-    return {"cv": round(float(search.best_score_), 4), **score(scores, test)}
+    return {"cv": round(float(search.best_score_), 4), **describe(scores, test)}
 
 
-def fine_tuned(
-    fit: Bunch, test: Bunch, weights: Path | None, seed: int
-) -> dict[str, Any]:
-    """Score a network that is fine-tuned with fixed settings."""
-    clf = FineTuneClassifier(
-        backbone=LITE,
-        weights=weights,
-        image_size=SIZE_PX,
-        phases=[PHASE],
-        random_state=seed,
-    ).fit(fit.data, fit.target, groups=fit.groups)
-    return score(clf.decision_function(test.data), test)
+def test_fine_tuned(backbone: Backbone, fit: Bunch, test: Bunch, seed: int) -> Row:
+    """Score fine-tuning."""
+    clf = fine_tune(backbone, fit, seed)
+    return describe(clf.decision_function(test.data), test)
+
+
+PROCEDURES: dict[str, Callable[[Backbone, Bunch, Bunch, int], Row]] = {
+    "frozen": test_frozen,
+    "fine-tuned": test_fine_tuned,
+}
 
 
 def run_tests(args: argparse.Namespace, file: RowsFile) -> None:
     """Score the official test split once for each procedure and seed."""
     fit = load_covid_ct(args.data, subset=["train", "val"])
     test = load_covid_ct(args.data, subset="test")
-    jobs = [("frozen", None, seed) for seed in args.seeds]
-    jobs += [("frozen", args.weights, 0)]  # nothing in it is random
-    jobs += [("fine-tuned", args.weights, seed) for seed in args.seeds]
+    jobs = [("frozen", "random", seed) for seed in args.seeds]
+    jobs += [("frozen", "ImageNet", 0)]  # nothing in it is random
+    jobs += [("fine-tuned", "ImageNet", seed) for seed in args.seeds]
+    if args.external is not None:
+        jobs += [(name, "Self-Trans", s) for s in args.seeds for name in PROCEDURES]
     done = {(row["procedure"], row["start"], row["seed"]) for row in file.rows()}
-    for procedure, weights, seed in jobs:
-        start = "random" if weights is None else "ImageNet"
+    starts = Starts(args)
+    for procedure, start, seed in jobs:
         if (procedure, start, seed) in done:
             continue
         began = time.perf_counter()
-        run = frozen if procedure == "frozen" else fine_tuned
-        row = {"procedure": procedure, "start": start, "seed": seed}
-        row |= run(fit, test, weights, seed)
+        row: Row = {"procedure": procedure, "start": start, "seed": seed}
+        backbone = starts.backbone(start, fit, seed)
+        row |= PROCEDURES[procedure](backbone, fit, test, seed)
         row["seconds"] = round(time.perf_counter() - began)
         file.add(row)
         print({k: v for k, v in row.items() if k != "scores"}, flush=True)
 
 
+def score_fold(backbone: Backbone, fit: Bunch, test: Bunch, seed: int) -> Iterator[Row]:
+    """Yield the AUC of frozen and fine-tuned networks, with all and with few labels."""
+    h, h_test = extract(backbone, fit.data, test.data)
+
+    def frozen(rows: np.ndarray) -> float:
+        y, groups = fit.target[rows], fit.groups[rows]
+        search = choose(make_probe(), h[rows], y, groups, "roc_auc")
+        return float(roc_auc_score(test.target, search.decision_function(h_test)))
+
+    yield {"procedure": "frozen", "labels": 1.0, "auc": frozen(np.arange(len(h)))}
+    draws = [few_labels(fit, draw) for draw in range(N_DRAWS)]
+    auc = float(np.mean([frozen(rows) for rows in draws]))
+    yield {"procedure": "frozen", "labels": FEW_LABELS, "auc": auc}
+    few = Bunch(**{name: fit[name][draws[0]] for name in fit})
+    clf = fine_tune(backbone, few, seed)
+    auc = float(roc_auc_score(test.target, clf.decision_function(test.data)))
+    yield {"procedure": "fine-tuned", "labels": FEW_LABELS, "auc": auc}
+
+
+def few_labels(fit: Bunch, draw: int) -> np.ndarray:
+    """Return the rows of a tenth of the patients."""
+    y = mask_labels(fit.target, FEW_LABELS, groups=fit.groups, random_state=draw)
+    return np.flatnonzero(y != -1)
+
+
 def run_folds(args: argparse.Namespace, file: RowsFile) -> None:
-    """Cross-validate frozen features, with a pretraining in each fold."""
+    """Cross-validate what a pretraining on the training rows of a fold adds."""
     scans = load_covid_ct(args.data)
     done = {
         (row["pretext"], row["seed"], row["fold"])
         for row in file.rows("cross_validation")
     }
+    starts = Starts(args)
     for repeat in args.seeds:
         folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=repeat)
         splits = folds.split(scans.target, scans.target, scans.groups)
-        for fold, (train, test) in enumerate(splits):
-            for pretext, settings in PRETEXTS.items():
-                if (pretext, repeat, fold) in done:
+        for fold, rows in enumerate(splits):
+            fit, test = (
+                Bunch(**{k: scans[k][part] for k in ("data", "target", "groups")})
+                for part in rows
+            )
+            for pretext in PRETEXTS:
+                if (pretext or "none", repeat, fold) in done:
                     continue
                 began = time.perf_counter()
-                ssl = untrained(args.weights, PRETEXT_PX, repeat)
-                ssl = ssl.set_params(**(settings or {})).fit(
-                    scans.data[train], groups=scans.groups[train]
+                backbone = (
+                    starts.backbone("ImageNet", fit, repeat)
+                    if pretext is None
+                    else starts.continued(pretext, fit, repeat)
                 )
-                # Features at the size of the labels, whatever the pretraining had.
-                ssl = SelfSupervisedPretrainer(
-                    backbone=ssl.backbone_, image_size=SIZE_PX, max_epochs=0
-                ).fit(scans.data[train])
-                h, h_test = (ssl.transform(scans.data[rows]) for rows in (train, test))
-                search = choose(
-                    make_probe(),
-                    h,
-                    scans.target[train],
-                    scans.groups[train],
-                    "roc_auc",
-                )
-                held_out = Bunch(target=scans.target[test], groups=scans.groups[test])
-                row = {"pretext": pretext, "seed": repeat, "fold": fold}
-                row |= score(search.decision_function(h_test), held_out)
-                row["rows"] = test.tolist()
-                row["seconds"] = round(time.perf_counter() - began)
-                file.add(row, "cross_validation")
-                shown = ("pretext", "seed", "fold", "auc", "seconds")
-                print({name: row[name] for name in shown}, flush=True)
+                sizes = {"n_train": len(fit.data), "n_test": len(test.data)}
+                key = {"pretext": pretext or "none", "seed": repeat, "fold": fold}
+                for score in list(score_fold(backbone, fit, test, repeat)):
+                    score["auc"] = round(score["auc"], 4)
+                    file.add({**key, **score, **sizes}, "cross_validation")
+                    print({**key, **score}, flush=True)
+                print(f"{time.perf_counter() - began:.0f} s", flush=True)
 
 
 def main() -> None:
@@ -159,14 +229,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--external", type=Path, help="slices of LUNA16")
     parser.add_argument("--cross-validate", action="store_true")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--cache", type=Path, help="folder of finished pretrainings")
     default = Path(__file__).parent / "results" / "weights_covid-ct.json"
     parser.add_argument("--json", type=Path, default=default)
     args = parser.parse_args()
     file = RowsFile(
         args.json,
-        key=("procedure", "start", "pretext", "seed", "fold"),
+        key=("procedure", "start", "pretext", "labels", "seed", "fold"),
         sections=("test", "cross_validation"),
     )
     (run_folds if args.cross_validate else run_tests)(args, file)
