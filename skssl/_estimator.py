@@ -19,6 +19,7 @@ from skssl._params import set_params
 from skssl._results import attributes_of
 from skssl._sklearn import Interval, StrOptions
 from skssl.data import (
+    ArraySource,
     ImageReader,
     ImageSource,
     check_image_parameters,
@@ -43,7 +44,7 @@ IMAGE_PARAMETERS: dict[str, list] = {
     "stem": [StrOptions({"auto", "imagenet", "small", "cifar"})],
     "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
     "image_shape": [tuple, list, StrOptions({"flat"}), None],
-    "value_range": [tuple, list, StrOptions({"auto"})],
+    "value_range": [tuple, list, str],
     "out_of_range": [StrOptions({"auto", "raise", "clip"})],
     "color": [StrOptions({"auto", "gray", "rgb"})],
     "resize": [StrOptions({"squash", "crop", "pad"})],
@@ -227,8 +228,8 @@ def read_training_images(
             for name in ("n_features_in_", "feature_names_in_")
             if hasattr(scratch, name)
         }
-        return make_source(fold_rows(rows, row_shape)), noted
-    source = make_source(X)
+        return ArraySource(fold_rows(rows, row_shape)), noted
+    source = make_source(X, row_shape)
     if len(source) < 2:
         raise ValueError("Found 1 sample (image) in X, while at least 2 are required.")
     return source, {}

@@ -24,7 +24,7 @@ def refuse_missing(name: str, values: np.ndarray, fix: str) -> None:
     fix : str
         What would be right; ends the message.
     """
-    if values.dtype.kind not in "OfmM":  # other dtypes cannot hold a missing value
+    if values.dtype.kind not in "OfmMT":  # other dtypes cannot hold a missing value
         return
     for row, value in enumerate(values.tolist()):
         if is_missing(value):

@@ -27,7 +27,7 @@ ORDER = [
     {"_show_versions", "recipes", "testing"},
 ]
 LAYERS = {name: number for number, names in enumerate(ORDER) for name in names}
-OPTIONAL = {"matplotlib", "optuna", "pandas", "pydicom", "safetensors"}
+OPTIONAL = {"SimpleITK", "matplotlib", "optuna", "pandas", "pydicom", "safetensors"}
 
 
 def modules():

@@ -12,7 +12,7 @@ from torch import nn
 from skssl._estimator import ImageEstimator, read_training_images
 from skssl._finetune.choices import MAKERS, PARAMETERS
 from skssl._finetune.fine_tune import fine_tune
-from skssl._finetune.labelled import read_labelled
+from skssl._finetune.labelled import labelled_accuracy, read_labelled
 from skssl._finetune.start import find_pretrainer, row_shape
 from skssl._labels import check_groups
 from skssl._random import RandomState
@@ -282,18 +282,13 @@ class FineTuneClassifier(ClassifierMixin, ImageEstimator):
         return log_p[:, 1] - log_p[:, 0] if log_p.shape[1] == 2 else log_p
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the most likely class of each image.
-
-        Parameters
-        ----------
-        X : paths, arrays, images or rows, n of them
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
+        """Return the most likely class of each image, (n,)."""
         log_p = self._log_proba(X)  # before classes_: it checks that this is fitted
         return self.classes_[log_p.argmax(axis=1)]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy on the images that have a label, that is, not -1."""
+        return labelled_accuracy(self.predict(X), y, sample_weight)
 
     def _log_proba(self, X: Any) -> np.ndarray:
         source = self._open(X)

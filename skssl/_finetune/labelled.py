@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -65,6 +66,21 @@ def read_labelled(estimator: Any, y: Any, sample_weight: Any, n: int) -> Labelle
     target = np.zeros(n, dtype=np.int64)
     target[rows] = np.searchsorted(classes, labels)
     return Labelled(classes, rows, target, weight, y)
+
+
+def labelled_accuracy(predicted: np.ndarray, y: Any, sample_weight: Any) -> float:
+    """Return the accuracy of predictions on the rows that have a label.
+
+    Raises
+    ------
+    ValueError
+        If no row has one.
+    """
+    rows, labels = labels_of(check_labels(y, len(predicted)))
+    if len(rows) == 0:
+        raise ValueError("y has no label to score: -1 means no label.")
+    weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+    return float(accuracy_score(labels, predicted[rows], sample_weight=weight))
 
 
 def check_class_weight(class_weight: Any, classes: np.ndarray) -> None:

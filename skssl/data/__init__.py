@@ -1,31 +1,34 @@
 """From files and arrays to uint8 batches on the device."""
 
-from skssl.data.decode import digest_file, read_header, read_image
 from skssl.data.digests import image_digests
+from skssl.data.files import (
+    ImageSlice,
+    digest_file,
+    list_slices,
+    read_header,
+    read_image,
+)
 from skssl.data.formats import ImageFormat, Resize
+from skssl.data.inputs import fold_rows, is_table, make_source
 from skssl.data.loader import Batch, DeviceLoader
 from skssl.data.reader import (
     ImageReader,
     check_image_parameters,
 )
 from skssl.data.sizes import ImageSize, choose_image_size, choose_store_size
-from skssl.data.sources import (
-    ImageSource,
-    fold_rows,
-    is_table,
-    make_source,
-    tensor_to_array,
-)
+from skssl.data.sources import ArraySource, ImageSource, tensor_to_array
 from skssl.data.store import ImageStore, iter_batches, render_row
 from skssl.data.survey import Color, ImageSurvey, survey_images
 
 __all__ = [
+    "ArraySource",
     "Batch",
     "Color",
     "DeviceLoader",
     "ImageFormat",
     "ImageReader",
     "ImageSize",
+    "ImageSlice",
     "ImageSource",
     "ImageStore",
     "ImageSurvey",
@@ -38,6 +41,7 @@ __all__ = [
     "image_digests",
     "is_table",
     "iter_batches",
+    "list_slices",
     "make_source",
     "read_header",
     "read_image",

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from skssl.data.decode import digest_file
+from skssl.data.files import FileItem, ImageSlice, digest_file
 from skssl.data.sources import FileSource, ImageSource
 from skssl.data.threads import map_rows
 
@@ -35,7 +35,7 @@ def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
 
     def digest(row: int) -> bytes:
         if isinstance(source, FileSource):
-            return source.call_on_path(row, digest_file)[:_N_BYTES]
+            return source.call_on_file(row, _digest_item)[:_N_BYTES]
         image = source.read(row)
         image = image[:, :, 0] if image.shape[2:] == (1,) else image
         kind = f"{image.dtype.str} {image.shape} ".encode()
@@ -47,3 +47,12 @@ def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
 
     chunks = map_rows(digest_chunk, range(0, len(source), _CHUNK_SIZE), n_jobs)
     return np.frombuffer(b"".join(chunks), dtype=np.dtype(f"V{_N_BYTES}"))
+
+
+def _digest_item(item: FileItem) -> bytes:
+    """Return the digest of a file, or of one image of it."""
+    if not isinstance(item, ImageSlice):
+        return digest_file(item)
+    content = digest_file(item.path)
+    place = f"{item.index} {item.axis} {item.series}".encode()
+    return hashlib.sha256(content + place).digest()

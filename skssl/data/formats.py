@@ -6,7 +6,12 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from skssl.data.files import RawImage
+
 Resize = Literal["squash", "crop", "pad"]
+ValueRange = tuple[float, float] | str | None
+
+_MAX_TABLE = 2**16  # values that are converted by a table
 
 # ITU-R BT.601 luma, the weights of gray conversions in PIL and torchvision.
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -21,13 +26,16 @@ class ImageFormat:
     n_channels : int
         Number of channels of the result. Gray is repeated to 3 channels, RGB is
         converted to 1 by a weighted sum (luma).
-    value_range : (low, high) or None
-        Values of non-uint8 images that become 0 and 255. None if all images are uint8.
+    value_range : (low, high), "image", "bits", "window", "window:K" or None
+        Values of non-uint8 images that become 0 and 255: two numbers, or for each image
+        its own minimum and maximum, the range of its stored bits, or window K of its
+        DICOM file. None if all images are uint8.
     clip : bool or None, default=True
         Handling of values outside ``value_range``. True clips them, False raises an
-        error. None clips integers, for which the range is a window on Hounsfield units
-        or detector counts, and raises for floats, which are usually scaled differently
-        than assumed.
+        error, except for rounding: half a gray level is allowed. None clips DICOM
+        files, volumes and integers, for which the range is a window on Hounsfield units
+        or detector counts, and raises for other floats, which are usually scaled
+        differently than assumed.
     convert_channels : bool, default=False
         Whether arrays with another number of channels are converted. Files always are.
     resize : {"squash", "crop", "pad"}, default="squash"
@@ -36,19 +44,31 @@ class ImageFormat:
     """
 
     n_channels: int
-    value_range: tuple[float, float] | None = None
+    value_range: ValueRange = None
     clip: bool | None = True
     convert_channels: bool = False
     resize: Resize = "squash"
 
+    @property
+    def window(self) -> int | None:
+        """Which window of a DICOM file is applied, counted from 0."""
+        if not isinstance(self.value_range, str):
+            return None
+        kind, _, number = self.value_range.partition(":")
+        return int(number or 0) if kind == "window" else None
+
     def render(
-        self, raw: np.ndarray, size: tuple[int, int], *, convert: bool = False
+        self,
+        raw: np.ndarray | RawImage,
+        size: tuple[int, int],
+        *,
+        convert: bool = False,
     ) -> np.ndarray:
         """Convert one raw image.
 
         Parameters
         ----------
-        raw : ndarray of shape (H, W) or (H, W, C)
+        raw : ndarray of shape (H, W) or (H, W, C), or RawImage
             Any real dtype.
         size : (height, width)
             Size of the result, pixels.
@@ -65,8 +85,11 @@ class ImageFormat:
             If values are NaN, infinite or out of range, or the number of channels
             cannot be converted. The caller adds the name of the image.
         """
-        image = raw[:, :, None] if raw.ndim == 2 else raw  # (H, W, C)
-        image = self._to_uint8(image)
+        if not isinstance(raw, RawImage):
+            raw = RawImage(raw)
+        image = self._to_uint8(raw)
+        if image.ndim == 2:
+            image = image[:, :, None]  # (H, W, C)
         if image.shape[2] != self.n_channels:
             convert = convert or self.convert_channels
             image = _match_channels(image, self.n_channels, convert=convert)
@@ -74,31 +97,85 @@ class ImageFormat:
             image = _resize(image, size, self.resize)
         return image.transpose(2, 0, 1)  # (C, h, w)
 
-    def _to_uint8(self, image: np.ndarray) -> np.ndarray:
-        if image.dtype == np.uint8:
-            return image
+    def _to_uint8(self, raw: RawImage) -> np.ndarray:
+        image = raw.pixels
         if image.dtype == bool:
-            return image.astype(np.uint8) * np.uint8(255)
+            image = image.astype(np.uint8) * np.uint8(255)
+        if image.dtype != np.uint8:
+            image = self._scaled(raw)
+        if raw.padding is not None:
+            image = np.where(raw.padding, np.uint8(0), image)
+        return image
+
+    def _scaled(self, raw: RawImage) -> np.ndarray:
+        """Return values as fractions of the value range, 0 to 255."""
+        low, high = self._range_of(raw)
+        # With a table for images of few values, which needs no float copy of them.
+        minimum, maximum = finite_range(raw.pixels)
+        self._check_range(raw, low, high)
+        if raw.pixels.dtype.kind in "ui" and maximum - minimum < _MAX_TABLE:
+            first = int(minimum)
+            table = _gray_levels(np.arange(first, int(maximum) + 1), low, high)
+            index = raw.pixels.astype(np.int64) - first
+            return table[index]
+        return _gray_levels(raw.pixels, low, high)
+
+    def _range_of(self, raw: RawImage) -> tuple[float, float]:
+        """Return the values that become 0 and 255 in this image."""
+        if isinstance(self.value_range, tuple):
+            return self.value_range
         if self.value_range is None:
             raise ValueError(
-                f"it holds {image.dtype} values, but all training images were 8-bit "
-                "and no value_range was learned: pass value_range=(low, high)"
+                f"it holds {raw.pixels.dtype} values, but all training images were "
+                "8-bit and no value_range was learned: pass value_range=(low, high)"
             )
-        low, high = self.value_range
-        minimum, maximum = finite_range(image)
-        strict = not self.clip if self.clip is not None else image.dtype.kind == "f"
-        if strict and (minimum < low or maximum > high):
+        if self.value_range == "image":
+            return raw.extremes()
+        if self.window is not None and not raw.is_windowed:
             raise ValueError(
-                f"its values span {minimum:g} to {maximum:g}, outside "
-                f"value_range=({low:g}, {high:g}): pass a wider range, or "
+                f"it has no window for value_range={self.value_range!r}, which is for "
+                "DICOM files: pass (low, high), 'bits' or 'image'"
+            )
+        if raw.levels is None:
+            raise ValueError(
+                f"its values of type {raw.pixels.dtype} do not tell their range: pass "
+                "value_range=(low, high) or 'image'"
+            )
+        return raw.levels
+
+    def _check_range(self, raw: RawImage, low: float, high: float) -> None:
+        """Raise ValueError for values out of range, where they are not expected."""
+        is_strict = not self.clip
+        if self.clip is None:
+            is_strict = raw.pixels.dtype.kind == "f" and not raw.is_measured
+        if not is_strict:
+            return
+        minimum, maximum = raw.extremes()
+        rounding = (high - low) / 510  # half a gray level
+        if minimum < low - rounding or maximum > high + rounding:
+            raise ValueError(
+                f"its values span {minimum:.10g} to {maximum:.10g}, outside "
+                f"value_range=({low:.10g}, {high:.10g}): pass a wider range, or "
                 "out_of_range='clip' to clip values outside it"
             )
-        # In float64 and halved, so that a range as wide as the dtype does not overflow.
-        half = np.float64(high) / 2 - np.float64(low) / 2
-        if half == 0:
-            return np.zeros(image.shape, dtype=np.uint8)
-        fraction = (np.clip(image.astype(np.float64), low, high) / 2 - low / 2) / half
-        return np.rint(255 * fraction).astype(np.uint8)
+
+
+def _gray_levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return 0 for low, 255 for high, and linearly between them, as uint8."""
+    # In float64 and halved, so that a range as wide as the dtype does not overflow.
+    half = np.float64(high) / 2 - np.float64(low) / 2
+    if half == 0:
+        return np.zeros(values.shape, dtype=np.uint8)
+    levels = np.empty(values.shape, dtype=np.uint8)
+    for part, out in zip(_parts(values), _parts(levels), strict=True):
+        clipped = np.clip(part.astype(np.float64), low, high)
+        out[...] = np.rint(255 * ((clipped / 2 - low / 2) / half))
+    return levels
+
+
+def _parts(array: np.ndarray) -> list[np.ndarray]:
+    """Return views of about a million values each, to limit the memory."""
+    return np.array_split(array, max(1, array.size // 2**20))
 
 
 def finite_range(image: np.ndarray) -> tuple[float, float]:
@@ -109,10 +186,7 @@ def finite_range(image: np.ndarray) -> tuple[float, float]:
     ValueError
         If a value is NaN or infinite.
     """
-    minimum, maximum = float(image.min()), float(image.max())
-    if not (np.isfinite(minimum) and np.isfinite(maximum)):
-        raise ValueError("it contains NaN or infinity")
-    return minimum, maximum
+    return RawImage(image).extremes()
 
 
 def _match_channels(image: np.ndarray, n_channels: int, convert: bool) -> np.ndarray:

@@ -10,19 +10,16 @@ import numpy as np
 import torch
 
 from skssl.data.formats import ImageFormat, Resize
+from skssl.data.inputs import ImageShape, fold_rows, is_table, make_source
 from skssl.data.sizes import ImageSize, choose_image_size, choose_store_size
-from skssl.data.sources import (
-    ImageShape,
-    ImageSource,
-    fold_rows,
-    is_table,
-    make_source,
-    tensor_to_array,
-)
+from skssl.data.sources import ArraySource, ImageSource, tensor_to_array
 from skssl.data.store import ImageStore, iter_batches
 from skssl.data.survey import Color, survey_images
 
 Rows = np.ndarray
+
+_MAX_PIXELS = 2**26  # that the network gets
+_RANGE_NAMES = ("auto", "image", "bits", "window")
 
 
 @dataclass(frozen=True)
@@ -169,9 +166,9 @@ class ImageReader:
     def open(self, X: Any) -> ImageSource:
         """Wrap images of any kind that `make_source` takes, or rows of a table."""
         if not is_table(X):
-            return make_source(X)
+            return make_source(X, self.image_shape)
         table = tensor_to_array(X) if isinstance(X, torch.Tensor) else np.asarray(X)
-        return make_source(fold_rows(table, self.row_shape))
+        return ArraySource(fold_rows(table, self.row_shape))
 
     def store(
         self,
@@ -241,14 +238,17 @@ def check_image_parameters(
     ValueError
         If one of the estimators' parameters of these names is not usable.
     """
-    if not isinstance(value_range, str) and not (
-        len(value_range) == 2
-        and all(isinstance(end, Real) and math.isfinite(end) for end in value_range)
-        and value_range[0] < value_range[1]
-    ):
+    if not _is_value_range(value_range):
         raise ValueError(
-            "value_range must be 'auto' or (low, high), finite numbers with "
-            f"low < high, got {value_range!r}."
+            "value_range must be 'auto', 'image', 'bits', 'window', 'window:K' with K "
+            "from 0, or (low, high), finite numbers with low < high, got "
+            f"{value_range!r}."
+        )
+    sides = image_size if isinstance(image_size, Sequence) else (image_size or 1,) * 2
+    if math.prod(sides) > _MAX_PIXELS:
+        raise ValueError(
+            f"image_size={image_size!r} is too large: an image may have at most "
+            f"{_MAX_PIXELS:,} pixels."
         )
     shapes = {"image_size": (image_size, (2,)), "image_shape": (image_shape, (2, 3))}
     for name, (shape, lengths) in shapes.items():
@@ -260,3 +260,15 @@ def check_image_parameters(
                 f"{name} must hold {' or '.join(map(str, lengths))} positive "
                 f"whole numbers, got {shape!r}."
             )
+
+
+def _is_value_range(value: Sequence[float] | str) -> bool:
+    if isinstance(value, str):
+        kind, _, number = value.partition(":")
+        is_number = number.isascii() and number.isdigit()
+        return kind == "window" if is_number else value in _RANGE_NAMES
+    return (
+        len(value) == 2
+        and all(isinstance(end, Real) and math.isfinite(end) for end in value)
+        and value[0] < value[1]
+    )

@@ -1,22 +1,38 @@
-"""A common interface to the inputs that are accepted as X."""
+"""Sequences of raw images: arrays, objects in memory, and files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from os import PathLike
+from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from skssl.data.decode import ImageHeader, pil_to_array, read_header, read_image
+from skssl.data.files import (
+    FileItem,
+    ImageHeader,
+    ImageSlice,
+    RawImage,
+    decode_file,
+    pil_to_array,
+    read_header,
+)
+from skssl.data.memory import physical_ram
 from skssl.exceptions import ImageReadError
 
-ImageShape = Sequence[int] | str | None
+__all__ = [
+    "ArraySource",
+    "FileSource",
+    "ImageSource",
+    "SequenceSource",
+    "tensor_to_array",
+]
+
 Result = TypeVar("Result")
 
-# A numpy array with more "channels" than this is assumed to have wrong axis order.
-_MAX_CHANNELS = 16
+_KEPT_FRACTION = 0.1  # of the memory, for pixels that were decoded in the survey
 
 
 class ImageSource(ABC):
@@ -35,12 +51,34 @@ class ImageSource(ABC):
         """Return the number of images."""
 
     @abstractmethod
-    def read(self, row: int, *, min_side: int | None = None) -> np.ndarray:
-        """Return image ``row`` as (H, W) or (H, W, C), any real dtype."""
+    def decode(
+        self,
+        row: int,
+        *,
+        min_side: int | None = None,
+        window: int | None = None,
+        keep: bool = False,
+    ) -> RawImage:
+        """Return image ``row``.
+
+        Parameters
+        ----------
+        row : int
+        min_side : int, optional
+            The size that is needed at least, pixels.
+        window : int, optional
+            Apply this window of the file.
+        keep : bool, default=False
+            Whether the image will be decoded once more, and may be kept until then.
+        """
 
     @abstractmethod
     def header(self, row: int) -> ImageHeader:
         """Return size and type of image ``row``, without decoding a file."""
+
+    def read(self, row: int) -> np.ndarray:
+        """Return image ``row`` as (H, W) or (H, W, C), any real dtype."""
+        return self.decode(row).pixels
 
     def describe(self, row: int) -> str:
         """Return the name of image ``row`` for error messages."""
@@ -56,8 +94,8 @@ class ArraySource(ImageSource):
     def __len__(self) -> int:
         return len(self.images)
 
-    def read(self, row: int, *, min_side: int | None = None) -> np.ndarray:  # noqa: ARG002
-        return np.asarray(self.images[row])
+    def decode(self, row: int, **how: Any) -> RawImage:  # noqa: ARG002
+        return RawImage(np.asarray(self.images[row]), dtype_levels(self.images.dtype))
 
     def header(self, row: int) -> ImageHeader:  # noqa: ARG002
         _, height, width, n_channels = self.images.shape
@@ -67,20 +105,21 @@ class ArraySource(ImageSource):
 class SequenceSource(ImageSource):
     """A sequence of arrays, tensors or PIL images, whose sizes may differ."""
 
-    def __init__(self, images: Sequence[Any]):
+    def __init__(self, images: Sequence[Any], max_channels: int):
         self.images = images
+        self.max_channels = max_channels
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def read(self, row: int, *, min_side: int | None = None) -> np.ndarray:  # noqa: ARG002
+    def decode(self, row: int, **how: Any) -> RawImage:  # noqa: ARG002
         image = self.images[row]
         if isinstance(image, Image.Image):
-            return pil_to_array(image)
+            return RawImage(self._pil_pixels(row, image))
         if isinstance(image, torch.Tensor):
             image = tensor_to_array(image)
             image = image.transpose(1, 2, 0) if image.ndim == 3 else image
-        image = np.asarray(image)
+        image = unmasked(image, self.describe(row))
         if (
             image.ndim not in (2, 3)
             or image.size == 0
@@ -91,7 +130,14 @@ class SequenceSource(ImageSource):
                 f"{image.dtype}: expected a non-empty array (H, W) or (H, W, C) of "
                 "real numbers."
             )
-        return image
+        if image.ndim == 3 and image.shape[2] > self.max_channels:
+            raise ValueError(
+                f"{self.describe(row)} has shape {image.shape}: read as (H, W, C), it "
+                f"would have {image.shape[2]} channels. Pass arrays with the channels "
+                "last (image.transpose(1, 2, 0)), slices of a volume as images (H, W), "
+                "or image_shape=(H, W, C) if the channels are meant."
+            )
+        return RawImage(image, dtype_levels(image.dtype))
 
     def header(self, row: int) -> ImageHeader:
         image = self.read(row)
@@ -99,201 +145,118 @@ class SequenceSource(ImageSource):
         n_channels = 1 if image.ndim == 2 else image.shape[2]
         return ImageHeader(height, width, n_channels, _is_eight_bit(image))
 
+    def _pil_pixels(self, row: int, image: Image.Image) -> np.ndarray:
+        """Return the pixels of a PIL image, upright as those of its file."""
+        try:
+            # pillow would map an uncompressed TIFF file by name, and turn it wrongly.
+            if (
+                image.format == "TIFF"
+                and Path(getattr(image, "filename", "")).is_file()
+            ):
+                image.filename = ""
+            return pil_to_array(ImageOps.exif_transpose(image))
+        except Exception as error:  # of decoders, nearly any type
+            raise ImageReadError(
+                f"{self.describe(row)} is a PIL image that could not be decoded: "
+                f"{error}"
+            ) from error
+
 
 class FileSource(ImageSource):
-    """Image files. Errors name the row and the file."""
+    """Image files, or images of files that hold several. Errors name row and file."""
 
     mixes_channels = True
 
-    def __init__(self, paths: Sequence[str]):
-        self.paths = paths
+    def __init__(self, items: Sequence[FileItem]):
+        self.items = items
+        self._kept: dict[int, RawImage] = {}
+        self._lock = Lock()
+        self._room = _KEPT_FRACTION * physical_ram()  # bytes
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.items)
 
-    def read(self, row: int, *, min_side: int | None = None) -> np.ndarray:
-        return self.call_on_path(row, read_image, min_side=min_side)
+    def __getstate__(self) -> dict[str, Any]:
+        return {"items": self.items}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["items"])  # type: ignore[misc]
+
+    def decode(
+        self,
+        row: int,
+        *,
+        min_side: int | None = None,
+        window: int | None = None,
+        keep: bool = False,
+    ) -> RawImage:
+        with self._lock:
+            image = self._kept.pop(row, None)
+            if image is not None:
+                self._room += image.pixels.nbytes
+        if image is None or window is not None:
+            image = self.call_on_file(
+                row, decode_file, min_side=min_side, window=window
+            )
+        if keep and window is None and not image.is_reduced:
+            with self._lock:
+                if image.pixels.nbytes <= self._room:
+                    self._room -= image.pixels.nbytes
+                    self._kept[row] = image
+        return image
 
     def header(self, row: int) -> ImageHeader:
-        return self.call_on_path(row, read_header)
+        return self.call_on_file(row, read_header)
+
+    def path(self, row: int) -> str:
+        """Return the path of the file that holds image ``row``."""
+        item = self.items[row]
+        return item.path if isinstance(item, ImageSlice) else str(item)
 
     def describe(self, row: int) -> str:
-        return f"X[{row}] ({self.paths[row]!r})"
+        return f"X[{row}] ({str(self.items[row])!r})"
 
-    def call_on_path(
+    def call_on_file(
         self, row: int, read: Callable[..., Result], **options: Any
     ) -> Result:
-        """Return ``read(path, **options)``; an error names the row."""
+        """Return ``read(item, **options)``; an error names the row."""
         try:
-            return read(self.paths[row], **options)
+            return read(self.items[row], **options)
         except ImageReadError as error:
             raise type(error)(f"X[{row}]: {error}") from error
 
 
-def is_table(X: Any) -> bool:
-    """Return whether X is a table, with one row of numbers per sample.
-
-    Anything that is not an array or a sequence of images or paths counts as a table.
-    scikit-learn then validates it and raises its usual errors.
-    """
-    if isinstance(X, (torch.Tensor, np.ndarray)) and X.ndim > 2:
-        return False
-    if isinstance(X, (str, PathLike, Image.Image)):
-        return False
-    items = _as_items(X)
-    if items is None:
-        return True
-    return not (len(items) == 0 or _is_path(items[0]) or _is_image(items[0]))
-
-
-def make_source(X: Any) -> ImageSource:
-    """Wrap images of any supported type, without copying or decoding them.
-
-    Parameters
-    ----------
-    X : paths, arrays, PIL images or a tensor
-        A sequence, Series or array of str or Path; an array (n, H, W) or
-        (n, H, W, C); a tensor (n, H, W) or (n, C, H, W); a sequence of arrays
-        (H, W[, C]), tensors ([C, ]H, W) or PIL images, whose sizes may differ.
-
-    Returns
-    -------
-    ImageSource
-
-    Raises
-    ------
-    ValueError, TypeError
-        If X has another type or shape.
-    """
-    if isinstance(X, (str, PathLike, Image.Image)):
-        raise TypeError(f"X is a single {type(X).__name__}: pass a sequence of images.")
-    if isinstance(X, torch.Tensor):
-        return _tensor_source(X)
-    if isinstance(X, np.ndarray) and X.ndim > 2:
-        return _stack_source(X)
-    items = _as_items(X)
-    if items is None or len(items) == 0:
-        raise ValueError("X holds no images: found 0 samples, at least 1 is required.")
-    has_type = _is_path if _is_path(items[0]) else _is_image
-    for row, item in enumerate(items):
-        if not has_type(item):
-            raise TypeError(
-                f"X[{row}] is of type {type(item).__name__}, but X[0] is of type "
-                f"{type(items[0]).__name__}: pass either paths or images."
-            )
-    if has_type is _is_path:
-        return FileSource([str(path) for path in items])
-    return SequenceSource(items)
-
-
-def fold_rows(rows: np.ndarray, image_shape: ImageShape) -> np.ndarray:
-    """Reshape the rows of a table to images.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, p)
-    image_shape : (H, W), (H, W, C), "flat" or None
-        None reshapes p = k² values to k × k. "flat" makes each row a 1 × p image.
-
-    Returns
-    -------
-    ndarray of shape (n, H, W, C)
+def tensor_to_array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor as an array; bfloat16 becomes float32, since numpy lacks it.
 
     Raises
     ------
     ValueError
-        If p does not match the shape.
-
-    Examples
-    --------
-    >>> fold_rows(np.zeros((5, 64)), None).shape
-    (5, 8, 8, 1)
+        If the tensor has no values.
     """
-    n, p = rows.shape
-    if image_shape is None:
-        side = int(np.sqrt(p) + 0.5)
-        if side * side != p:
-            raise ValueError(
-                f"X has {p} features, which is not a perfect square: pass "
-                "image_shape=(H, W) or (H, W, C), or image_shape='flat' for 1 × p "
-                "images."
-            )
-        image_shape = (side, side)
-    elif isinstance(image_shape, str):
-        image_shape = (1, p)
-    if np.prod(image_shape) != p:
-        raise ValueError(
-            f"X has {p} features, but image_shape={tuple(image_shape)} needs "
-            f"{np.prod(image_shape)}."
-        )
-    shape = (*image_shape, 1) if len(image_shape) == 2 else tuple(image_shape)
-    return rows.reshape(n, *shape)
-
-
-def tensor_to_array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor as an array; bfloat16 becomes float32, since numpy lacks it."""
+    if tensor.is_meta:
+        raise ValueError("X is a tensor on the device 'meta', which holds no values.")
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
     return tensor.numpy(force=True)
 
 
-def _as_items(X: Any) -> Sequence[Any] | None:
-    """Return X as a 1-D sequence, or None if it is a table (2-D, sparse, a scalar)."""
-    if isinstance(X, (list, tuple)):
-        return X
-    if hasattr(X, "toarray"):
+def unmasked(images: Any, name: str) -> np.ndarray:
+    """Return an array; refuse a masked one, whose masked values would be taken."""
+    if isinstance(images, np.ma.MaskedArray) and np.ma.is_masked(images):
+        raise ValueError(
+            f"{name} has masked values: fill them with {name}.filled(value), where "
+            "value is that of black."
+        )
+    return np.asarray(images)
+
+
+def dtype_levels(dtype: np.dtype) -> tuple[float, float] | None:
+    """Return the lowest and highest value of an integer dtype."""
+    if dtype.kind not in "ui":
         return None
-    n_dims = getattr(X, "ndim", None)
-    if n_dims == 2 and X.shape[1] == 1 and len(X):  # a column of paths
-        column = list(X.iloc[:, 0] if hasattr(X, "iloc") else X[:, 0])
-        return column if _is_path(column[0]) else None
-    if n_dims == 1:
-        return list(X)
-    return None
+    return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
 
 
 def _is_eight_bit(image: np.ndarray) -> bool:
     return image.dtype in (np.uint8, np.bool_)
-
-
-def _is_path(item: Any) -> bool:
-    return isinstance(item, (str, PathLike))
-
-
-def _is_image(item: Any) -> bool:
-    if isinstance(item, Image.Image):
-        return True
-    if isinstance(item, (list, tuple)):
-        return np.ndim(item) >= 2 if item and np.ndim(item[0]) else False
-    return getattr(item, "ndim", 0) >= 2
-
-
-def _tensor_source(images: torch.Tensor) -> ArraySource:
-    if images.ndim not in (3, 4):
-        raise ValueError(
-            f"X is a tensor of shape {tuple(images.shape)}: expected (n, C, H, W) or "
-            "(n, H, W)."
-        )
-    stack = images[:, None] if images.ndim == 3 else images  # (n, C, H, W)
-    return _stack_source(tensor_to_array(stack.permute(0, 2, 3, 1)))
-
-
-def _stack_source(images: np.ndarray) -> ArraySource:
-    if images.ndim not in (3, 4):
-        raise ValueError(
-            f"X has shape {images.shape}: expected (n, H, W) or (n, H, W, C)."
-        )
-    if images.dtype.kind not in "buif":
-        raise ValueError(f"X has dtype {images.dtype}: expected real numbers.")
-    if 0 in images.shape:
-        raise ValueError(
-            f"X has shape {images.shape}: found 0 samples or pixels, at least 1 is "
-            "required."
-        )
-    stack = images[..., None] if images.ndim == 3 else images  # (n, H, W, C)
-    if stack.shape[3] > _MAX_CHANNELS >= stack.shape[1]:
-        raise ValueError(
-            f"X has shape {images.shape}, which looks channels-first: pass arrays as "
-            "(n, H, W, C), or a torch tensor (n, C, H, W)."
-        )
-    return ArraySource(stack)

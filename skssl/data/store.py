@@ -9,8 +9,9 @@ import torch
 from joblib import Parallel, delayed
 
 from skssl.data.formats import ImageFormat
+from skssl.data.memory import physical_ram
 from skssl.data.sources import ArraySource, ImageSource
-from skssl.data.threads import map_rows
+from skssl.data.threads import map_rows, n_threads
 
 # A store larger than this fraction of the memory is mapped to a file.
 _RAM_FRACTION = 0.4
@@ -66,7 +67,8 @@ class ImageStore:
         n_jobs : int or None
         max_ram : int, optional
             A store of more bytes is memory-mapped to a temporary file, which is
-            deleted together with the store. Default: 40 % of the memory of the machine.
+            deleted together with the store. Default: the environment variable
+            ``SKSSL_MAX_RAM`` or, without it, 40 % of the memory of the machine.
 
         Returns
         -------
@@ -76,6 +78,8 @@ class ImageStore:
         ------
         ValueError
             If an image cannot be read or converted. The message names it.
+        OSError
+            If the temporary file does not fit on its disk.
         """
         shape = (len(rows), image_format.n_channels, *size)
         groups = None if groups is None else groups[rows]
@@ -83,18 +87,17 @@ class ImageStore:
             # A view of the array, without a copy.
             view = source.images.transpose(0, 3, 1, 2)  # type: ignore[attr-defined]
             return cls(torch.from_numpy(view), rows, groups)
-        out = _allocate(
-            shape, physical_ram() * _RAM_FRACTION if max_ram is None else max_ram
-        )
+        out = _allocate(shape, _default_max_ram() if max_ram is None else max_ram)
 
         def fill(start: int) -> None:
             for i in range(start, min(start + _CHUNK_SIZE, len(rows))):
                 out[i] = render_row(source, rows[i], image_format, size)
 
+        starts = range(0, len(rows), _CHUNK_SIZE)
         # Not prefer="threads", which joblib.parallel_config overrides: processes would
         # fill copies of the array.
-        Parallel(n_jobs=n_jobs, require="sharedmem")(
-            delayed(fill)(start) for start in range(0, len(rows), _CHUNK_SIZE)
+        Parallel(n_jobs=n_threads(n_jobs, len(starts)), require="sharedmem")(
+            delayed(fill)(start) for start in starts
         )
         return cls(torch.from_numpy(out), rows, groups)
 
@@ -132,7 +135,7 @@ def render_row(
     source: ImageSource, row: int, image_format: ImageFormat, size: tuple[int, int]
 ) -> np.ndarray:
     """Read and convert one image to uint8 (C, h, w). Errors name the row."""
-    raw = source.read(row, min_side=max(size))
+    raw = source.decode(row, min_side=max(size), window=image_format.window)
     try:
         return image_format.render(raw, size, convert=source.mixes_channels)
     except ValueError as error:
@@ -165,12 +168,18 @@ def iter_batches(
         yield torch.from_numpy(np.stack(map_rows(render, batch, n_jobs)))
 
 
-def physical_ram() -> float:
-    """Return the memory of this machine in bytes, or infinity if it is unknown."""
+def _default_max_ram() -> float:
+    """Return the size in bytes above which a store is mapped to a file."""
+    setting = os.environ.get("SKSSL_MAX_RAM")
+    if setting is None:
+        return physical_ram() * _RAM_FRACTION
     try:
-        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
+        return float(setting)
+    except ValueError as error:
+        raise ValueError(
+            f"the environment variable SKSSL_MAX_RAM must be a number of bytes, got "
+            f"{setting!r}."
+        ) from error
 
 
 def _needs_no_change(
@@ -190,8 +199,21 @@ def _needs_no_change(
 
 
 def _allocate(shape: tuple[int, ...], max_ram: float) -> np.ndarray:
-    if np.prod(shape, dtype=np.int64) <= max_ram:
+    n_bytes = int(np.prod(shape, dtype=np.int64))
+    if n_bytes <= max_ram:
         return np.empty(shape, dtype=np.uint8)
     with tempfile.TemporaryFile(prefix="skssl-store-") as file:
+        # Without a reservation, a full disk would kill the process at a later write.
+        if hasattr(os, "posix_fallocate"):
+            try:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            except OSError as error:
+                raise OSError(
+                    error.errno,
+                    f"the decoded images take {n_bytes / 1e9:.1f} GB, which cannot be "
+                    f"reserved in {tempfile.gettempdir()} ({error.strerror}): name "
+                    "another folder in the environment variable TMPDIR, or use a "
+                    "smaller image_size",
+                ) from error
         # The mapping keeps the unnamed file open. The disk space is freed with it.
-        return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+        return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)

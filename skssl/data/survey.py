@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from skssl.data.decode import ImageHeader
-from skssl.data.formats import finite_range
+from skssl.data.files import ImageHeader
+from skssl.data.formats import ValueRange
 from skssl.data.sources import ImageSource
 from skssl.data.threads import map_rows
 
@@ -29,14 +29,14 @@ class ImageSurvey:
     size : (height, width) or None
         The common size in pixels, or None if sizes vary.
     n_channels : int
-    value_range : (low, high) or None
+    value_range : (low, high), str or None
         The given range. By default, minimum and maximum of the non-uint8 images, or
         None if all images are uint8.
     """
 
     size: tuple[int, int] | None
     n_channels: int
-    value_range: tuple[float, float] | None
+    value_range: ValueRange
 
 
 def survey_images(
@@ -58,8 +58,9 @@ def survey_images(
         "auto" keeps the channels of arrays. Files are taken as RGB if more than half of
         them are coloured, estimated from up to 64 files stored as RGB, and otherwise
         as gray.
-    value_range : (low, high) or "auto"
-        "auto" uses minimum and maximum of all non-uint8 images among ``rows``.
+    value_range : (low, high), "auto", "image", "bits", "window" or "window:K"
+        "auto" uses minimum and maximum of all non-uint8 images among ``rows``, without
+        their padding. The other names stand for a range of each image.
     n_jobs : int or None
         Number of threads.
 
@@ -78,8 +79,11 @@ def survey_images(
     wide = [
         row for row, header in zip(rows, headers, strict=True) if not header.eight_bit
     ]
+    bounds: ValueRange
     if not isinstance(value_range, str):
         bounds = (float(value_range[0]), float(value_range[1]))
+    elif value_range != "auto":
+        bounds = value_range
     elif not wide:
         bounds = None
     else:
@@ -98,8 +102,9 @@ def survey_images(
 
 
 def _value_range(source: ImageSource, row: int) -> tuple[float, float]:
+    raw = source.decode(row, keep=True)
     try:
-        return finite_range(source.read(row))
+        return raw.extremes()
     except ValueError as error:
         raise ValueError(f"{source.describe(row)}: {error}.") from error
 
@@ -129,7 +134,7 @@ def _n_channels(
 
 
 def _is_coloured(source: ImageSource, row: int) -> bool:
-    image = source.read(row, min_side=64)
+    image = source.decode(row, min_side=64, keep=True).pixels
     if image.ndim == 2:
         return False
     planes = image.astype(np.int16)  # (H, W, 3)

@@ -5,7 +5,14 @@ from typing import TypeVar
 
 from joblib import Parallel, delayed
 
+__all__ = ["map_rows", "n_threads"]
+
 Result = TypeVar("Result")
+
+
+def n_threads(n_jobs: int | None, n_tasks: int) -> int | None:
+    """Return a number of threads that is not above the number of tasks."""
+    return n_jobs if n_jobs is None or n_jobs < 1 else min(n_jobs, max(1, n_tasks))
 
 
 def map_rows(
@@ -26,6 +33,8 @@ def map_rows(
             return error
 
     results: list[Result] = []
+    rows = list(rows)
+    n_jobs = n_threads(n_jobs, len(rows))
     for result in Parallel(n_jobs=n_jobs, require="sharedmem")(
         delayed(attempt)(row) for row in rows
     ):

@@ -8,6 +8,7 @@ import numpy as np
 from skssl._labels import check_groups, check_labels, labels_of
 from skssl._random import RandomState, spawn_seeds
 from skssl.data import (
+    ArraySource,
     ImageSource,
     fold_rows,
     is_table,
@@ -169,14 +170,14 @@ def audit_split(
 def _image_source(X: Any, image_shape: Sequence[int] | str | None) -> ImageSource:
     """Return the images of X, flattened rows folded."""
     if not is_table(X):
-        return make_source(X)
+        return make_source(X, image_shape)
     rows = tensor_to_array(X) if hasattr(X, "detach") else np.asarray(X)
     if rows.ndim != 2 or rows.dtype.kind not in "buif" or 0 in rows.shape:
         raise ValueError(
             f"X has shape {rows.shape} and dtype {rows.dtype}: expected images, paths, "
             "or flattened rows (n, p) of numbers."
         )
-    return make_source(fold_rows(rows, image_shape))
+    return ArraySource(fold_rows(rows, image_shape))
 
 
 def _features(encoder: Any, X: Any, n: int) -> np.ndarray:

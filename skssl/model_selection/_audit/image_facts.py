@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from skssl.data import ImageSource
+from skssl.data.files import file_kind
 from skssl.data.formats import LUMA, finite_range
 from skssl.data.sources import FileSource, SequenceSource
 from skssl.data.threads import map_rows
@@ -62,9 +63,11 @@ def read_facts(source: ImageSource, n_jobs: int | None) -> ImageFacts:
     """
     facts = map_rows(lambda row: _image_facts(source, row), range(len(source)), n_jobs)
     digests, thumbnails, flat, columns = zip(*facts, strict=True)
-    paths = source.paths if isinstance(source, FileSource) else None
+    items = source.items if isinstance(source, FileSource) else None
     return ImageFacts(
-        names=[paths[i] if paths else f"X[{i}]" for i in range(len(source))],
+        names=[
+            f"X[{i}]" if items is None else str(items[i]) for i in range(len(source))
+        ],
         digests=np.array(digests),
         thumbnails=np.stack(thumbnails),
         flat=np.array(flat),
@@ -129,12 +132,8 @@ def _gray(pixels: np.ndarray) -> np.ndarray:
 def _file_columns(source: ImageSource, row: int, raw: np.ndarray) -> dict[str, Any]:
     """Return the columns of an image's file, or of its object in memory."""
     if isinstance(source, FileSource):
-        path = Path(source.paths[row])
-        try:
-            with Image.open(path) as image:
-                kind, mode = image.format, image.mode
-        except UnidentifiedImageError:  # decoded by another library than pillow
-            kind, mode = "DICOM", str(raw.dtype)
+        path = Path(source.path(row))
+        kind, mode = file_kind(source.items[row]) or ("DICOM", str(raw.dtype))
         n_bytes = path.stat().st_size
         return {
             "format": str(kind),

@@ -14,6 +14,7 @@ from skssl.data import image_digests, is_table, make_source
 from skssl.model_selection._search.space import SearchSpace
 from skssl.model_selection._search.trials import SearchTask
 
+_ANY = 2**31  # channels, which the estimator itself limits
 # Parameters of estimators on which no score depends.
 _WITHOUT_EFFECT = ("cache", "device", "memory", "n_jobs", "verbose")
 
@@ -191,7 +192,9 @@ def best_trial(means: np.ndarray) -> int:
 
 def _fingerprint(task: SearchTask, settings: Any, prune_by: str | None) -> str:
     """Return a hash of everything that the scores of a study depend on."""
-    X: Any = task.X if is_table(task.X) else image_digests(make_source(task.X))
+    X: Any = (
+        task.X if is_table(task.X) else image_digests(make_source(task.X, (0, 0, _ANY)))
+    )
     estimator = clone(task.estimator)
     names = estimator.get_params()
     ignored = [name for name in names if name.split("__")[-1] in _WITHOUT_EFFECT]

@@ -1,0 +1,152 @@
+"""Image files: their headers and their pixels, whatever their format."""
+
+from pathlib import Path
+
+import numpy as np
+
+from skssl.data.files.dicom import is_dicom, read_dicom, read_dicom_header
+from skssl.data.files.digests import digest_file
+from skssl.data.files.errors import errors_naming
+from skssl.data.files.pillow import (
+    picture_kind,
+    pil_to_array,
+    read_picture,
+    read_picture_header,
+)
+from skssl.data.files.raw import ImageHeader, RawImage
+from skssl.data.files.slices import ImageSlice, list_slices
+from skssl.data.files.volumes import (
+    Axis,
+    is_volume,
+    read_volume_slice,
+    read_volume_slice_header,
+)
+from skssl.exceptions import ImageReadError
+
+__all__ = [
+    "FileItem",
+    "ImageHeader",
+    "ImageSlice",
+    "RawImage",
+    "decode_file",
+    "digest_file",
+    "file_kind",
+    "list_slices",
+    "pil_to_array",
+    "read_header",
+    "read_image",
+]
+
+FileItem = str | Path | ImageSlice
+
+
+def read_header(image: FileItem) -> ImageHeader:
+    """Read size and type of an image file without decoding its pixels.
+
+    Parameters
+    ----------
+    image : str, Path or ImageSlice
+        A picture (PNG, JPEG, TIFF and others), a DICOM file, or one image of a file
+        that holds several.
+
+    Returns
+    -------
+    ImageHeader
+
+    Raises
+    ------
+    ImageNotFoundError
+        If the file does not exist.
+    ImageReadError
+        If the file cannot be read as an image, or holds several images and none was
+        chosen.
+    ImportError
+        If the file needs a package that is not installed.
+    """
+    path, index, axis, series = _parts(image)
+    if axis is not None:
+        with errors_naming(path, folder=series is not None):
+            return read_volume_slice_header(path, index or 0, axis, series)
+    with errors_naming(path):
+        _refuse_volume(path)
+        if is_dicom(path):
+            return read_dicom_header(path, index)
+        return read_picture_header(path, index)
+
+
+def read_image(
+    image: FileItem, *, min_side: int | None = None, window: int | None = None
+) -> np.ndarray:
+    """Decode an image file.
+
+    Parameters
+    ----------
+    image : str, Path or ImageSlice
+        As in `read_header`.
+    min_side : int, optional
+        The caller will scale the image to at most this many pixels. JPEG files may
+        then be decoded at 1/2, 1/4 or 1/8 of their size, but not below twice
+        ``min_side``. This is several times faster.
+    window : int, optional
+        For DICOM files: apply this one of the file's windows, counted from 0.
+
+    Returns
+    -------
+    ndarray of shape (H, W) or (H, W, 3)
+        uint8 for 8-bit files. Otherwise the stored values (16-bit, 32-bit or float);
+        for DICOM files and volumes, the rescaled values (Hounsfield units in CT), as
+        integers if all are whole numbers, and else as floats.
+
+    Raises
+    ------
+    ImageNotFoundError, ImageReadError, ImportError
+        As in `read_header`.
+
+    Notes
+    -----
+    The array is what a viewer shows: palettes are converted to colours, transparent
+    pixels are blended with black, the EXIF orientation is applied, and MONOCHROME1 is
+    inverted within the range of the stored bits.
+    """
+    return decode_file(image, min_side=min_side, window=window).pixels
+
+
+def decode_file(
+    image: FileItem, *, min_side: int | None = None, window: int | None = None
+) -> RawImage:
+    """Decode an image file, and return what it says about the values, too.
+
+    Parameters and errors are those of `read_image`.
+    """
+    path, index, axis, series = _parts(image)
+    if axis is not None:
+        with errors_naming(path, folder=series is not None):
+            return read_volume_slice(path, index or 0, axis, series)
+    with errors_naming(path):
+        _refuse_volume(path)
+        if is_dicom(path):
+            return read_dicom(path, index, window)
+        return read_picture(path, index, min_side)
+
+
+def file_kind(image: FileItem) -> tuple[str, str] | None:
+    """Return format and mode, such as ("PNG", "L"), or None for DICOM and volumes."""
+    path, _, axis, _ = _parts(image)
+    if axis is not None or is_dicom(path):
+        return None
+    with errors_naming(path):
+        return picture_kind(path)
+
+
+def _parts(image: FileItem) -> tuple[str | Path, int | None, Axis | None, str | None]:
+    if isinstance(image, ImageSlice):
+        return image.path, image.index, image.axis, image.series
+    return image, None, None, None
+
+
+def _refuse_volume(path: str | Path) -> None:
+    if is_volume(path):
+        raise ImageReadError(
+            "is a volume: choose slices of it by skssl.data.list_slices(path), or list "
+            "them by skssl.datasets.load_volumes(folder)"
+        )

@@ -1,0 +1,210 @@
+"""Volumes: NIfTI, MetaImage, NRRD and DICOM series, with SimpleITK."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from skssl.data.files.pillow import check_pixels, path_of
+from skssl.data.files.raw import ImageHeader, RawImage
+from skssl.exceptions import ImageReadError
+
+__all__ = [
+    "AXES",
+    "VOLUME_ENDINGS",
+    "Axis",
+    "is_volume",
+    "n_volume_slices",
+    "read_volume",
+    "read_volume_slice",
+    "read_volume_slice_header",
+]
+
+Axis = Literal["axial", "coronal", "sagittal"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+
+VOLUME_ENDINGS = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr")
+_N_OPEN = 4  # volumes that are kept in memory
+
+
+class _Version(NamedTuple):
+    """A volume as it is on the disk; another one if the file has changed."""
+
+    path: str
+    series: str | None
+    changed_ns: int
+
+
+def is_volume(path: str | Path) -> bool:
+    """Return whether a file name is that of a volume."""
+    return str(path).lower().endswith(VOLUME_ENDINGS)
+
+
+def n_volume_slices(
+    path: str | Path, axis: Axis = "axial", series: str | None = None
+) -> int:
+    """Return the number of slices along an axis, without decoding the volume."""
+    return _info(_version(path, series))[0][AXES.index(axis)]
+
+
+def read_volume(path: str | Path, series: str | None = None) -> np.ndarray:
+    """Decode a volume, or return the one that was decoded recently.
+
+    Parameters
+    ----------
+    path : str or Path
+        A volume file or, with ``series``, a folder of DICOM files.
+    series : str, optional
+        The SeriesInstanceUID.
+
+    Returns
+    -------
+    ndarray of shape (S, P, L)
+        With the first slice at the feet, the first row in front, and the first column
+        at the patient's right. Not writeable.
+    """
+    return _decoded(_version(path, series))
+
+
+def read_volume_slice_header(
+    path: str | Path, index: int, axis: Axis, series: str | None = None
+) -> ImageHeader:
+    """Return size and type of a slice, without decoding the volume."""
+    shape, eight_bit = _info(_version(path, series))
+    _check_index(index, axis, shape)
+    height, width = (shape[i] for i in range(3) if i != AXES.index(axis))
+    return ImageHeader(height, width, 1, eight_bit)
+
+
+def read_volume_slice(
+    path: str | Path, index: int, axis: Axis, series: str | None = None
+) -> RawImage:
+    """Return a slice as a radiologist sees it.
+
+    The patient's right is on the left side of axial and coronal slices. The front is at
+    the top of axial slices, and on the left side of sagittal ones. The head is at the
+    top of coronal and sagittal slices.
+    """
+    volume = read_volume(path, series)
+    _check_index(index, axis, volume.shape)
+    pixels = volume.take(index, AXES.index(axis))
+    if axis != "axial":
+        pixels = np.ascontiguousarray(pixels[::-1])
+    return RawImage(pixels, is_measured=pixels.dtype != np.uint8)
+
+
+def import_sitk() -> Any:
+    """Return SimpleITK; raise ImportError that names the extra."""
+    try:
+        import SimpleITK
+    except ImportError as error:
+        raise ImportError(
+            "reading volumes needs SimpleITK: pip install 'skssl[volumes]'"
+        ) from error
+    return SimpleITK
+
+
+def _version(path: str | Path, series: str | None) -> _Version:
+    return _Version(str(path), series, path_of(path).stat().st_mtime_ns)
+
+
+def _reader(version: _Version) -> Any:
+    """Return a reader of SimpleITK that has read the header."""
+    sitk = import_sitk()
+    if version.series is None:
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(version.path)
+    else:
+        names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(
+            version.path, version.series
+        )
+        if not names:
+            raise ImageReadError(f"has no series {version.series}")
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(names[0])
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ImageReadError(f"is no volume that SimpleITK reads: {error}") from error
+    return reader
+
+
+@lru_cache(maxsize=4096)
+def _info(version: _Version) -> tuple[tuple[int, int, int], bool]:
+    """Return the shape (S, P, L) of a volume, and whether it holds uint8 values."""
+    sitk = import_sitk()
+    reader = _reader(version)
+    size = list(reader.GetSize())
+    if version.series is not None:
+        names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(
+            version.path, version.series
+        )
+        size = [*size[:2], len(names)]
+    _check_volume(size, reader.GetNumberOfComponents())
+    # Each axis of the file goes to the axis of the body that it is nearest to.
+    direction = np.abs(np.reshape(reader.GetDirection(), (3, 3)))
+    shape = [0, 0, 0]
+    for axis_of_file, axis_of_body in _assignment(direction):
+        shape[2 - axis_of_body] = size[axis_of_file]
+    is_byte = reader.GetPixelIDValue() == sitk.sitkUInt8
+    return (shape[0], shape[1], shape[2]), is_byte
+
+
+def _assignment(direction: np.ndarray) -> list[tuple[int, int]]:
+    """Return pairs of an axis of the file and the axis of the body, largest first."""
+    pairs: list[tuple[int, int]] = []
+    cosines = direction.copy()  # (axis of the body, axis of the file)
+    for _ in range(3):
+        body, file = np.unravel_index(cosines.argmax(), cosines.shape)
+        pairs.append((int(file), int(body)))
+        cosines[body, :] = cosines[:, file] = -1
+    return pairs
+
+
+_locks: dict[_Version, Lock] = {}
+_locks_lock = Lock()
+
+
+def _decoded(version: _Version) -> np.ndarray:
+    """Decode once, even if several threads ask for slices of the same volume."""
+    with _locks_lock:
+        lock = _locks.setdefault(version, Lock())
+    with lock:
+        return _decode(version)
+
+
+@lru_cache(maxsize=_N_OPEN)
+def _decode(version: _Version) -> np.ndarray:
+    sitk = import_sitk()
+    header = _reader(version)
+    if version.series is None:
+        _check_volume(header.GetSize(), header.GetNumberOfComponents())
+        image = header.Execute()
+    else:
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(version.path, version.series))
+        image = reader.Execute()
+    volume = sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS"))  # (S, P, L)
+    volume.flags.writeable = False
+    return volume
+
+
+def _check_volume(size: Sequence[int], n_components: int) -> None:
+    """Raise ImageReadError for what is no volume of gray values."""
+    if len(size) != 3 or n_components != 1:
+        values = "" if n_components == 1 else f" with {n_components} values each"
+        raise ImageReadError(
+            f"holds {' × '.join(map(str, size))} points{values}: expected a volume of "
+            "gray values with three dimensions"
+        )
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        check_pixels(size[a] * size[b])
+
+
+def _check_index(index: int, axis: Axis, shape: Sequence[int]) -> None:
+    n = shape[AXES.index(axis)]
+    if not 0 <= index < n:
+        raise ImageReadError(f"has no {axis} slice {index}: it holds {n}")
