@@ -12,8 +12,9 @@ ROOT = Path(skssl.__file__).parent
 # Each layer imports itself and those above it in this list, nothing else.
 ORDER = [
     {"exceptions", "_labels", "_names", "_random", "_sklearn", "_version", "_warn"},
-    {"_params", "_rows", "datasets", "metrics"},
+    {"_params", "_rows", "metrics"},
     {"augment", "data", "nn"},
+    {"datasets"},
     {"pretext"},
     {"engine"},
     {"encoder"},

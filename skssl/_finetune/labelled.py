@@ -76,7 +76,8 @@ def labelled_accuracy(predicted: np.ndarray, y: Any, sample_weight: Any) -> floa
     ValueError
         If no row has one.
     """
-    rows, labels = labels_of(check_labels(y, len(predicted)))
+    y = check_labels(y, len(predicted))
+    rows, labels = labels_of(np.array([]) if y is None else y)
     if len(rows) == 0:
         raise ValueError("y has no label to score: -1 means no label.")
     weight = None if sample_weight is None else np.asarray(sample_weight)[rows]

@@ -1,5 +1,6 @@
 """From files and arrays to uint8 batches on the device."""
 
+from skssl.data.check import ImageReport, check_images
 from skssl.data.digests import image_digests
 from skssl.data.files import (
     ImageSlice,
@@ -27,6 +28,7 @@ __all__ = [
     "DeviceLoader",
     "ImageFormat",
     "ImageReader",
+    "ImageReport",
     "ImageSize",
     "ImageSlice",
     "ImageSource",
@@ -34,6 +36,7 @@ __all__ = [
     "ImageSurvey",
     "Resize",
     "check_image_parameters",
+    "check_images",
     "choose_image_size",
     "choose_store_size",
     "digest_file",

@@ -244,12 +244,6 @@ def check_image_parameters(
             "from 0, or (low, high), finite numbers with low < high, got "
             f"{value_range!r}."
         )
-    sides = image_size if isinstance(image_size, Sequence) else (image_size or 1,) * 2
-    if math.prod(sides) > _MAX_PIXELS:
-        raise ValueError(
-            f"image_size={image_size!r} is too large: an image may have at most "
-            f"{_MAX_PIXELS:,} pixels."
-        )
     shapes = {"image_size": (image_size, (2,)), "image_shape": (image_shape, (2, 3))}
     for name, (shape, lengths) in shapes.items():
         if not isinstance(shape, Sequence) or isinstance(shape, str):
@@ -260,6 +254,12 @@ def check_image_parameters(
                 f"{name} must hold {' or '.join(map(str, lengths))} positive "
                 f"whole numbers, got {shape!r}."
             )
+    sides = image_size if isinstance(image_size, Sequence) else (image_size or 1,) * 2
+    if math.prod(sides) > _MAX_PIXELS:
+        raise ValueError(
+            f"image_size={image_size!r} is too large: an image may have at most "
+            f"{_MAX_PIXELS:,} pixels."
+        )
 
 
 def _is_value_range(value: Sequence[float] | str) -> bool:

@@ -223,7 +223,9 @@ class FileSource(ImageSource):
         try:
             return read(self.items[row], **options)
         except ImageReadError as error:
-            raise type(error)(f"X[{row}]: {error}") from error
+            raise type(error)(
+                f"X[{row}]: {error} (skssl.data.check_images lists all such images)"
+            ) from error
 
 
 def tensor_to_array(tensor: torch.Tensor) -> np.ndarray:

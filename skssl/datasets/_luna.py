@@ -11,12 +11,26 @@ from skssl.datasets._listing import (
     file_bunch,
     patient_groups,
     require_files,
+    sub_folders,
 )
 from skssl.datasets._tables import TableRow, read_table
+from skssl.datasets._volumes import Slices, Volume, choose_slices, slice_bunch
 
-__all__ = ["load_luna_slices"]
+__all__ = ["load_luna", "load_luna_slices"]
 
 _LAYOUT = "a folder with metadata.csv (filename, subject_id, slice) and the images"
+
+_VOLUMES_LAYOUT = "subset0 to subset9 with MetaImage volumes (.mhd and .raw)"
+
+_VOLUMES_DESCR = """\
+LUNA16
+------
+
+{n_images} axial slices of {n_subjects} low-dose chest CT volumes of the LUNA16
+challenge, which are those of LIDC-IDRI with a slice thickness of at most 2.5 mm.
+Unlabelled: target is -1 everywhere, as in sklearn.semi_supervised. Groups: the subject
+(series identifier). Values: Hounsfield units.
+{source}"""
 
 _DESCR = """\
 LUNA16 slices
@@ -26,13 +40,82 @@ LUNA16 slices
 volumes of the LUNA16 challenge, which are those of LIDC-IDRI with a slice thickness of
 at most 2.5 mm. Unlabelled: target is -1 everywhere, as in sklearn.semi_supervised.
 Groups: the subject (series identifier).
+{source}"""
 
+_SOURCE = """
 Source: https://luna16.grand-challenge.org. License: CC BY 3.0 (LIDC-IDRI) and
 CC BY 4.0 (LUNA16).
 References: Setio et al., Medical Image Analysis 42 (2017), 1-13,
 doi:10.1016/j.media.2017.06.015; Armato et al., Medical Physics 38 (2011), 915-931,
 doi:10.1118/1.3528204.
 """
+
+
+def load_luna(
+    root: str | Path, *, slices: Slices = 2, n_jobs: int | None = -1
+) -> Bunch:
+    """List slices of the LUNA16 volumes as they are published.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder with ``subset0`` to ``subset9``, or some of them, or with the volumes
+        themselves. A volume is a pair of files, ``.mhd`` and ``.raw``.
+    slices : "all", int or callable, default=2
+        As in `load_volumes`. He et al. [2]_ take two slices of each subject, and do not
+        say which; here they lie at a third and at two thirds of the volume (**choice**).
+    n_jobs : int or None, default=-1
+        Number of threads.
+
+    Returns
+    -------
+    bunch : :class:`~sklearn.utils.Bunch`
+        As `load_volumes`; a subject is a volume, named by its series identifier.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist or holds no volume.
+    ImageReadError
+        If a volume cannot be read; the message names it.
+    ImportError
+        If SimpleITK is not installed.
+
+    References
+    ----------
+    .. [1] Setio et al. (2017). "Validation, comparison, and combination of
+       algorithms for automatic detection of pulmonary nodules in computed tomography
+       images: The LUNA16 challenge." Medical Image Analysis 42, 1-13.
+       https://doi.org/10.1016/j.media.2017.06.015
+    .. [2] X. He et al. (2020). "Sample-Efficient Deep Learning for COVID-19 Diagnosis
+       Based on CT Scans." https://doi.org/10.1101/2020.04.13.20063941
+
+    Examples
+    --------
+    >>> from skssl.datasets import load_luna
+    >>> load_luna("no-such-folder")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: root 'no-such-folder' does not exist. Expected subset0 to ...
+    """
+    folder = existing_folder(root, _VOLUMES_LAYOUT)
+    subsets = [path for path in sub_folders(folder) if path.name.startswith("subset")]
+    volumes: list[Volume] = [
+        (path, None)
+        for parent in subsets or [folder]
+        for path in sorted(parent.rglob("*.mhd"))
+    ]
+    if not volumes:
+        raise FileNotFoundError(
+            f"root {str(folder)!r} has no volumes. Expected {_VOLUMES_LAYOUT}; found "
+            f"{contents(folder)}."
+        )
+    chosen = choose_slices(volumes, axis="axial", slices=slices, n_jobs=n_jobs)
+    descr = _VOLUMES_DESCR.format(
+        n_images=sum(map(len, chosen)), n_subjects=len(volumes), source=_SOURCE
+    )
+    subjects = [path.stem for path, _ in volumes]
+    return slice_bunch(volumes, chosen, subjects, axis="axial", descr=descr)
 
 
 def load_luna_slices(root: str | Path) -> Bunch:
@@ -115,7 +198,9 @@ def load_luna_slices(root: str | Path) -> Bunch:
         groups=groups,
         split=None,
         slice_index=np.array(_slice_numbers(rows, table)),
-        descr=_DESCR.format(n_images=len(paths), n_subjects=len(set(groups))),
+        descr=_DESCR.format(
+            n_images=len(paths), n_subjects=len(set(groups)), source=_SOURCE
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from skssl.data.files.dicom import is_dicom, read_dicom, read_dicom_header
 from skssl.data.files.digests import digest_file
 from skssl.data.files.errors import errors_naming
 from skssl.data.files.pillow import (
+    is_turned_picture,
     picture_kind,
     pil_to_array,
     read_picture,
@@ -31,6 +32,7 @@ __all__ = [
     "decode_file",
     "digest_file",
     "file_kind",
+    "is_turned",
     "list_slices",
     "pil_to_array",
     "read_header",
@@ -136,6 +138,13 @@ def file_kind(image: FileItem) -> tuple[str, str] | None:
         return None
     with errors_naming(path):
         return picture_kind(path)
+
+
+def is_turned(image: FileItem) -> bool:
+    """Return whether the EXIF orientation of a picture turns or mirrors it."""
+    path, _, axis, _ = _parts(image)
+    with errors_naming(path):
+        return axis is None and not is_dicom(path) and is_turned_picture(path)
 
 
 def _parts(image: FileItem) -> tuple[str | Path, int | None, Axis | None, str | None]:

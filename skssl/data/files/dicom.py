@@ -19,7 +19,16 @@ from skssl.data.files.raw import ImageHeader, RawImage
 from skssl.data.files.windows import apply_window
 from skssl.exceptions import ImageReadError
 
-__all__ = ["is_dicom", "n_dicom_frames", "read_dicom", "read_dicom_header"]
+__all__ = [
+    "check_image",
+    "import_pydicom",
+    "is_dicom",
+    "n_dicom_frames",
+    "n_frames",
+    "read_dataset",
+    "read_dicom",
+    "read_dicom_header",
+]
 
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 _MAX_BYTES = 2**29  # of a deflated file, once it is inflated
@@ -114,12 +123,22 @@ def n_dicom_frames(path: str | Path) -> int:
     """Return the number of frames of a file."""
     with _quietly():
         dataset = read_dataset(path, pixels=False)
-        _check_image(dataset)
-        return _n_frames(dataset)
+        check_image(dataset)
+        return n_frames(dataset)
 
 
-def read_dataset(path: str | Path, *, pixels: bool) -> Any:
+def read_dataset(
+    path: str | Path, *, pixels: bool, tags: list[str] | None = None
+) -> Any:
     """Read a DICOM file; one without a header is read if it describes an image.
+
+    Parameters
+    ----------
+    path : str or Path
+    pixels : bool
+        Whether to read beyond the header.
+    tags : list of str, optional
+        The elements to read. Default: all.
 
     Raises
     ------
@@ -130,7 +149,7 @@ def read_dataset(path: str | Path, *, pixels: bool) -> Any:
     """
     pydicom = import_pydicom()
     _check_inflated_size(path)
-    options = {} if pixels else {"stop_before_pixels": True}
+    options = {"stop_before_pixels": not pixels, "specific_tags": tags}
     try:
         return pydicom.dcmread(path, **options)
     except pydicom.errors.InvalidDicomError as error:
@@ -170,18 +189,18 @@ def _quietly() -> Iterator[None]:
 
 def _checked_frame(dataset: Any, frame: int | None) -> int:
     """Return the frame to read, after checking what the header says of the pixels."""
-    _check_image(dataset)
-    n_frames = _n_frames(dataset)
-    if frame is None and n_frames > 1:
+    check_image(dataset)
+    n = n_frames(dataset)
+    if frame is None and n > 1:
         raise ImageReadError(
-            f"holds {n_frames} frames: choose from skssl.data.list_slices(path)"
+            f"holds {n} frames: choose from skssl.data.list_slices(path)"
         )
-    if frame is not None and not 0 <= frame < n_frames:
-        raise ImageReadError(f"has no frame {frame}: it holds {n_frames}")
+    if frame is not None and not 0 <= frame < n:
+        raise ImageReadError(f"has no frame {frame}: it holds {n}")
     return frame or 0
 
 
-def _check_image(dataset: Any) -> None:
+def check_image(dataset: Any) -> None:
     """Raise ImageReadError if a header does not describe an image that can be read."""
     kind = dataset.get("SOPClassUID") or dataset.get("file_meta", {}).get(
         "MediaStorageSOPClassUID"
@@ -203,7 +222,8 @@ def _check_image(dataset: Any) -> None:
     check_pixels(int(dataset.Rows) * int(dataset.Columns))
 
 
-def _n_frames(dataset: Any) -> int:
+def n_frames(dataset: Any) -> int:
+    """Return the number of frames of a data set."""
     return max(1, int(dataset.get("NumberOfFrames") or 1))
 
 

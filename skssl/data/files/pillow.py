@@ -14,6 +14,7 @@ from skssl.exceptions import ImageReadError
 
 __all__ = [
     "check_pixels",
+    "is_turned_picture",
     "n_pages",
     "path_of",
     "picture_kind",
@@ -94,6 +95,12 @@ def n_pages(path: str | Path) -> int:
     """Return the number of pages or frames of a file."""
     with path_of(path).open("rb") as file:
         return _n_pages(_identify(file))
+
+
+def is_turned_picture(path: str | Path) -> bool:
+    """Return whether a picture's orientation turns or mirrors the stored pixels."""
+    with path_of(path).open("rb") as file:
+        return _orientation(_identify(file)) != 1
 
 
 def picture_kind(path: str | Path) -> tuple[str, str]:
@@ -194,16 +201,15 @@ def _n_pages(image: Image.Image) -> int:
 
 def _upright_size(image: Any) -> tuple[int, int]:
     """Return width and height as a viewer shows them."""
+    # Some versions of pillow have swapped the sides of a TIFF file, others have not.
+    is_tiff = image.format == "TIFF"
+    size = (image.tag_v2[256], image.tag_v2[257]) if is_tiff else image.size
+    return size[::-1] if _orientation(image) in _SWAPPED else size
+
+
+def _orientation(image: Any) -> int:
     if image.format == "TIFF":
-        # Some versions of pillow have swapped the sides in image.size, others not.
-        tags = image.tag_v2
-        size, orientation = (tags[256], tags[257]), tags.get(_ORIENTATION, 1)
-    else:
-        size, orientation = image.size, _orientation(image)
-    return size[::-1] if orientation in _SWAPPED else size
-
-
-def _orientation(image: Image.Image) -> int:
+        return int(image.tag_v2.get(_ORIENTATION, 1))
     if image.format == "PNG" and "exif" not in image.info:
         # getexif would decode all pixels to reach an EXIF chunk behind them.
         exif = Image.Exif()

@@ -21,6 +21,7 @@ __all__ = [
     "read_volume",
     "read_volume_slice",
     "read_volume_slice_header",
+    "series_in",
 ]
 
 Axis = Literal["axial", "coronal", "sagittal"]
@@ -94,6 +95,13 @@ def read_volume_slice(
     if axis != "axial":
         pixels = np.ascontiguousarray(pixels[::-1])
     return RawImage(pixels, is_measured=pixels.dtype != np.uint8)
+
+
+def series_in(folder: str | Path) -> list[str]:
+    """Return the SeriesInstanceUIDs of the DICOM files of a folder."""
+    sitk = import_sitk()
+    # Without the default, GDCM splits a series by other properties, too.
+    return sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder), False))
 
 
 def import_sitk() -> Any:
