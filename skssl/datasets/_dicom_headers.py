@@ -102,7 +102,7 @@ def read_headers_of(folder: Path, n_jobs: int | None) -> FoundHeaders:
 def _files(folder: Path) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (os.path.join(parent, n) for n in names if not n.startswith("."))
+        yield from (f"{parent}{os.sep}{n}" for n in names if not n.startswith("."))
 
 
 def _read(path: str) -> DicomHeader | None:

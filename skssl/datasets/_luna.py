@@ -63,7 +63,7 @@ def load_luna(
         themselves. A volume is a pair of files, ``.mhd`` and ``.raw``.
     slices : "all", int or callable, default=2
         As in `load_volumes`. He et al. [2]_ take two slices of each subject, and do not
-        say which; here they lie at a third and at two thirds of the volume (**choice**).
+        say which; here they are at one and two thirds of the volume (**choice**).
     n_jobs : int or None, default=-1
         Number of threads.
 

@@ -14,6 +14,7 @@ from skssl.data.files.volumes import (
     Axis,
     is_volume,
     n_volume_slices,
+    patient_of_series,
     read_volume,
     series_in,
 )
@@ -55,8 +56,8 @@ def load_volumes(
         them.
     patient : callable, optional
         Takes the path of a volume, or the folder of a DICOM series, and returns the
-        patient. Default: the name of the file without its suffix, or the
-        SeriesInstanceUID; then each volume is a group of its own.
+        patient. Default: the PatientID of a DICOM series, and the name of a file
+        without its suffix, so that each file is a group of its own.
     n_jobs : int or None, default=-1
         Number of threads.
 
@@ -97,8 +98,8 @@ def load_volumes(
     the front or the head at the top. Their pixels are those of the volume; if these are
     not square, neither are the proportions of coronal and sagittal slices.
 
-    Values are those of the file after its own rescaling, Hounsfield units in CT. Give the
-    estimator a window, such as ``value_range=(-1000, 400)``.
+    Values are those of the file after its own rescaling, Hounsfield units in CT. Give
+    the estimator a window, such as ``value_range=(-1000, 400)``.
 
     A volume is decoded once for slices that are read one after the other.
 
@@ -210,7 +211,7 @@ def slice_bunch(
 def _name(volume: Volume) -> str:
     path, series = volume
     if series is not None:
-        return series
+        return patient_of_series(path, series)
     name = path.name.lower()
     ending = next(e for e in sorted(VOLUME_ENDINGS, key=len)[::-1] if name.endswith(e))
     return path.name[: -len(ending)]

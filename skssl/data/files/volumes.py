@@ -18,6 +18,7 @@ __all__ = [
     "Axis",
     "is_volume",
     "n_volume_slices",
+    "patient_of_series",
     "read_volume",
     "read_volume_slice",
     "read_volume_slice_header",
@@ -102,6 +103,14 @@ def series_in(folder: str | Path) -> list[str]:
     sitk = import_sitk()
     # Without the default, GDCM splits a series by other properties, too.
     return sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder), False))
+
+
+def patient_of_series(folder: str | Path, series: str) -> str:
+    """Return the PatientID of a DICOM series, or the series where it is unknown."""
+    reader = _reader(_version(folder, series))
+    name = "0010|0020"
+    known = reader.GetMetaData(name).strip() if reader.HasMetaDataKey(name) else ""
+    return known or series
 
 
 def import_sitk() -> Any:
