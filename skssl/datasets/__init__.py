@@ -13,11 +13,13 @@ from skssl.datasets._kermany import load_kermany
 from skssl.datasets._listing import MissingPatientWarning
 from skssl.datasets._luna import load_luna, load_luna_slices
 from skssl.datasets._medmnist import load_medmnist
+from skssl.datasets._mending import ListingWarning
 from skssl.datasets._phantoms import make_scan_phantoms
 from skssl.datasets._volumes import load_volumes
 
 __all__ = [
     "DicomFolderWarning",
+    "ListingWarning",
     "MissingPatientWarning",
     "load_c19_cohen",
     "load_chestxray14",

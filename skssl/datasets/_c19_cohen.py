@@ -1,7 +1,6 @@
 """C19-Cohen: chest X-rays of COVID-19 and other pneumonias."""
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +10,9 @@ from skssl.datasets._listing import (
     file_bunch,
     folder_with,
     patient_groups,
-    require_files,
 )
-from skssl.datasets._tables import TableRow, read_table
+from skssl.datasets._mending import mend_listing
+from skssl.datasets._tables import read_table
 
 __all__ = ["load_c19_cohen"]
 
@@ -103,14 +102,19 @@ def load_c19_cohen(root: str | Path) -> Bunch:
     Raises
     ------
     FileNotFoundError
-        If ``root`` does not have this layout, or a listed image does not exist.
+        If ``root`` does not have this layout, or more than a few listed images do not
+        exist.
     ValueError
-        If the table lacks a column, or no image qualifies.
+        If the table lacks a column, no image qualifies, or an image is listed with both
+        labels.
 
     Warns
     -----
     MissingPatientWarning
         If the patient of some images is unknown; each of these images is its own group.
+    ListingWarning
+        If images are listed twice. The published table lists some under two patients,
+        who become one group. Also if a few images are missing, which are left out.
 
     Notes
     -----
@@ -147,7 +151,7 @@ def load_c19_cohen(root: str | Path) -> Bunch:
     columns = ("patientid", "finding", "view", "modality", "filename")
     frontal = [
         row
-        for row in _unique_rows(read_table(table, columns))
+        for row in read_table(table, columns)
         if row["modality"] == "X-ray" and row["view"] in _VIEWS
     ]
     frontal.sort(key=lambda row: row["filename"])
@@ -158,20 +162,23 @@ def load_c19_cohen(root: str | Path) -> Bunch:
             f"{table} has no X-ray of the views {_VIEWS} whose finding is COVID-19 or "
             f"another pneumonia; {len(frontal)} rows have one of these views."
         )
-    paths = [folder / "images" / row["filename"] for row in rows]
-    require_files(paths, table)
     target = [label for label in labels if label is not None]
     groups = patient_groups(
         [row["patientid"] for row in rows],
         [row["filename"] for row in rows],
         f"Fill patientid in {table}.",
     )
+    listed = [folder / "images" / row["filename"] for row in rows]
+    mended = mend_listing(listed, table, labels=target, patients=groups)
+    rows = [rows[k] for k in mended.rows]
+    target = [target[k] for k in mended.rows]
+    groups = mended.patients or []
     pairs = zip(frontal, labels, strict=True)
     excluded = Counter(
         row["finding"] or "empty" for row, label in pairs if label is None
     )
     return file_bunch(
-        paths,
+        mended.paths,
         target,
         target_names=["other pneumonia", "COVID-19"],
         groups=groups,
@@ -186,8 +193,3 @@ def load_c19_cohen(root: str | Path) -> Bunch:
             excluded=", ".join(f"{n} {name}" for name, n in sorted(excluded.items())),
         ),
     )
-
-
-def _unique_rows(rows: Sequence[TableRow]) -> list[TableRow]:
-    """Return rows without exact repetitions."""
-    return list({tuple(row.values()): row for row in rows}.values())

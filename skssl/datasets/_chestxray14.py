@@ -9,13 +9,12 @@ from sklearn.utils import Bunch
 from skssl._names import unknown_name
 from skssl._random import RandomState, spawn_seeds
 from skssl.datasets._listing import (
-    contents,
     file_bunch,
     folder_with,
     image_files,
-    require_once,
     wanted_splits,
 )
+from skssl.datasets._mending import mend_listing
 from skssl.datasets._tables import read_table
 
 __all__ = ["load_chestxray14"]
@@ -156,15 +155,14 @@ def load_chestxray14(
     rows = np.flatnonzero(chosen)  # by name
     rows = rows[np.argsort(splits[rows] == "test", kind="stable")]
     image_paths = _image_paths(folder)
-    absent = [name for name in names[rows] if name not in image_paths]
-    if absent:
-        raise FileNotFoundError(
-            f"{absent[0]} is listed in {table} but is in no folder images* "
-            f"({len(absent)} images are missing in total). Expected {_LAYOUT}; found "
-            f"{contents(folder)}."
-        )
-    paths = [image_paths[name] for name in names[rows]]
-    require_once(paths, table)
+    mended = mend_listing(
+        [image_paths.get(name, folder / "images" / name) for name in names[rows]],
+        table,
+        labels=[found.tobytes() for found in findings[rows]],
+        patients=patients[rows].tolist(),
+    )
+    rows = rows[mended.rows]
+    groups = np.array(mended.patients)
     target, target_names = findings[rows], list(_FINDINGS)
     about = "Targets are fourteen findings; an image may have several."
     if task == "pneumonia":
@@ -175,13 +173,13 @@ def load_chestxray14(
             "without any finding (target 0)."
         )
     return file_bunch(
-        paths,
+        mended.paths,
         target,
         target_names=target_names,
-        groups=patients[rows],
+        groups=groups,
         split=splits[rows],
         descr=_DESCR.format(
-            n_images=len(rows), n_groups=len(set(patients[rows])), target=about
+            n_images=len(rows), n_groups=len(set(groups)), target=about
         ),
     )
 

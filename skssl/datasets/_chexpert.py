@@ -12,9 +12,9 @@ from skssl.datasets._listing import (
     contents,
     file_bunch,
     folder_with,
-    require_files,
     wanted_splits,
 )
+from skssl.datasets._mending import mend_listing
 from skssl.datasets._tables import read_table
 
 __all__ = ["load_chexpert"]
@@ -154,8 +154,13 @@ def load_chexpert(
         listed = _read_split(table, split, finding, _UNCERTAIN[uncertain], view)
         if split == "train":
             listed = _batch_paths(listed, table.parent)
-        require_files((row.path for row in listed), table)
-        rows += listed
+        mended = mend_listing(
+            [row.path for row in listed], table, labels=[row.label for row in listed]
+        )
+        rows += [
+            listed[k]._replace(path=path)
+            for k, path in zip(mended.rows, mended.paths, strict=True)
+        ]
     if not rows:
         raise ValueError(
             f"view={view!r} lists none of the images of root {str(root)!r}."

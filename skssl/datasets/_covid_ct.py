@@ -9,6 +9,7 @@ from skssl.datasets._covid_ct_published import (
     CLASSES,
     LAYOUT,
     CovidImage,
+    mend_images,
     read_published,
 )
 from skssl.datasets._listing import (
@@ -17,7 +18,6 @@ from skssl.datasets._listing import (
     existing_folder,
     file_bunch,
     patient_groups,
-    require_files,
     wanted_splits,
 )
 from skssl.datasets._tables import read_table
@@ -171,5 +171,4 @@ def _read_metadata(folder: Path) -> list[CovidImage]:
                 )
         path = base / row["filename"]
         images.append(CovidImage(path, row["label"], row["split"], row["patient_id"]))
-    require_files((image.path for image in images), table)
-    return images
+    return mend_images(images, table)

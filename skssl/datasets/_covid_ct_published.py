@@ -6,9 +6,10 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 from zipfile import BadZipFile
 
-from skssl.datasets._listing import SPLITS, contents, require_files
+from skssl.datasets._listing import SPLITS, contents
+from skssl.datasets._mending import mend_listing
 
-__all__ = ["CLASSES", "LAYOUT", "CovidImage", "read_published"]
+__all__ = ["CLASSES", "LAYOUT", "CovidImage", "mend_images", "read_published"]
 
 CLASSES = ("NonCOVID", "COVID")
 LAYOUT = (
@@ -53,18 +54,25 @@ def read_published(folder: Path) -> list[CovidImage]:
                     continue
                 path = exact.get(name) or by_key.get(_name_key(name))
                 path = path or image_folder / name
-                require_files([path], names)
                 patient = patients.get(_stem_key(path.name), "")
                 images.append(CovidImage(path, label, split, patient))
-    seen: dict[Path, str] = {}
-    for image in images:
-        if image.path in seen:
-            raise ValueError(
-                f"{image.path} is listed twice in {folder / 'Data-split'}: in "
-                f"{seen[image.path]!r} and in {image.split!r}."
-            )
-        seen[image.path] = image.split
-    return images
+    return mend_images(images, folder / "Data-split")
+
+
+def mend_images(images: list[CovidImage], table: Path) -> list[CovidImage]:
+    """Return the images whose files exist, each once; see `mend_listing`."""
+    mended = mend_listing(
+        [image.path for image in images],
+        table,
+        labels=[(image.label, image.split) for image in images],
+        patients=[image.patient for image in images],
+    )
+    return [
+        images[k]._replace(path=Path(path), patient=patient)
+        for k, path, patient in zip(
+            mended.rows, mended.paths, mended.patients or [], strict=True
+        )
+    ]
 
 
 def _split_list(folder: Path, split: str) -> Path:

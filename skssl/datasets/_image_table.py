@@ -11,9 +11,9 @@ from skssl.datasets._listing import (
     existing_folder,
     file_bunch,
     patient_groups,
-    require_files,
     wanted_splits,
 )
+from skssl.datasets._mending import mend_listing, refuse_contradictions
 from skssl.datasets._tables import TableRow, read_header, read_table
 
 __all__ = ["load_image_table"]
@@ -121,15 +121,15 @@ def load_image_table(
     if without_name:
         raise ValueError(f"{file}, line {without_name[0].line}: {filename} is empty.")
     paths = [base / row[filename] for row in rows]
-    _check_unique(paths, rows, file)
     splits = _splits(rows, split, file) if split else None
     labels = [_label(row[label]) if label else "" for row in rows]
     names = _classes(labels, rows, file)
     class_index = {name: i for i, name in enumerate(names)}
+    told = [(label, splits and splits[k]) for k, label in enumerate(labels)]
+    refuse_contradictions(paths, told, file)
     kept = [k for k in range(len(rows)) if splits is None or splits[k] in wanted]
     if not kept:
         raise ValueError(f"subset={subset!r} lists none of the images of {file}.")
-    require_files((paths[k] for k in kept), file)
     groups = None
     if group is not None:
         groups = patient_groups(
@@ -137,8 +137,14 @@ def load_image_table(
             [rows[k][filename] for k in kept],
             f"Fill the column {group} of {file}.",
         )
-    return file_bunch(
+    mended = mend_listing(
         [paths[k] for k in kept],
+        file,
+        patients=groups,
+    )
+    kept, groups = [kept[i] for i in mended.rows], mended.patients
+    return file_bunch(
+        mended.paths,
         [class_index.get(labels[k], -1) for k in kept],
         target_names=names,
         groups=groups,
@@ -149,17 +155,6 @@ def load_image_table(
             "the files."
         ),
     )
-
-
-def _check_unique(paths: Sequence[Path], rows: Sequence[TableRow], table: Path) -> None:
-    """Raise ValueError if a file is listed twice."""
-    seen: dict[Path, int] = {}
-    for path, row in zip(paths, rows, strict=True):
-        first = seen.setdefault(path, row.line)
-        if first != row.line:
-            raise ValueError(
-                f"{table}, line {row.line}: {path} is already listed in line {first}."
-            )
 
 
 def _splits(rows: Sequence[TableRow], column: str, table: Path) -> list[str]:

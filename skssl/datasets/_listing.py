@@ -1,7 +1,5 @@
 """Functions of all loaders of image files: finding, checking and listing files."""
 
-import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -22,8 +20,6 @@ __all__ = [
     "image_files",
     "no_images",
     "patient_groups",
-    "require_files",
-    "require_once",
     "required_images",
     "sub_folders",
     "wanted_splits",
@@ -167,27 +163,6 @@ def required_images(class_folder: Path) -> list[Path]:
     if not files:
         raise no_images(class_folder, IMAGE_ENDINGS)
     return files
-
-
-def require_files(paths: Iterable[str | Path], listed_in: Path) -> None:
-    """Raise FileNotFoundError if a file is missing, ValueError if listed twice."""
-    paths = list(paths)
-    require_once(paths, listed_in)
-    # os.path, since creating a Path costs more than the check itself.
-    missing = [path for path in paths if not os.path.isfile(path)]  # noqa: PTH113
-    if missing:
-        total = f" ({len(missing)} files are missing in total)"
-        total = total if len(missing) > 1 else ""
-        raise FileNotFoundError(
-            f"{missing[0]} is listed in {listed_in} but does not exist{total}."
-        )
-
-
-def require_once(paths: Sequence[str | Path], listed_in: Path) -> None:
-    """Raise ValueError if a file is listed more than once."""
-    if len(set(paths)) < len(paths):
-        (twice, n), *_ = Counter(paths).most_common(1)
-        raise ValueError(f"{twice} is listed {n} times in {listed_in}.")
 
 
 def patient_groups(

@@ -10,9 +10,9 @@ from skssl.datasets._listing import (
     existing_folder,
     file_bunch,
     patient_groups,
-    require_files,
     sub_folders,
 )
+from skssl.datasets._mending import mend_listing
 from skssl.datasets._tables import TableRow, read_table
 from skssl.datasets._volumes import Slices, Volume, choose_slices, slice_bunch
 
@@ -184,22 +184,24 @@ def load_luna_slices(root: str | Path) -> Bunch:
             f"{contents(folder)}."
         )
     rows = read_table(table, ("filename", "subject_id", "slice"))
-    paths = [folder / row["filename"] for row in rows]
-    require_files(paths, table)
     groups = patient_groups(
         [row["subject_id"] for row in rows],
         [row["filename"] for row in rows],
         f"Fill subject_id in {table}.",
     )
+    numbers = _slice_numbers(rows, table)
+    listed = [folder / row["filename"] for row in rows]
+    mended = mend_listing(listed, table, labels=numbers, patients=groups)
+    groups = mended.patients or []
     return file_bunch(
-        paths,
-        [-1] * len(paths),
+        mended.paths,
+        [-1] * len(mended.paths),
         target_names=[],
         groups=groups,
         split=None,
-        slice_index=np.array(_slice_numbers(rows, table)),
+        slice_index=np.array([numbers[k] for k in mended.rows]),
         descr=_DESCR.format(
-            n_images=len(paths), n_subjects=len(set(groups)), source=_SOURCE
+            n_images=len(mended.paths), n_subjects=len(set(groups)), source=_SOURCE
         ),
     )
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skssl.datasets import MissingPatientWarning, load_c19_cohen
+from skssl.datasets import ListingWarning, MissingPatientWarning, load_c19_cohen
 
 HEADER = "patientid,offset,finding,view,modality,folder,filename,license,"
 # finding, view, modality, file
@@ -133,4 +133,27 @@ def test_a_row_that_is_there_twice_counts_once(write_images, tmp_path):
     table = tmp_path / "metadata.csv"
     before = load_c19_cohen(tmp_path)
     table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
-    np.testing.assert_array_equal(load_c19_cohen(tmp_path).data, before.data)
+    with pytest.warns(ListingWarning, match="1 listed repeatedly"):
+        scans = load_c19_cohen(tmp_path)
+    np.testing.assert_array_equal(scans.data, before.data)
+
+
+def test_two_patients_of_one_file_become_one(write_images, tmp_path):
+    """As in the published table, which lists five files under two patients each."""
+    write_set(write_images, tmp_path, NEW)
+    table = tmp_path / "metadata.csv"
+    again = "3,0,Pneumonia/Viral/SARS,AP Supine,X-ray,images,d.jpg,CC0,"
+    table.write_text(table.read_text() + again + "\n")
+    with pytest.warns(ListingWarning, match=r"1 listed repeatedly .*d\.jpg"):
+        scans = load_c19_cohen(tmp_path)
+    assert len(scans.data) == 6
+    assert scans.groups.tolist() == ["2", "2", "4", "4", "5", "6"]
+
+
+def test_one_file_of_both_classes_is_refused(write_images, tmp_path):
+    write_set(write_images, tmp_path, NEW)
+    table = tmp_path / "metadata.csv"
+    again = "4,0,Pneumonia/Viral/COVID-19,AP,X-ray,images,d.jpg,CC0,"
+    table.write_text(table.read_text() + again + "\n")
+    with pytest.raises(ValueError, match=r"d\.jpg is listed in .* as 0 and as 1"):
+        load_c19_cohen(tmp_path)

@@ -46,7 +46,7 @@ def test_missing_table_says_what_was_found(write_images, tmp_path):
         (
             "filename,subject_id,slice\n1.jpg,s,3\n1.jpg,t,4\n",
             ValueError,
-            r"1\.jpg is listed 2 times in .*metadata\.csv",
+            r"1\.jpg is listed in .*metadata\.csv as 3 and as 4",
         ),
         (
             "filename,subject_id,slice\n1.jpg,s,third\n",
