@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from skssl.data.files import ImageHeader, is_turned
 from skssl.data.inputs import make_source
-from skssl.data.sources import FileSource, ImageSource
+from skssl.data.sources import SEE_CHECK_IMAGES, FileSource, ImageSource
 from skssl.data.threads import map_rows
 
 __all__ = ["ImageProblem", "ImageReport", "check_images"]
@@ -190,6 +190,7 @@ def _problem(source: ImageSource, row: int, kind: str, message: str) -> ImagePro
 
 def _without_name(source: ImageSource, row: int, message: str) -> str:
     """Return an error message without the name of the image, which stands beside it."""
+    message = message.removesuffix(SEE_CHECK_IMAGES)
     for prefix in (f"X[{row}]: ", f"X[{row}] "):
         message = message.removeprefix(prefix)
     if isinstance(source, FileSource):

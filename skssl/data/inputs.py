@@ -171,13 +171,13 @@ def _refuse_unknown(X: Any) -> None:
             f"X is an image of {library}: pass slices of its file, which "
             "skssl.data.list_slices(path) lists, or a list of arrays (H, W)."
         )
-    if getattr(X, "ndim", 0) == 2 and hasattr(X, "columns"):
+    if len(getattr(X, "shape", ())) == 2 and hasattr(X, "columns"):
         _refuse_text_beside_others(X)
 
 
 def _refuse_text_beside_others(frame: Any) -> None:
     """Refuse a data frame with a column of paths and others."""
-    names = list(frame.columns)
+    names = list(getattr(frame, "column_names", frame.columns))  # pyarrow, or others
     if len(names) < 2 or len(frame) == 0:
         return
     for name in names:

@@ -32,6 +32,8 @@ __all__ = [
 
 Result = TypeVar("Result")
 
+SEE_CHECK_IMAGES = " (skssl.data.check_images lists all such images)"
+
 _KEPT_FRACTION = 0.1  # of the memory, for pixels that were decoded in the survey
 
 
@@ -223,9 +225,7 @@ class FileSource(ImageSource):
         try:
             return read(self.items[row], **options)
         except ImageReadError as error:
-            raise type(error)(
-                f"X[{row}]: {error} (skssl.data.check_images lists all such images)"
-            ) from error
+            raise type(error)(f"X[{row}]: {error}{SEE_CHECK_IMAGES}") from error
 
 
 def tensor_to_array(tensor: torch.Tensor) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +106,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 def _read(path: str) -> DicomHeader | None:
     """Return the header of an image; None for other files and objects."""
-    with errors_naming(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with errors_naming(path):
         if not _has_preamble(path):
             return None
         dataset = dicom.read_dataset(path, pixels=False, tags=_TAGS)

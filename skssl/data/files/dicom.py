@@ -1,9 +1,6 @@
 """DICOM files, with pydicom: modality values, windows, palettes and frames."""
 
-import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +60,15 @@ def read_dicom_header(path: str | Path, frame: int | None = None) -> ImageHeader
     ImportError
         If pydicom is not installed.
     """
-    with _quietly():
-        dataset = read_dataset(path, pixels=False)
-        frame = _checked_frame(dataset, frame)
-        eight_bit = not is_gray(dataset) or modality_of(dataset, frame).eight_bit
-        return ImageHeader(
-            height=int(dataset.Rows),
-            width=int(dataset.Columns),
-            n_channels=1 if is_gray(dataset) else None,
-            eight_bit=eight_bit,
-        )
+    dataset = read_dataset(path, pixels=False)
+    frame = _checked_frame(dataset, frame)
+    eight_bit = not is_gray(dataset) or modality_of(dataset, frame).eight_bit
+    return ImageHeader(
+        height=int(dataset.Rows),
+        width=int(dataset.Columns),
+        n_channels=1 if is_gray(dataset) else None,
+        eight_bit=eight_bit,
+    )
 
 
 def read_dicom(
@@ -94,37 +90,35 @@ def read_dicom(
     ImportError
         If pydicom is not installed.
     """
-    with _quietly():
-        dataset = read_dataset(path, pixels=True)
-        frame = _checked_frame(dataset, frame)
-        pixels = _pixels(dataset, frame)
-        if not is_gray(dataset):
-            return RawImage(_eight_bit_colours(pixels, dataset), is_measured=True)
-        stored = pixels
-        modality = modality_of(dataset, frame)
-        values = modality.apply(stored, dataset)
-        levels = modality.levels
-        if window is not None:
-            values, levels = apply_window(values, dataset, modality, frame, window)
-            if modality.inverted:
-                values = levels[0] + levels[1] - values
-        elif modality.inverted:
-            values = modality.invert(values)
-        return RawImage(
-            values,
-            levels=levels,
-            padding=_padding(stored, dataset),
-            is_windowed=window is not None,
-            is_measured=True,
-        )
+    dataset = read_dataset(path, pixels=True)
+    frame = _checked_frame(dataset, frame)
+    pixels = _pixels(dataset, frame)
+    if not is_gray(dataset):
+        return RawImage(_eight_bit_colours(pixels, dataset), is_measured=True)
+    stored = pixels
+    modality = modality_of(dataset, frame)
+    values = modality.apply(stored, dataset)
+    levels = modality.levels
+    if window is not None:
+        values, levels = apply_window(values, dataset, modality, frame, window)
+        if modality.inverted:
+            values = levels[0] + levels[1] - values
+    elif modality.inverted:
+        values = modality.invert(values)
+    return RawImage(
+        values,
+        levels=levels,
+        padding=_padding(stored, dataset),
+        is_windowed=window is not None,
+        is_measured=True,
+    )
 
 
 def n_dicom_frames(path: str | Path) -> int:
     """Return the number of frames of a file."""
-    with _quietly():
-        dataset = read_dataset(path, pixels=False)
-        check_image(dataset)
-        return n_frames(dataset)
+    dataset = read_dataset(path, pixels=False)
+    check_image(dataset)
+    return n_frames(dataset)
 
 
 def read_dataset(
@@ -177,14 +171,6 @@ def import_pydicom() -> Any:
             "reading DICOM files needs pydicom: pip install 'skssl[dicom]'"
         ) from error
     return pydicom
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Silence what pydicom says of headers that it mends."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _checked_frame(dataset: Any, frame: int | None) -> int:

@@ -68,10 +68,11 @@ class Modality:
             whole numbers, else float32.
         """
         if self.table:
-            from pydicom.pixels import apply_modality_lut
-
-            values = apply_modality_lut(stored, dataset)
-            return values.astype(np.uint8 if self.eight_bit else np.uint16)
+            item = dataset.ModalityLUTSequence[0]
+            values = _table(item, dataset)
+            first = int(item.LUTDescriptor[1])
+            index = np.clip(stored.astype(np.int64) - first, 0, len(values) - 1)
+            return values[index].astype(np.uint8 if self.eight_bit else np.uint16)
         if self.eight_bit:
             return stored.astype(np.uint8)
         if stored.dtype == np.uint8:  # of other bits than 8: no gray levels of a screen
@@ -189,6 +190,21 @@ def functional_group(dataset: Any, name: str, frame: int) -> Any:
         if items := group.get(name):
             return items[0]
     return None
+
+
+def _table(item: Any, dataset: Any) -> np.ndarray:
+    """Return the entries of a lookup table, as many as it declares."""
+    n = int(item.LUTDescriptor[0]) or 2**16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        # Entries of 8 bits may be packed.
+        is_little = dataset.file_meta.TransferSyntaxUID.is_little_endian
+        dtype = "u1" if len(data) < 2 * n else "<u2" if is_little else ">u2"
+        data = np.frombuffer(data, dtype)
+    entries = np.atleast_1d(np.asarray(data))
+    if len(entries) < n:
+        raise ValueError(f"its modality LUT has {len(entries)} of {n} entries")
+    return entries[:n]
 
 
 def _has_float_pixels(dataset: Any) -> bool:

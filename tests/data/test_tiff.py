@@ -1,0 +1,120 @@
+"""Orientations of pictures: every one, in all formats and modes, and their sizes."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skssl.data import list_slices, make_source, read_header, read_image
+from skssl.exceptions import ImageReadError
+
+# What a viewer does with the stored pixels, by the number of the orientation.
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+FORMATS = {
+    "png": ("PNG", {}),
+    "webp": ("WEBP", {"lossless": True}),
+    "tiff": ("TIFF", {}),
+    "tiff lzw": ("TIFF", {"compression": "tiff_lzw"}),
+    "tiff deflate": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    "tiff packbits": ("TIFF", {"compression": "packbits"}),
+    "jpeg": ("JPEG", {"quality": 100, "subsampling": 0}),
+}
+MODES = {
+    "png": ("L", "RGB", "I;16", "1"),
+    "webp": ("RGB",),
+    "jpeg": ("L", "RGB"),
+}
+CASES = [
+    (kind, mode)
+    for kind in FORMATS
+    for mode in MODES.get(kind, ("L", "RGB", "I;16", "F", "1"))
+]
+
+
+def make(mode, rng):
+    smooth = np.add.outer(np.arange(24), 3 * np.arange(40)) % 256
+    if mode == "RGB":
+        return np.stack([smooth, smooth[::-1], 255 - smooth], axis=2).astype(np.uint8)
+    if mode == "1":
+        return rng.random((24, 40)) > 0.5
+    return smooth.astype({"L": np.uint8, "I;16": np.uint16, "F": np.float32}[mode])
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize(("kind", "mode"), CASES, ids=" ".join)
+def test_orientation(tmp_path, rng, kind, mode, orientation):
+    pixels = make(mode, rng)
+    format_, options = FORMATS[kind]
+    path = tmp_path / f"image.{format_.lower()}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, format_, exif=exif, **options)
+    image = read_image(path)
+    stored = pixels * np.uint8(255) if mode == "1" else pixels
+    expected = UPRIGHT[orientation](stored)
+    assert image.shape == expected.shape
+    if format_ == "JPEG":
+        assert np.abs(image.astype(int) - expected).mean() < 8
+    else:
+        np.testing.assert_array_equal(image, expected)
+    header = read_header(path)
+    assert (header.height, header.width) == expected.shape[:2]
+    # A PIL image that somebody opened gives what its file gives.
+    with Image.open(path) as opened:
+        np.testing.assert_array_equal(make_source([opened]).read(0), image)
+
+
+def test_an_exif_chunk_behind_the_pixels(tmp_path, rng):
+    pixels = rng.integers(0, 256, (6, 4), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path, exif=exif)
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    chunk, rest = data[start:end], data[:start] + data[end:]
+    iend = rest.index(b"IEND") - 4
+    path.write_bytes(rest[:iend] + chunk + rest[iend:])
+    header = read_header(path)
+    assert (header.height, header.width) == (4, 6)
+    np.testing.assert_array_equal(read_image(path), np.rot90(pixels, -1))
+
+
+def test_pages_and_frames_are_chosen(tmp_path, rng):
+    frames = rng.integers(0, 256, (3, 8, 6), dtype=np.uint8)
+    for name in ("a.tiff", "a.gif", "a.png", "a.webp"):
+        first, *others = map(Image.fromarray, frames)
+        options = {"lossless": True} if name == "a.webp" else {}
+        first.save(tmp_path / name, save_all=True, append_images=others, **options)
+        for read in (read_header, read_image):
+            with pytest.raises(ImageReadError, match=rf"{name}.*list_slices"):
+                read(tmp_path / name)
+        images = [read_image(image) for image in list_slices(tmp_path / name)]
+        gray = [image if image.ndim == 2 else image[..., 0] for image in images]
+        np.testing.assert_array_equal(gray, frames)
+
+
+def test_deep_colours_are_refused(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(kind, data):
+        checksum = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + checksum
+
+    for kind, n_bytes in ((2, 6), (4, 4), (6, 8)):
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, kind, 0, 0, 0))
+        data = chunk(b"IDAT", zlib.compress(bytes(2 * (1 + 2 * n_bytes))))
+        path = tmp_path / f"{kind}.png"
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b""))
+        with pytest.raises(ImageReadError, match=r"channels of 16 bits.*convert"):
+            read_image(path)
