@@ -110,6 +110,8 @@ def _read(path: str) -> DicomHeader | None:
         if not _has_preamble(path):
             return None
         dataset = dicom.read_dataset(path, pixels=False, tags=_TAGS)
+        if not dataset.get("SOPClassUID"):
+            raise ImageReadError("is damaged: it does not say what it holds")
         if not dataset.get("Rows") or not dataset.get("BitsAllocated"):
             return None
         dicom.check_image(dataset)

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from skssl import SelfSupervisedPretrainer
+from skssl.testing import tiny_cnn
+
 
 @pytest.fixture
 def write_images():
@@ -18,3 +21,9 @@ def write_images():
         return root
 
     return write
+
+
+@pytest.fixture
+def tiny_pretrainer():
+    """Return a pretrainer with random weights that takes no time."""
+    return SelfSupervisedPretrainer(backbone=tiny_cnn, max_epochs=0, random_state=0)
