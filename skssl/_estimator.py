@@ -14,12 +14,13 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from skssl._cache import encode
+from skssl._cache import encode, image_maps
 from skssl._params import set_params
 from skssl._results import attributes_of
 from skssl._sklearn import Interval, StrOptions
 from skssl.data import (
     ArraySource,
+    FileSource,
     ImageReader,
     ImageSource,
     check_image_parameters,
@@ -230,9 +231,21 @@ def read_training_images(
         }
         return ArraySource(fold_rows(rows, row_shape)), noted
     source = make_source(X, row_shape)
+    if isinstance(source, FileSource):
+        source.maps = image_maps(_cache_of(estimator))
     if len(source) < 2:
         raise ValueError("Found 1 sample (image) in X, while at least 2 are required.")
     return source, {}
+
+
+def _cache_of(estimator: Any) -> Any:
+    """Return the cache of an estimator, or that of its pretrainer, or None."""
+    while estimator is not None:
+        if (cache := getattr(estimator, "cache", None)) is not None:
+            return cache
+        pretrainer = getattr(estimator, "pretrainer", None)
+        estimator = getattr(pretrainer, "estimator", pretrainer)  # if it is frozen
+    return None
 
 
 def learn_reader(settings: Any, source: ImageSource, rows: np.ndarray) -> ImageReader:

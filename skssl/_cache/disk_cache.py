@@ -50,6 +50,12 @@ class DiskCache:
     weights, the format and size of the images, and the same code and hardware. So an
     image that is in several folds is encoded once for each network.
 
+    The **decoded images** of files are kept, too, as they are stored for a training.
+    The key consists of the content of a file, and of the size and the format, to which
+    the value range belongs: one that is learned differs between folds. The images are
+    mapped into memory, with a checksum for each. So a set is decoded once for all fits,
+    folds and processes, and none of them holds a copy.
+
     If two processes need the same result, one computes it while the other waits. With
     CUDA, one process at a time trains or encodes on a card. A file is complete or not
     there: a process may be killed at any moment, and finished results stay.
@@ -202,6 +208,24 @@ class DiskCache:
             yield
         finally:
             held.release()
+
+    def images_folder(self, key: str) -> Path:
+        """Return the folder of the decoded images of one format."""
+        return self._folder.root / "images" / key
+
+    def make_folder(self) -> None:
+        """Make the cache's own folder.
+
+        Raises
+        ------
+        ValueError
+            If it exists and was not made by skssl.
+        """
+        self._folder.make()
+
+    def evict_for(self, newest: Path) -> None:
+        """Delete the least recently used entries, but not that of ``newest``."""
+        self._evict(newest)
 
     @property
     def _folder(self) -> CacheFolder:

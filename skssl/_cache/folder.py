@@ -14,7 +14,7 @@ _SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 _WRITTEN_WITHIN = 3600  # s; an older unfinished file belongs to a killed process
 
 _KEY = r"[0-9a-f]{32}"
-_OWN_FILE = re.compile(rf"{_KEY}\.(pt|npz|lock)(\.{_KEY}\.part)?")
+_OWN_FILE = re.compile(rf"{_KEY}\.(pt|npz|lock|u8|idx)(\.{_KEY}\.part)?")
 _OWN_FOLDER = re.compile(_KEY)
 
 
@@ -79,13 +79,14 @@ class CacheFolder:
     def entries(self) -> list[Entry]:
         """Return the entries, the least recently used first."""
         groups = [[path] for path in self.files("fits")]
-        features = self.root / "features"
-        if features.is_dir() and not features.is_symlink():
-            groups += [
-                self.files(f"features/{folder.name}")
-                for folder in features.iterdir()
-                if _OWN_FOLDER.fullmatch(folder.name)
-            ]
+        for place in ("features", "images"):
+            folders = self.root / place
+            if folders.is_dir() and not folders.is_symlink():
+                groups += [
+                    self.files(f"{place}/{folder.name}")
+                    for folder in folders.iterdir()
+                    if _OWN_FOLDER.fullmatch(folder.name)
+                ]
         entries = []
         for files in groups:
             stats = {path: stat for path in files if (stat := _finished(path))}

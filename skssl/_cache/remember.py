@@ -13,13 +13,14 @@ from sklearn.frozen import FrozenEstimator
 
 from skssl._cache.disk_cache import DiskCache, device_lock
 from skssl._cache.fingerprint import code_version, fingerprint, hardware
+from skssl._cache.maps import ImageMaps
 from skssl._warn import record_warnings, warn
 from skssl.data import ImageSource, digest_file, image_digests
 from skssl.encoder import Encoder, on_cpu
 from skssl.engine import EpochReport, resolve_device, resolve_precision
 from skssl.nn import WeightsFile
 
-__all__ = ["CACHE_CONSTRAINT", "encode", "remember"]
+__all__ = ["CACHE_CONSTRAINT", "encode", "image_maps", "remember"]
 
 CACHE_CONSTRAINT: list = [str, os.PathLike, DiskCache, None]
 
@@ -110,6 +111,11 @@ def encode(
             cache.keep_features(key, new)
             known |= new
     return np.stack([known[digest] for digest in digests])
+
+
+def image_maps(cache: Any) -> ImageMaps | None:
+    """Return the decoded images of a cache, if there is one."""
+    return None if cache is None else ImageMaps(_open(cache))
 
 
 def _training_key(

@@ -17,7 +17,12 @@ from skssl.data.reader import (
     check_image_parameters,
 )
 from skssl.data.sizes import ImageSize, choose_image_size, choose_store_size
-from skssl.data.sources import ArraySource, ImageSource, tensor_to_array
+from skssl.data.sources import (
+    ArraySource,
+    FileSource,
+    ImageSource,
+    tensor_to_array,
+)
 from skssl.data.store import ImageStore, iter_batches, render_row
 from skssl.data.survey import Color, ImageSurvey, survey_images
 
@@ -26,6 +31,7 @@ __all__ = [
     "Batch",
     "Color",
     "DeviceLoader",
+    "FileSource",
     "ImageFormat",
     "ImageReader",
     "ImageReport",

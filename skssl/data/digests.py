@@ -12,8 +12,10 @@ _N_BYTES = 16  # length of a digest
 _CHUNK_SIZE = 64  # images per task of a thread
 
 
-def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
-    """Return a digest of the content of each image.
+def image_digests(
+    source: ImageSource, n_jobs: int | None = -1, *, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Return a digest of the content of each image, or of those of ``rows``.
 
     Parameters
     ----------
@@ -22,6 +24,7 @@ def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
         images depend on data type, shape and values.
     n_jobs : int or None
         Number of threads.
+    rows : ndarray of int, optional
 
     Returns
     -------
@@ -32,6 +35,7 @@ def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
     ImageReadError
         If a file cannot be read; the message names it.
     """
+    rows = np.arange(len(source)) if rows is None else rows
 
     def digest(row: int) -> bytes:
         if isinstance(source, FileSource):
@@ -42,10 +46,9 @@ def image_digests(source: ImageSource, n_jobs: int | None = -1) -> np.ndarray:
         return hashlib.sha256(kind + image.tobytes()).digest()[:_N_BYTES]
 
     def digest_chunk(start: int) -> bytes:
-        rows = range(start, min(start + _CHUNK_SIZE, len(source)))
-        return b"".join(map(digest, rows))
+        return b"".join(map(digest, rows[start : start + _CHUNK_SIZE]))
 
-    chunks = map_rows(digest_chunk, range(0, len(source), _CHUNK_SIZE), n_jobs)
+    chunks = map_rows(digest_chunk, range(0, len(rows), _CHUNK_SIZE), n_jobs)
     return np.frombuffer(b"".join(chunks), dtype=np.dtype(f"V{_N_BYTES}"))
 
 

@@ -79,7 +79,7 @@ class DeviceLoader:
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches on the device."""
         # sync: indices move to the device of the store once per epoch.
-        stored_on = self.store.images.device
+        stored_on = self.store.device
         order = torch.randperm(len(self.store), generator=self.generator).to(stored_on)
         partners = None
         if self.partner_groups is not None:
@@ -93,7 +93,7 @@ class DeviceLoader:
 
     def _take(self, index: torch.Tensor) -> torch.Tensor:
         """Return images of the store on the device."""
-        taken = self.store.images.index_select(0, index)
+        taken = self.store.take(index)
         return taken.to(self.device, non_blocking=True)
 
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,21 @@ SEE_CHECK_IMAGES = " (skssl.data.check_images lists all such images)"
 _KEPT_FRACTION = 0.1  # of the memory, for pixels that were decoded in the survey
 
 
+class StoredImages(Protocol):
+    """Decoded images on disk, which are mapped into memory."""
+
+    def fetch(
+        self,
+        source: Any,
+        rows: np.ndarray,
+        *,
+        image_format: Any,
+        size: tuple[int, int],
+        n_jobs: int | None,
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return mapped images and where those of ``rows`` are; None without room."""
+
+
 class ImageSource(ABC):
     """A sequence of raw images, which several threads can read.
 
@@ -44,9 +59,12 @@ class ImageSource(ABC):
     ----------
     mixes_channels : bool
         Whether gray and RGB images may be mixed, and are converted as needed.
+    maps : StoredImages or None
+        Where decoded images are kept on disk.
     """
 
     mixes_channels = False
+    maps: StoredImages | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -179,7 +197,7 @@ class FileSource(ImageSource):
         return len(self.items)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"items": self.items}
+        return {"items": self.items}  # without decoded pixels
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["items"])  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """All training images, decoded once, in one uint8 tensor."""
 
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -24,22 +25,54 @@ class ImageStore:
 
     Parameters
     ----------
-    images : Tensor of shape (n, C, H, W), uint8
+    images : Tensor of shape (m, C, H, W), uint8
     rows : ndarray of shape (n,), int
         The row of X of each image.
     groups : ndarray of shape (n,) or None
         The patient of each image.
+    positions : Tensor of shape (n,), int64, optional
+        Where each image is in ``images``, of which the store is a view. Default: in
+        order, with m = n.
     """
 
     def __init__(
-        self, images: torch.Tensor, rows: np.ndarray, groups: np.ndarray | None = None
+        self,
+        images: torch.Tensor,
+        rows: np.ndarray,
+        groups: np.ndarray | None = None,
+        positions: torch.Tensor | None = None,
     ):
-        self.images = images
+        self._images = images
         self.rows = rows
         self.groups = groups
+        self._positions = positions
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self._images if self._positions is None else self._positions)
+
+    @property
+    def images(self) -> torch.Tensor:
+        """All images (n, C, H, W), uint8; a copy if the store is a view of others."""
+        if self._positions is None:
+            return self._images
+        return self._images.index_select(0, self._positions)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self._images.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        _, channels, height, width = self._images.shape
+        return channels, height, width
+
+    def take(self, index: torch.Tensor) -> torch.Tensor:
+        """Return images (len(index), C, H, W), uint8, on the device of the store."""
+        if self._positions is not None:
+            index = self._positions[index]
+        return self._images.index_select(0, index)
 
     @classmethod
     def build(
@@ -87,6 +120,13 @@ class ImageStore:
             # A view of the array, without a copy.
             view = source.images.transpose(0, 3, 1, 2)  # type: ignore[attr-defined]
             return cls(torch.from_numpy(view), rows, groups)
+        if source.maps is not None:
+            found = source.maps.fetch(
+                source, rows, image_format=image_format, size=size, n_jobs=n_jobs
+            )
+            if found is not None:
+                images, positions = map(torch.from_numpy, found)
+                return cls(images, rows, groups, positions)
         out = _allocate(shape, _default_max_ram() if max_ram is None else max_ram)
 
         def fill(start: int) -> None:
@@ -106,7 +146,8 @@ class ImageStore:
         if device.type != "cuda":
             return self
         free, _ = torch.cuda.mem_get_info(device)
-        if self.images.nbytes > free * _DEVICE_FRACTION:
+        n_bytes = len(self) * math.prod(self.shape)
+        if n_bytes > free * _DEVICE_FRACTION:
             return self
         return ImageStore(self.images.to(device), self.rows, self.groups)
 
@@ -116,7 +157,8 @@ class ImageStore:
         They are computed from about ``n_images`` evenly spaced images.
         """
         step = max(1, len(self) // n_images)
-        sample = self.images[::step]  # (m, C, H, W)
+        index = torch.arange(0, len(self), step, device=self.device)
+        sample = self.take(index)  # (m, C, H, W)
         # Computed by a histogram, which needs no floating-point copy of the pixels.
         counts = torch.stack(
             [

@@ -63,7 +63,7 @@ class EpochLog(Callback):
         n_drawn = min(n, max(_FEWEST, min(_MOST, n // 16)))
         drawn = torch.randperm(n, generator=make_generator(self.seed))[:n_drawn]
         device = torch.device(net.device)
-        images = X.images[drawn.to(X.images.device)].to(device)  # (m, C, H, W)
+        images = X.take(drawn.to(X.device)).to(device)  # (m, C, H, W)
         self.images_ = images
         self.views_ = net.task.augment(
             images, make_generator(self.seed, device), net.image_size
@@ -148,7 +148,8 @@ class ProbeLog(Callback):
         self.initial_score_: float | None = None
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
-        self.images_ = X.images
+        rows = torch.from_numpy(self.rows).to(X.device)
+        self.images_ = X.images if len(rows) == len(X) else X.take(rows)
         # A probe that cannot work fails now, and not after hours.
         try:
             scores = self._scores(net)
@@ -169,7 +170,6 @@ class ProbeLog(Callback):
             self.images_,
             net.image_size,
             torch.device(net.device),
-            rows=torch.from_numpy(self.rows),
         )
         return self.score(h.cpu().numpy())  # sync: once a probe
 
