@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from skssl.data.formats import ImageFormat
 from skssl.data.memory import physical_ram
 from skssl.data.sources import ArraySource, ImageSource
-from skssl.data.threads import map_rows, n_threads
+from skssl.data.threads import ahead, map_rows, n_threads
 
 # A store larger than this fraction of the memory is mapped to a file.
 _RAM_FRACTION = 0.4
@@ -195,19 +195,23 @@ def iter_batches(
 ) -> Iterator[torch.Tensor]:
     """Yield batches of all images of a source in order, or of ``rows``.
 
+    The next batch is decoded while the caller works on the present one.
+
     Yields
     ------
     Tensor of shape (b, C, h, w), uint8
     """
-    if rows is None:
-        rows = np.arange(len(source))
+    order = np.arange(len(source)) if rows is None else rows
 
     def render(row: int) -> np.ndarray:
         return render_row(source, row, image_format, size)
 
-    for start in range(0, len(rows), batch_size):
-        batch = rows[start : start + batch_size]
-        yield torch.from_numpy(np.stack(map_rows(render, batch, n_jobs)))
+    def decode() -> Iterator[torch.Tensor]:
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            yield torch.from_numpy(np.stack(map_rows(render, batch, n_jobs)))
+
+    yield from ahead(decode())
 
 
 def _default_max_ram() -> float:

@@ -1,11 +1,13 @@
 """Functions of many rows in threads, with errors that do not depend on timing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from joblib import Parallel, delayed
 
-__all__ = ["map_rows", "n_threads"]
+__all__ = ["ahead", "map_rows", "n_threads"]
 
 Result = TypeVar("Result")
 
@@ -42,3 +44,18 @@ def map_rows(
             raise result
         results.append(result)
     return results
+
+
+def ahead(items: Iterator[Result]) -> Iterator[Result]:
+    """Yield the items of an iterator, which works on the next one in another thread.
+
+    Errors are raised where the item would have been. If the consumer stops, at most one
+    item more was worked on.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="skssl-ahead") as worker:
+        coming = worker.submit(next, items)
+        with suppress(StopIteration):
+            while True:
+                item = coming.result()
+                coming = worker.submit(next, items)
+                yield item

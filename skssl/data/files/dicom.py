@@ -1,6 +1,7 @@
 """DICOM files, with pydicom: modality values, windows, palettes and frames."""
 
 import zlib
+from os.path import splitext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from skssl.data.files.modality import (
     modality_of,
     stored_values,
 )
-from skssl.data.files.pillow import check_pixels, path_of
+from skssl.data.files.pillow import check_pixels, open_file
 from skssl.data.files.raw import ImageHeader, RawImage
 from skssl.data.files.windows import apply_window
 from skssl.exceptions import ImageReadError
@@ -35,14 +36,13 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 
 def is_dicom(path: str | Path) -> bool:
     """Recognise a DICOM file by its suffix or, without a suffix, by its preamble."""
-    path = path_of(path)
-    suffix = path.suffix.lower()
+    suffix = splitext(path)[1].lower()  # noqa: PTH122
     if suffix in _SUFFIXES:
         return True
     # Archives name files by number or UID: "IM0001", "1.2.840.113619.2.55".
     if suffix and not suffix[1:].isdigit():
         return False
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return file.read(132)[128:] == b"DICM"
 
 
@@ -274,7 +274,7 @@ def _check_inflated_size(path: str | Path) -> None:
     """Refuse a deflated file of a few MB that would fill the memory."""
     from pydicom.filereader import read_file_meta_info
 
-    path = path_of(path)
+    path = Path(path)
     if path.stat().st_size * 1032 < _MAX_BYTES:  # the highest ratio of deflate
         return
     with path.open("rb") as file:

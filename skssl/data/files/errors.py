@@ -1,5 +1,6 @@
 """Errors of decoders, turned into errors that name the file."""
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def errors_naming(path: str | Path, *, folder: bool = False) -> Iterator[None]:
     """
     name = repr(str(path))
     try:
-        _check_kind(Path(path).stat().st_mode, folder)
+        _check_kind(os.stat(path).st_mode, folder)  # noqa: PTH116
         yield
     except ImageReadError as error:
         if name in str(error):

@@ -16,7 +16,7 @@ __all__ = [
     "check_pixels",
     "is_turned_picture",
     "n_pages",
-    "path_of",
+    "open_file",
     "picture_kind",
     "pil_to_array",
     "read_picture",
@@ -24,19 +24,19 @@ __all__ = [
 ]
 
 # Pillow reads more, some of it by starting other programs (PostScript).
-_FORMATS = (
-    "AVIF",
-    "BMP",
-    "GIF",
+_FORMATS = (  # in the order in which they are tried
     "JPEG",
+    "PNG",
+    "TIFF",
+    "BMP",
+    "WEBP",
+    "GIF",
     "JPEG2000",
     "MPO",  # several JPEG images, of which the first is the picture
-    "PCX",
-    "PNG",
+    "AVIF",
     "PPM",
+    "PCX",
     "TGA",
-    "TIFF",
-    "WEBP",
 )
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than 8 bits
 _GRAY_MODES = ("1", "L", "LA", "La", *_WIDE_MODES)
@@ -87,25 +87,29 @@ def read_picture(
             image.mode == "I" and image.format == "PNG"
         )
         levels = (0.0, 65535.0) if is_16_bit else None
-        pixels = pil_to_array(ImageOps.exif_transpose(image))
+        # pillow turns TIFF files by itself.
+        if image.format != "TIFF" and _orientation(image) != 1:
+            pixels = pil_to_array(ImageOps.exif_transpose(image))
+        else:
+            pixels = pil_to_array(image)
         return RawImage(pixels, levels=levels, is_reduced=is_reduced)
 
 
 def n_pages(path: str | Path) -> int:
     """Return the number of pages or frames of a file."""
-    with path_of(path).open("rb") as file:
+    with open_file(path) as file:
         return _n_pages(_identify(file))
 
 
 def is_turned_picture(path: str | Path) -> bool:
     """Return whether a picture's orientation turns or mirrors the stored pixels."""
-    with path_of(path).open("rb") as file:
+    with open_file(path) as file:
         return _orientation(_identify(file)) != 1
 
 
 def picture_kind(path: str | Path) -> tuple[str, str]:
     """Return format and mode of a picture."""
-    with path_of(path).open("rb") as file:
+    with open_file(path) as file:
         image = _identify(file)
         return str(image.format), image.mode
 
@@ -154,9 +158,9 @@ def check_pixels(n_pixels: int) -> None:
         )
 
 
-def path_of(path: str | Path) -> Path:
-    """Return a path as a Path."""
-    return path if isinstance(path, Path) else Path(path)
+def open_file(path: str | Path) -> IO[bytes]:
+    """Open a file for reading bytes, without a Path, which takes as long to make."""
+    return open(path, "rb")  # noqa: PTH123
 
 
 @contextmanager
@@ -164,7 +168,7 @@ def _opened(path: str | Path, page: int | None) -> Iterator[Image.Image]:
     """Open a file at a page, after checking its size and depth."""
     # By an open file, since pillow maps some TIFF files by name, and then turns them
     # wrongly.
-    with path_of(path).open("rb") as file, _identify(file) as image:
+    with open_file(path) as file, _identify(file) as image:
         n = _n_pages(image)
         if page is None and n > 1:
             raise ImageReadError(

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from skssl.data.files.pillow import check_pixels, path_of
+from skssl.data.files.pillow import check_pixels
 from skssl.data.files.raw import ImageHeader, RawImage
 from skssl.exceptions import ImageReadError
 
@@ -125,7 +125,7 @@ def import_sitk() -> Any:
 
 
 def _version(path: str | Path, series: str | None) -> _Version:
-    return _Version(str(path), series, path_of(path).stat().st_mtime_ns)
+    return _Version(str(path), series, Path(path).stat().st_mtime_ns)
 
 
 def _reader(version: _Version) -> Any:
