@@ -36,7 +36,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     # The others need images that are not included. They are shown without being run.
-    "filename_pattern": r"/plot_(10|30|40)_",
+    "filename_pattern": r"/plot_(10|30|40|50)_",
     "download_all_examples": False,
     "remove_config_comments": True,
 }

@@ -83,3 +83,15 @@ def test_recipes(tmp_path):
     assert "budget: example (10 % of the epochs, images of at most 48 px)" in printed
     assert printed.count("difference to scratch") == 4
     assert (tmp_path / "output" / "recipes.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_dicom_study(tmp_path):
+    pytest.importorskip("pydicom")
+    pytest.importorskip("SimpleITK")
+    printed = run(tmp_path, "plot_50_dicom_study.py")
+    assert "96 images in 96 files: 6 patients, 6 studies, 12 series" in printed
+    assert "1 unreadable, 0 suspicious" in printed
+    assert "P3S0I004" in printed
+    assert "48 axial slices of 12 volumes of 6 patients" in printed
+    assert (tmp_path / "output" / "dicom_study.png").stat().st_size > 10_000

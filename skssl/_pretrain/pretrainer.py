@@ -44,17 +44,18 @@ class SelfSupervisedPretrainer(ImageEstimator):
         images if they all have the same, of at most 224 px; else 224.
     image_shape : (H, W), (H, W, C), "flat" or None, default=None
         How rows of a 2-D X fold into images: None folds perfect squares, "flat" takes
-        rows as 1 × p images. Ignored for other input.
-    value_range : (low, high) or "auto", default="auto"
-        Values of non-uint8 images that become black and white. "auto" takes the
-        minimum and maximum of the training images and clips new images to them.
+        rows as 1 × p images. For other X, it allows C to be above 4.
+    value_range : (low, high), "auto", "image", "bits" or "window", default="auto"
+        Values of non-uint8 images that become black and white: "auto" is the minimum
+        and maximum of the training images; "image" those of each image; "bits" what its
+        bits can hold; "window" (or "window:K", from 0) a window of its DICOM file.
     out_of_range : {"auto", "raise", "clip"}, default="auto"
-        What happens to values outside a given ``value_range``. "auto" clips integers
-        and DICOM, so that ``(-1000, 400)`` is a window in Hounsfield units, and refuses
-        float arrays, which are then probably scaled differently than assumed.
+        For values outside a given ``value_range``. "auto" clips integers, DICOM files
+        and volumes, for which it is a window, and refuses other floats, which are then
+        probably scaled differently than assumed.
     color : {"auto", "gray", "rgb"}, default="auto"
-        Channels. "auto" keeps those of arrays; files become RGB if most of the
-        training files are coloured, else gray. The other two convert.
+        Channels. "auto" keeps those of arrays; files become RGB if most of the training
+        files are coloured, else gray. The other two convert.
     resize : {"squash", "crop", "pad"}, default="squash"
         How images of another aspect ratio are resized.
     fraction : float, default=1.0
@@ -136,14 +137,12 @@ class SelfSupervisedPretrainer(ImageEstimator):
     n_iter_, max_epochs_, batch_size_, warmup_epochs_ : int
         Epochs run, and the settings used.
     selected_epoch_ : int
-        The epoch whose weights were kept; with ``select="last"`` the last complete one,
-        even if Ctrl-C kept weights of the next.
+        The epoch whose weights were kept; with "last" the last complete one.
     initial_probe_score_ : float
         With ``probe``: the score before training.
-    image_shape_ : (H, W, C)
-        Shape of the training images; H and W are None where sizes vary.
-    image_size_ : (height, width)
-    value_range_ : (low, high) or None
+    image_shape_, image_size_ : (H, W, C), (height, width)
+        Of the training images, with None where sizes vary, and of the backbone's input.
+    value_range_ : (low, high), str or None
         None if it was not given and all training images are uint8.
     sample_indices_ : ndarray of int
         Rows of X that pretraining used.
