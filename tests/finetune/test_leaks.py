@@ -126,7 +126,7 @@ def paths(scans, tmp_path):
 def reads(monkeypatch):
     """Rows of the files that were opened."""
     opened = set()
-    for name in ("read_image", "read_header"):
+    for name in ("decode_file", "read_header"):
         read = getattr(sources, name)
 
         def noted(path, read=read, **options):
