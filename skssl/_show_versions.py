@@ -23,6 +23,7 @@ _OPTIONAL = (
     "timm",
     "pydicom",
     "SimpleITK",
+    "SimpleITK",
     "safetensors",
     "skops",
     "pandas",

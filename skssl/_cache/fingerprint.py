@@ -84,6 +84,10 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+# By the name that is imported; those that decode images or make networks.
+_EXTRAS = ("SimpleITK", "pydicom", "timm")
+
+
 @cache
 def code_version(layers: Iterable[str] = TRAINING_LAYERS, root: Path = _ROOT) -> str:
     """Return a key of the code that computes a result, and of the packages it uses.
@@ -101,7 +105,7 @@ def code_version(layers: Iterable[str] = TRAINING_LAYERS, root: Path = _ROOT) ->
         if place.parts[0].removesuffix(".py") in layers:
             digest.update(str(place).encode() + path.read_bytes())
     installed = packages_distributions()
-    extras = [version(name) for name in ("pydicom", "timm") if name in installed]
+    extras = [version(name) for name in _EXTRAS if name in installed]
     return fingerprint(digest.digest(), extras, [version(name) for name in _PACKAGES])
 
 

@@ -1,7 +1,11 @@
 """The store holds all rows in order, as rendered by the image format."""
 
+import errno
 import gc
+import os
+import time
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +13,8 @@ import torch
 from joblib import parallel_config
 from PIL import Image
 
-from skssl.data import ImageFormat, ImageStore, iter_batches, make_source
+from skssl.data import ImageFormat, ImageStore, iter_batches, make_source, memory
+from skssl.data import store as stores
 from skssl.data.store import _allocate
 
 GRAY = ImageFormat(n_channels=1)
@@ -66,6 +71,67 @@ def test_large_stores_are_memory_mapped(stack):
     assert torch.equal(in_ram.images, mapped.images)
     assert isinstance(_allocate((2, 3), max_ram=5), np.memmap)
     assert not isinstance(_allocate((2, 3), max_ram=6), np.memmap)
+
+
+def test_a_full_disk_is_an_error_and_no_crash(stack, monkeypatch):
+    def full(file, start, length):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match=r"cannot be reserved in .*TMPDIR") as error:
+        build(list(stack), max_ram=100)
+    assert error.value.errno == errno.ENOSPC
+
+
+def test_the_limit_of_memory_is_the_users(stack, monkeypatch):
+    monkeypatch.setenv("SKSSL_MAX_RAM", "1e2")
+    assert stores._default_max_ram() == 100
+    assert torch.equal(build(list(stack)).images, build(stack).images)
+    monkeypatch.setenv("SKSSL_MAX_RAM", "much")
+    with pytest.raises(ValueError, match="SKSSL_MAX_RAM must be a number .* 'much'"):
+        build(list(stack))
+    monkeypatch.delenv("SKSSL_MAX_RAM")
+    monkeypatch.setattr(stores, "physical_ram", lambda: 1000.0)
+    assert stores._default_max_ram() == 400
+
+
+def test_containers_limit_the_memory(monkeypatch, tmp_path):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "_CGROUP_LIMITS", (str(limit),))
+    unlimited = memory.physical_ram.__wrapped__()
+    limit.write_text("5000000\n")
+    assert memory.physical_ram.__wrapped__() == 5e6
+    limit.write_text("max\n")
+    assert memory.physical_ram.__wrapped__() == unlimited
+
+
+def test_the_next_batch_is_decoded_ahead(stack):
+    """While the caller works on a batch, one more is decoded, and no further."""
+    source = make_source(stack)
+    rows = []
+    decode = source.decode
+    source.decode = lambda row, **how: rows.append(row) or decode(row, **how)
+    options = {"image_format": GRAY, "size": (6, 4), "batch_size": 10, "n_jobs": 1}
+    batches = iter_batches(source, **options)
+    next(batches)
+    deadline = time.monotonic() + 30
+    while len(rows) < 20 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert rows == list(range(20))
+    batches.close()
+    assert rows == list(range(20))
+
+
+def test_errors_come_where_the_batch_would_be(tmp_path, stack):
+    paths = [str(tmp_path / f"{i}.png") for i in range(5)]
+    for path, image in zip(paths, stack, strict=False):
+        Image.fromarray(image).save(path)
+    Path(paths[3]).write_text("junk")
+    options = {"image_format": GRAY, "size": (6, 4), "batch_size": 2}
+    batches = iter_batches(make_source(paths), **options)
+    assert len(next(batches)) == 2
+    with pytest.raises(ValueError, match=r"X\[3\].*3\.png"):
+        next(batches)
 
 
 def test_store_is_freed(stack):
