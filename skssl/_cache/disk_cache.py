@@ -43,8 +43,8 @@ class DiskCache:
     the patients, the labels where they are used, all parameters but ``n_jobs``,
     ``verbose``, ``cache`` and ``device``, the code of skssl that a training runs, the
     versions of torch, torchvision, numpy, scipy, scikit-learn, skorch, pillow, timm,
-    pydicom and SimpleITK, and what the last bits depend on: the graphics card, or the kind of CPU and
-    the number of threads.
+    pydicom and SimpleITK, and what the last bits depend on: the graphics card, or the
+    kind of CPU and the number of threads.
 
     The key of the **features** of an image consists of its content, the network and its
     weights, the format and size of the images, and the same code and hardware. So an

@@ -88,7 +88,7 @@ def test_the_limit_of_memory_is_the_users(stack, monkeypatch):
     assert stores._default_max_ram() == 100
     assert torch.equal(build(list(stack)).images, build(stack).images)
     monkeypatch.setenv("SKSSL_MAX_RAM", "much")
-    with pytest.raises(ValueError, match="SKSSL_MAX_RAM must be a number .* 'much'"):
+    with pytest.raises(ValueError, match=r"SKSSL_MAX_RAM must be a number .* 'much'"):
         build(list(stack))
     monkeypatch.delenv("SKSSL_MAX_RAM")
     monkeypatch.setattr(stores, "physical_ram", lambda: 1000.0)

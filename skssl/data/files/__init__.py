@@ -131,11 +131,13 @@ def decode_file(
         return read_picture(path, index, min_side)
 
 
-def file_kind(image: FileItem) -> tuple[str, str] | None:
-    """Return format and mode, such as ("PNG", "L"), or None for DICOM and volumes."""
+def file_kind(image: FileItem) -> tuple[str, str | None]:
+    """Return format and mode, such as ("PNG", "L"); DICOM and volumes have no mode."""
     path, _, axis, _ = _parts(image)
-    if axis is not None or is_dicom(path):
-        return None
+    if axis is not None:
+        return "volume", None
+    if is_dicom(path):
+        return "DICOM", None
     with errors_naming(path):
         return picture_kind(path)
 

@@ -133,12 +133,12 @@ def _file_columns(source: ImageSource, row: int, raw: np.ndarray) -> dict[str, A
     """Return the columns of an image's file, or of its object in memory."""
     if isinstance(source, FileSource):
         path = Path(source.path(row))
-        kind, mode = file_kind(source.items[row]) or ("DICOM", str(raw.dtype))
+        kind, mode = file_kind(source.items[row])
         n_bytes = path.stat().st_size
         return {
-            "format": str(kind),
+            "format": kind,
             "suffix": path.suffix.lower(),
-            "mode": mode,
+            "mode": mode or str(raw.dtype),
             "bytes": n_bytes,
         }
     image = source.images[row] if isinstance(source, SequenceSource) else None
