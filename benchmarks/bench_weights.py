@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _auc import mean_auc
 from _results import RowsFile
 from _scoring import choose, make_probe
 from sklearn.metrics import accuracy_score, roc_auc_score
@@ -29,7 +30,7 @@ from sklearn.utils import Bunch
 
 from skssl import FineTuneClassifier, Phase, SelfSupervisedPretrainer
 from skssl.datasets import load_covid_ct, load_luna_slices
-from skssl.metrics import delong_interval
+from skssl.metrics import bootstrap_interval, delong_interval
 from skssl.model_selection import mask_labels
 from skssl.nn import Backbone
 
@@ -163,6 +164,43 @@ def run_tests(args: argparse.Namespace, file: RowsFile) -> None:
         row["seconds"] = round(time.perf_counter() - began)
         file.add(row)
         print({k: v for k, v in row.items() if k != "scores"}, flush=True)
+    add_gains(file, test)
+
+
+def add_gains(file: RowsFile, test: Bunch) -> None:
+    """Compare Self-Trans with plain ImageNet weights, paired by seeds and patients."""
+    rows = file.rows()
+    for procedure in PROCEDURES:
+        scores = {
+            start: {
+                row["seed"]: row["scores"]
+                for row in rows
+                if (row["procedure"], row["start"]) == (procedure, start)
+            }
+            for start in ("Self-Trans", "ImageNet")
+        }
+        ours, plain = scores["Self-Trans"], scores["ImageNet"]
+        # Nothing in frozen features of ImageNet weights is random: one seed is all.
+        seeds = [seed for seed in ours if seed in plain or len(plain) == 1]
+        if not seeds:
+            continue
+        theirs = [plain.get(seed, next(iter(plain.values()))) for seed in seeds]
+        columns = np.array([*(ours[seed] for seed in seeds), *theirs]).T
+
+        def gain(y: np.ndarray, values: np.ndarray, n: int = len(seeds)) -> float:
+            return mean_auc(y, values[:, :n]) - mean_auc(y, values[:, n:])
+
+        interval = bootstrap_interval(
+            test.target, columns, metric=gain, groups=test.groups, random_state=0
+        )
+        row = {"procedure": procedure, "n_seeds": len(seeds)}
+        row |= {
+            "gain": round(interval.estimate, 4),
+            "low": round(interval.low, 4),
+            "high": round(interval.high, 4),
+        }
+        file.add(row, "paired")
+        print(row, flush=True)
 
 
 def score_fold(backbone: Backbone, fit: Bunch, test: Bunch, seed: int) -> Iterator[Row]:
@@ -239,7 +277,7 @@ def main() -> None:
     file = RowsFile(
         args.json,
         key=("procedure", "start", "pretext", "labels", "seed", "fold"),
-        sections=("test", "cross_validation"),
+        sections=("test", "cross_validation", "paired"),
     )
     (run_folds if args.cross_validate else run_tests)(args, file)
 

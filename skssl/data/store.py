@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 
 from skssl.data.formats import ImageFormat
 from skssl.data.memory import physical_ram
@@ -202,6 +202,8 @@ def iter_batches(
     Tensor of shape (b, C, h, w), uint8
     """
     order = np.arange(len(source)) if rows is None else rows
+    if n_jobs is None:  # as joblib is configured in this thread
+        n_jobs = effective_n_jobs()
 
     def render(row: int) -> np.ndarray:
         return render_row(source, row, image_format, size)

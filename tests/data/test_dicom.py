@@ -385,6 +385,11 @@ class TestRefusals:
         with pytest.raises(ImageReadError, match=message):
             read_image(path)
 
+    def test_more_frames_than_bytes(self, path):
+        write_dicom(path, RAMP, NumberOfFrames="999999999")
+        with pytest.raises(ImageReadError, match="999,999,999 frames, more than"):
+            list_slices(path)
+
     def test_a_dicomdir_is_no_image(self, tmp_path):
         path = tmp_path / "DICOMDIR"
         kind = pydicom.uid.MediaStorageDirectoryStorage

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from skssl.data import ImageFormat, ImageStore, list_slices, make_source, read_header
+from skssl.data import (
+    ImageFormat,
+    ImageStore,
+    image_digests,
+    list_slices,
+    make_source,
+    read_header,
+)
 from skssl.data import read_image as read
 from skssl.data.files import volumes as files
 from skssl.datasets import load_luna, load_volumes
@@ -135,6 +142,8 @@ def test_series_in_one_folder(tmp_path, values):
     assert scans.groups.tolist() == ["A"] * 4 + ["B"] * 4
     for z in range(4):
         np.testing.assert_array_equal(read(scans.data[z]), values[z])
+    digests = image_digests(make_source(scans.data)).tolist()
+    assert len(set(digests)) == 8
     coronal = load_volumes(tmp_path, axis="coronal", slices=1)
     np.testing.assert_array_equal(read(coronal.data[0]), values[3::-1, 4])
 
@@ -176,6 +185,16 @@ def test_errors_name_the_file(tmp_path, values):
     sitk.WriteImage(image, str(tmp_path / "c.nii"))
     with pytest.raises(ImageReadError, match=r"c\.nii' holds 5 × 4 × 3 × 2 points"):
         list_slices(tmp_path / "c.nii")
+
+
+def test_impossible_sizes_are_refused_before_memory_is_taken(tmp_path):
+    (tmp_path / "a.nrrd").write_text(
+        "NRRD0004\ntype: short\ndimension: 3\nsizes: 10 10 99999999\n"
+        "space: left-posterior-superior\nencoding: raw\nendian: little\n"
+        "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n\n0"
+    )
+    with pytest.raises(ImageReadError, match=r"a\.nrrd' holds 9,999,999,900 voxels"):
+        list_slices(tmp_path / "a.nrrd")
 
 
 def test_images_of_the_libraries_are_refused(values, tiny_pretrainer):

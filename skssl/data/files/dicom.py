@@ -209,8 +209,18 @@ def check_image(dataset: Any) -> None:
 
 
 def n_frames(dataset: Any) -> int:
-    """Return the number of frames of a data set."""
-    return max(1, int(dataset.get("NumberOfFrames") or 1))
+    """Return the number of frames of a data set.
+
+    Raises
+    ------
+    ImageReadError
+        If the file is too small to hold them.
+    """
+    n = max(1, int(dataset.get("NumberOfFrames") or 1))
+    path = getattr(dataset, "filename", None)
+    if n > 1 and path and n > Path(path).stat().st_size:
+        raise ImageReadError(f"declares {n:,} frames, more than it has bytes")
+    return n
 
 
 def _pixels(dataset: Any, frame: int) -> np.ndarray:

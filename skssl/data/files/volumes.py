@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, NamedTuple, get_args
@@ -22,6 +23,7 @@ __all__ = [
     "read_volume",
     "read_volume_slice",
     "read_volume_slice_header",
+    "series_files",
     "series_in",
 ]
 
@@ -30,6 +32,7 @@ AXES: tuple[Axis, ...] = get_args(Axis)
 
 VOLUME_ENDINGS = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr")
 _N_OPEN = 4  # volumes that are kept in memory
+_MAX_VOXELS = 2**31
 
 
 class _Version(NamedTuple):
@@ -105,6 +108,21 @@ def series_in(folder: str | Path) -> list[str]:
     return sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder), False))
 
 
+def series_files(folder: str | Path, series: str) -> tuple[str, ...]:
+    """Return the files of a DICOM series, in the order of their positions.
+
+    Raises
+    ------
+    ImageReadError
+        If there are none.
+    """
+    reader = import_sitk().ImageSeriesReader
+    names = reader.GetGDCMSeriesFileNames(str(folder), series)
+    if not names:
+        raise ImageReadError(f"has no series {series}")
+    return tuple(names)
+
+
 def patient_of_series(folder: str | Path, series: str) -> str:
     """Return the PatientID of a DICOM series, or the series where it is unknown."""
     reader = _reader(_version(folder, series))
@@ -135,13 +153,8 @@ def _reader(version: _Version) -> Any:
         reader = sitk.ImageFileReader()
         reader.SetFileName(version.path)
     else:
-        names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(
-            version.path, version.series
-        )
-        if not names:
-            raise ImageReadError(f"has no series {version.series}")
         reader = sitk.ImageFileReader()
-        reader.SetFileName(names[0])
+        reader.SetFileName(series_files(version.path, version.series)[0])
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -156,10 +169,7 @@ def _info(version: _Version) -> tuple[tuple[int, int, int], bool]:
     reader = _reader(version)
     size = list(reader.GetSize())
     if version.series is not None:
-        names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(
-            version.path, version.series
-        )
-        size = [*size[:2], len(names)]
+        size = [*size[:2], len(series_files(version.path, version.series))]
     _check_volume(size, reader.GetNumberOfComponents())
     # Each axis of the file goes to the axis of the body that it is nearest to.
     direction = np.abs(np.reshape(reader.GetDirection(), (3, 3)))
@@ -202,7 +212,7 @@ def _decode(version: _Version) -> np.ndarray:
         image = header.Execute()
     else:
         reader = sitk.ImageSeriesReader()
-        reader.SetFileNames(reader.GetGDCMSeriesFileNames(version.path, version.series))
+        reader.SetFileNames(series_files(version.path, version.series))
         image = reader.Execute()
     volume = sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS"))  # (S, P, L)
     volume.flags.writeable = False
@@ -216,6 +226,10 @@ def _check_volume(size: Sequence[int], n_components: int) -> None:
         raise ImageReadError(
             f"holds {' × '.join(map(str, size))} points{values}: expected a volume of "
             "gray values with three dimensions"
+        )
+    if prod(size) > _MAX_VOXELS:
+        raise ImageReadError(
+            f"holds {prod(size):,} voxels, more than the limit of {_MAX_VOXELS:,}"
         )
     for a, b in ((0, 1), (0, 2), (1, 2)):
         check_pixels(size[a] * size[b])
