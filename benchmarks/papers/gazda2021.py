@@ -5,15 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    train_test_split,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from benchmarks.papers.metrics import binary_metrics
 from benchmarks.papers.setup import Setup, load_error
 from benchmarks.papers.tables import Outcome, Paper, Row, Settings, Table
+from skssl import Probe
 from skssl.datasets import (
     load_c19_cohen,
     load_chestxray14,
     load_chexpert,
+    load_covid_radiography,
     load_covidgr,
     load_kermany,
 )
@@ -57,6 +66,9 @@ _PUBLISHED = {
     ),
 }
 _FRACTIONS = (0.01, 0.1, 1.0)
+_LITE = "timm/tf_efficientnet_lite0"
+_RADIOGRAPHY = "covid_radiography"
+_LABELS = 0.1  # of its training images, for the logistic regression
 
 
 def _rows() -> tuple[Row, ...]:
@@ -70,6 +82,28 @@ def _rows() -> tuple[Row, ...]:
         for name, published in _PUBLISHED.items()
         for fraction, values in zip(_FRACTIONS, published, strict=True)
     )
+
+
+def _lite_rows() -> tuple[Row, ...]:
+    """Return rows of ImageNet weights, continued on fractions of one X-ray set."""
+    return tuple(
+        Row(
+            ("COVID-19 Radiography", f"{fraction:.0%}"),
+            {"backbone": _LITE, "set": _RADIOGRAPHY, "fraction": fraction},
+            {},
+            (_RADIOGRAPHY, "weights"),
+        )
+        for fraction in (0.0, *_FRACTIONS)
+    )
+
+
+@lru_cache
+def _radiography(root: Path) -> tuple[np.ndarray, ...]:
+    """Return X, X_test, y and y_test of two classes; a fifth of each is tested."""
+    scans = load_covid_radiography(root / _RADIOGRAPHY, classes=("COVID", "Normal"))
+    y = (scans.target == 0).astype(np.int64)  # COVID is the positive class
+    split = train_test_split(scans.data, y, test_size=0.2, stratify=y, random_state=0)
+    return tuple(split)
 
 
 @lru_cache
@@ -94,7 +128,43 @@ def _test_rows(scans: Any) -> np.ndarray:
     return next(folds.split(scans.data, scans.target, scans.groups))[1]
 
 
+def _run_continued(setup: Setup, settings: Settings, seed: int) -> Outcome:
+    """Continue ImageNet weights on X-rays without labels, and score the features."""
+    X, X_test, y, y_test = _radiography(setup.data)
+    fraction = settings["fraction"]
+    recipe = contrastive_pretrainer(
+        settings["backbone"],
+        weights=setup.weights(settings["backbone"]),
+        fraction=fraction or 1.0,
+        budget=setup.budget,
+        random_state=seed,
+    )
+    if fraction == 0:
+        recipe.set_params(max_epochs=0)
+    else:
+        logistic = LogisticRegression(C=0.01, max_iter=2000)
+        probe = Probe(make_pipeline(StandardScaler(), logistic), scoring="roc_auc")
+        recipe.set_params(probe=probe)
+    extractor = setup.prepare(recipe).fit(X, y)
+    rows, _ = train_test_split(
+        np.arange(len(y)), train_size=_LABELS, stratify=y, random_state=seed
+    )
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    pipe = contrastive_extractor(external=extractor, cv=folds)
+    scores = pipe.fit(X[rows], y[rows]).decision_function(X_test)
+    scored = [epoch.get("probe_score") for epoch in extractor.history_]
+    return Outcome(
+        binary_metrics(y_test, scores),
+        scores=scores,
+        test={"y": y_test, "groups": None},
+        test_name=_RADIOGRAPHY,
+        by_epoch=[score for score in scored if score is not None] or None,
+    )
+
+
 def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
+    if settings["set"] == _RADIOGRAPHY:
+        return _run_continued(setup, settings, seed)
     chexpert = _load_external(setup.external)
     recipe = contrastive_pretrainer(
         settings["backbone"],
@@ -120,6 +190,8 @@ def _run(setup: Setup, settings: Settings, seed: int) -> Outcome:
 
 
 def _why_unavailable(setup: Setup, need: str) -> str | None:
+    if need == _RADIOGRAPHY:
+        return load_error("COVID-19 Radiography", _radiography, setup.data)
     if need != "external":
         return load_error(_NAMES[need], _load, setup.data, need)
     if setup.external is None:
@@ -131,7 +203,7 @@ PAPER = Paper(
     name="gazda2021",
     title="Gazda et al. 2021: contrastive features of chest X-rays",
     doi="10.1109/ACCESS.2021.3125324",
-    data="a folder with cell, c19_cohen, covidgr and chestxray14",
+    data="a folder with cell, c19_cohen, covidgr, chestxray14 and covid_radiography",
     external="CheXpert",
     tables=(
         Table(
@@ -139,6 +211,14 @@ PAPER = Paper(
             ("Set", "Fraction"),
             (*_METRICS, "f1"),
             _rows(),
+        ),
+        Table(
+            "EfficientNet-lite0, not in the paper: ImageNet weights, continued on "
+            "fractions of X-rays of two classes without labels; then a tenth of the "
+            "labels",
+            ("Set", "Fraction"),
+            (*_METRICS, "f1"),
+            _lite_rows(),
         ),
     ),
     run=_run,

@@ -50,6 +50,7 @@ def grids(paper: Paper, results: Results) -> list[Grid]:
         claim_grid(paper, results),
         picked_grid(paper, results),
         confusion_grid(paper, results),
+        epoch_grid(paper, results),
     )
     return [*tables, *(grid for grid in others if grid is not None)]
 
@@ -190,6 +191,22 @@ def confusion_grid(paper: Paper, results: Results) -> Grid | None:
     ]
     heads = ("Class", *(f"predicted {name}" for name in paper.classes))
     return Grid(f"{row.labels[0]}: fractions of each class", heads, rows)
+
+
+def epoch_grid(paper: Paper, results: Results) -> Grid | None:
+    """Return the score of the features after each epoch, where runs have it."""
+    rows = []
+    for table in paper.tables:
+        for row in table.rows:
+            runs = [run for run in results.runs(row.key) if "by_epoch" in run]
+            if runs:
+                means = np.mean([run["by_epoch"] for run in runs], axis=0)
+                scores = ", ".join(f"{score:.3f}" for score in means)
+                rows.append((*row.labels, scores))
+    if not rows:
+        return None
+    heads = (*paper.tables[0].columns, "Cross-validated AUC after each epoch")
+    return Grid("The features during the pretraining", heads, rows)
 
 
 def circumstances(paper: Paper, results: Results) -> str:

@@ -128,6 +128,8 @@ class Results:
             }
         if outcome.confusion is not None:
             run["confusion"] = np.round(outcome.confusion, _DIGITS).tolist()
+        if outcome.by_epoch is not None:
+            run["by_epoch"] = np.round(outcome.by_epoch, _DIGITS).tolist()
 
         def change(content: dict[str, Any]) -> None:
             if self.has(row.key, seed):  # added by another process

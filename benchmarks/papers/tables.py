@@ -99,6 +99,8 @@ class Outcome:
         and its ``scores``.
     confusion : ndarray of shape (n_classes, n_classes), optional
         Fraction of each class (row) by predicted class (column).
+    by_epoch : list of float, optional
+        A score of the features after each epoch of a pretraining.
     """
 
     metrics: dict[str, float]
@@ -107,6 +109,7 @@ class Outcome:
     test_name: str = "test"
     picked: dict[str, Any] | None = None
     confusion: np.ndarray | None = None
+    by_epoch: list[float] | None = None
 
 
 @dataclass(frozen=True)

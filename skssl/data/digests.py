@@ -57,7 +57,7 @@ def _digest_item(item: FileItem) -> bytes:
     """Return the digest of a file, or of one image of it."""
     if not isinstance(item, ImageSlice):
         return digest_file(item)
-    files = (item.path,)
+    files: tuple[str, ...] = (item.path,)
     if item.series is not None:
         files = series_files(item.path, item.series)
     content = b"".join(map(digest_file, files))

@@ -111,11 +111,26 @@ def test_run_of_gazda2021(setup, xrays):
     assert len(outcome.scores) == len(outcome.test["y"]) == 12
 
 
+def test_features_of_weights_continued_on_x_rays(setup, xrays, images, monkeypatch):
+    for i, image in enumerate(images):
+        name = ("COVID", "Normal")[i % 2]
+        save(image, xrays / "covid_radiography" / name / f"{name}-{i}.png")
+    monkeypatch.setattr(gazda2021, "_LABELS", 0.5)
+    available = dataclasses.replace(setup, data=xrays, init="none")
+    settings = {"backbone": "crnet", "set": "covid_radiography", "fraction": 1.0}
+    outcome = gazda2021.PAPER.run(available, settings, 0)
+    assert outcome.test_name == "covid_radiography"
+    assert len(outcome.scores) == len(outcome.test["y"]) == 8
+    assert len(outcome.by_epoch) == available.budget.n_epochs(100)
+    plain = gazda2021.PAPER.run(available, {**settings, "fraction": 0.0}, 0)
+    assert plain.by_epoch is None
+
+
 def test_missing_sets_are_named(setup, xrays):
     available = dataclasses.replace(setup, data=xrays, external=xrays / "chexpert")
     missing = {
         row.settings["set"]: gazda2021.PAPER.missing(available, row)
-        for row in choose_rows(gazda2021.PAPER, [], [])
+        for row in choose_rows(gazda2021.PAPER, [1], [])
     }
     assert missing.pop("cell") is None
     for name, reason in missing.items():
