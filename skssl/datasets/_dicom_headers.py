@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skssl.data.files import dicom
+from skssl.data.files import dicom_dataset as dicom
 from skssl.data.files.errors import errors_naming
 from skssl.data.threads import map_rows
 from skssl.exceptions import ImageReadError

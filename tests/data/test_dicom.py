@@ -400,9 +400,9 @@ class TestRefusals:
     def test_a_deflated_bomb_is_refused_before_it_fills_the_memory(
         self, path, monkeypatch
     ):
-        from skssl.data.files import dicom
+        from skssl.data.files import dicom_dataset
 
-        monkeypatch.setattr(dicom, "_MAX_BYTES", 100_000)
+        monkeypatch.setattr(dicom_dataset, "_MAX_BYTES", 100_000)
         write_dicom(path, RAMP)
         dataset = pydicom.dcmread(path)
         dataset.PixelData = bytes(200_000)

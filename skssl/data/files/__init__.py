@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skssl.data.files.dicom import is_dicom, read_dicom, read_dicom_header
+from skssl.data.files.dicom import read_dicom, read_dicom_header
+from skssl.data.files.dicom_dataset import is_dicom
 from skssl.data.files.digests import digest_file
 from skssl.data.files.errors import errors_naming
 from skssl.data.files.pillow import (

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from skssl.data.files.dicom import is_dicom, n_dicom_frames
+from skssl.data.files.dicom import n_dicom_frames
+from skssl.data.files.dicom_dataset import is_dicom
 from skssl.data.files.errors import errors_naming
 from skssl.data.files.pillow import n_pages
 from skssl.data.files.volumes import Axis, is_volume, n_volume_slices
