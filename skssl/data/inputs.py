@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from io import IOBase
-from os import PathLike
+from os import PathLike, fsdecode
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,7 @@ def make_source(X: Any, image_shape: Sequence[Any] | str | None = None) -> Image
             )
     if has_type is _is_file:
         return FileSource(
-            [item if isinstance(item, ImageSlice) else str(item) for item in items]
+            [item if isinstance(item, ImageSlice) else fsdecode(item) for item in items]
         )
     return SequenceSource(items, limit)
 
@@ -151,6 +151,8 @@ def _refuse_unknown(X: Any) -> None:
     kind = type(X).__name__
     if isinstance(X, (bytes, bytearray, IOBase)):
         raise TypeError(f"X is of type {kind}: {_HOW}.")
+    if isinstance(X, torch.utils.data.DataLoader):
+        raise TypeError("X is a DataLoader: pass the images of its dataset, and y.")
     if isinstance(X, torch.utils.data.Dataset):
         samples = getattr(X, "samples", None)
         how = (
@@ -166,6 +168,8 @@ def _refuse_unknown(X: Any) -> None:
     ):
         raise TypeError(f"X is an iterator ({kind}): pass list(X).")
     library = _library(X)
+    if library in ("datasets", "tensorflow"):
+        raise TypeError(f"X is a {kind} of {library}: {_HOW}.")
     if library in ("nibabel", "SimpleITK"):
         raise TypeError(
             f"X is an image of {library}: pass slices of its file, which "
@@ -191,7 +195,8 @@ def _refuse_text_beside_others(frame: Any) -> None:
 def _refuse_unknown_item(item: Any) -> None:
     """Raise TypeError, with what to pass, for items that are no images."""
     kind = type(item).__name__
-    if isinstance(item, (bytes, bytearray)) or hasattr(item, "read"):
+    is_opened = hasattr(item, "read") or hasattr(item, "read_bytes")  # zipfile.Path
+    if isinstance(item, (bytes, bytearray)) or (is_opened and not _is_file(item)):
         raise TypeError(
             f"X[0] is of type {kind}: pass paths, or PIL images that PIL.Image.open "
             "returns for such objects."

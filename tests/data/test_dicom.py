@@ -65,6 +65,7 @@ class TestModalityValues:
         [
             ({"RescaleSlope": None, "RescaleIntercept": None}, 0),
             ({"RescaleSlope": "1", "RescaleIntercept": None}, 0),
+            ({"RescaleSlope": "1", "RescaleIntercept": []}, 0),
             ({"RescaleSlope": None, "RescaleIntercept": "-5"}, -5),
             ({"RescaleIntercept": "-5"}, -5),
             ({"RescaleSlope": "1"}, 0),
@@ -375,6 +376,9 @@ class TestRefusals:
             ({"Rows": 0}, r"no image \(CT Image Storage\)"),
             ({"Rows": 65535, "Columns": 65535}, "more than the limit"),
             ({"SamplesPerPixel": 2}, "2 samples"),
+            ({"SamplesPerPixel": 3}, "3 samples .* 'MONOCHROME2'"),
+            ({"PhotometricInterpretation": "HSV"}, "'HSV'"),
+            ({"RescaleSlope": ["1", "2"]}, r"RescaleSlope is \[1, 2\]"),
             ({"PixelRepresentation": 7}, "PixelRepresentation 7"),
             ({"PixelData": b""}, "no pixel data"),
         ],

@@ -44,6 +44,7 @@ def paths(tmp_path):
         (lambda paths: [(path, 0) for path in paths], "pair"),
         (lambda paths: paths[0].parent.glob("*.png"), r"iterator.*list\(X\)"),
         (lambda paths: (image for image in IMAGES), r"iterator.*list\(X\)"),
+        (lambda paths: torch.utils.data.DataLoader(Endless()), "DataLoader"),
         (lambda paths: {"a": 1}, "dict"),
         (lambda paths: b"PNG", "bytes"),
         (lambda paths: io.BytesIO(), "BytesIO"),
@@ -61,6 +62,7 @@ def paths(tmp_path):
         "pairs of paths",
         "glob",
         "generator",
+        "DataLoader",
         "dict",
         "bytes",
         "BytesIO",
@@ -223,6 +225,13 @@ def test_each_picture_is_decoded_once_in_a_fit(tmp_path, tiny_ssl, monkeypatch, 
             patch.setattr(ImageFile.ImageFile, "load", counted)
             tiny_ssl(max_epochs=1, n_jobs=1).fit(paths)
         assert n_decoded[0] == 8
+
+
+def test_entries_of_a_folder_are_paths(paths):
+    import os
+
+    entries = sorted(os.scandir(paths[0].parent), key=lambda entry: entry.name)
+    assert make_source(entries).items == [str(path) for path in paths]
 
 
 def test_slices_have_their_own_digest(tmp_path):

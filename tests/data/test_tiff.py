@@ -1,5 +1,8 @@
 """Orientations of pictures: every one, in all formats and modes, and their sizes."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -72,6 +75,51 @@ def test_orientation(tmp_path, rng, kind, mode, orientation):
         np.testing.assert_array_equal(make_source([opened]).read(0), image)
 
 
+def tiff(pixels, photometric):
+    """Return a TIFF file of unsigned or signed integers or floats."""
+    data = pixels.tobytes()
+    height, width = pixels.shape
+    kinds = {"u": 1, "i": 2, "f": 3}
+    shorts = {
+        256: width,
+        257: height,
+        258: 8 * pixels.dtype.itemsize,
+        259: 1,
+        262: photometric,
+        277: 1,
+        278: height,
+        339: kinds[pixels.dtype.kind],
+    }
+    tags = [(tag, 3, 1, value) for tag, value in shorts.items()]
+    tags += [(273, 4, 1, 8), (279, 4, 1, len(data))]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    start = b"II*\0" + struct.pack("<I", 8 + len(data)) + data
+    return start + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("photometric", [0, 1], ids=["white is 0", "black is 0"])
+@pytest.mark.parametrize(
+    "dtype", [np.uint8, np.uint16, np.int16, np.uint32, np.int32, np.float32]
+)
+def test_values_of_tiff_files(tmp_path, dtype, photometric):
+    pixels = (np.arange(12).reshape(3, 4) * 20).astype(dtype)
+    if dtype == np.uint32:
+        pixels[0, 0] = 3_000_000_000
+    if dtype == np.int16:
+        pixels[0, 0] = -5
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(pixels, photometric))
+    is_signed = pixels.dtype.kind != "u"
+    if photometric == 0 and dtype in (np.int16, np.int32, np.uint32):
+        with pytest.raises(ImageReadError):  # pillow does not know them
+            read_image(path)
+        return
+    image = read_image(path)
+    if photometric == 0 and not is_signed:
+        pixels = np.iinfo(dtype).max - pixels
+    np.testing.assert_array_equal(image, pixels)
+
+
 def test_an_exif_chunk_behind_the_pixels(tmp_path, rng):
     pixels = rng.integers(0, 256, (6, 4), dtype=np.uint8)
     exif = Image.Exif()
@@ -104,9 +152,6 @@ def test_pages_and_frames_are_chosen(tmp_path, rng):
 
 
 def test_deep_colours_are_refused(tmp_path):
-    import struct
-    import zlib
-
     def chunk(kind, data):
         checksum = struct.pack(">I", zlib.crc32(kind + data))
         return struct.pack(">I", len(data)) + kind + data + checksum

@@ -56,6 +56,15 @@ def test_orientations(tmp_path, values, code, ending):
         assert (header.n_channels, header.eight_bit) == (1, False)
 
 
+@pytest.mark.parametrize("code", ["LPS", "ASL"])
+def test_one_point_in_time_is_a_volume(tmp_path, values, code):
+    """Some programs write a fourth axis of one point."""
+    image = sitk.DICOMOrient(sitk.GetImageFromArray(values), code)
+    sitk.WriteImage(sitk.JoinSeries([image]), str(tmp_path / "a.nii"))
+    for z, slice_ in enumerate(list_slices(tmp_path / "a.nii")):
+        np.testing.assert_array_equal(read(slice_), values[z])
+
+
 def test_slices_of_a_folder(tmp_path, values):
     write(tmp_path / "sub-01_ct.nii.gz", values)
     write(tmp_path / "b" / "sub-02_ct.mha", values[:4])

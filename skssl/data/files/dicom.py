@@ -134,17 +134,12 @@ def _pixels(dataset: Any, frame: int) -> np.ndarray:
 
 def _eight_bit_colours(pixels: np.ndarray, dataset: Any) -> np.ndarray:
     """Return colours (H, W, 3) in 8 bits, the depth of a screen."""
-    if pixels.ndim == 2:
-        raise ImageReadError(
-            f"has the unknown photometric interpretation "
-            f"{dataset.PhotometricInterpretation!r}"
-        )
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         bits = 8 * pixels.dtype.itemsize  # as pydicom returns the entries
     else:
         bits = int(dataset.BitsStored)
     shift = max(0, bits - 8)
-    return np.right_shift(pixels[:, :, :3], shift).astype(np.uint8)
+    return np.right_shift(pixels, shift).astype(np.uint8)
 
 
 def _padding(stored: np.ndarray, dataset: Any) -> np.ndarray | None:

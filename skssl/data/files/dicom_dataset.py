@@ -13,6 +13,16 @@ __all__ = ["check_image", "import_pydicom", "is_dicom", "n_frames", "read_datase
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 _MAX_BYTES = 2**29  # of a deflated file, once it is inflated
 _DEFLATED = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.8.1")
+_SAMPLES = {  # photometric interpretations that can be read
+    "MONOCHROME1": 1,
+    "MONOCHROME2": 1,
+    "PALETTE COLOR": 1,
+    "RGB": 3,
+    "YBR_FULL": 3,
+    "YBR_FULL_422": 3,
+    "YBR_ICT": 3,
+    "YBR_RCT": 3,
+}
 _DICOMDIR = "1.2.840.10008.1.3.10"
 
 
@@ -97,8 +107,13 @@ def check_image(dataset: Any) -> None:
         raise ImageReadError(f"has {stored} bits stored in {allocated}")
     if dataset.get("PixelRepresentation", 0) not in (0, 1):
         raise ImageReadError(f"has PixelRepresentation {dataset.PixelRepresentation}")
-    if dataset.get("SamplesPerPixel", 1) not in (1, 3, 4):
-        raise ImageReadError(f"has {dataset.SamplesPerPixel} samples per pixel")
+    n_samples = dataset.get("SamplesPerPixel", 1)
+    kind = dataset.get("PhotometricInterpretation")
+    if _SAMPLES.get(kind) != n_samples:
+        raise ImageReadError(
+            f"has {n_samples} samples per pixel of the photometric interpretation "
+            f"{kind!r}"
+        )
     check_pixels(int(dataset.Rows) * int(dataset.Columns))
 
 

@@ -219,11 +219,15 @@ def _number(group: Any, dataset: Any, name: str, default: float) -> float:
     """Return a number of a functional group or of the data set itself."""
     for holder in (group, dataset):
         value = None if holder is None else holder.get(name)
-        if value is None or value == "":
+        if value is None or str(value) in ("", "[]"):
             continue
-        if not isfinite(float(value)):
+        try:
+            number = float(value)
+        except TypeError as error:  # of several values
+            raise ValueError(f"its {name} is {value}") from error
+        if not isfinite(number):
             raise ValueError(f"its {name} is {value}")
-        return float(value)
+        return number
     return default
 
 

@@ -41,6 +41,7 @@ _FORMATS = (  # in the order in which they are tried
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # more than 8 bits
 _GRAY_MODES = ("1", "L", "LA", "La", *_WIDE_MODES)
 _ORIENTATION = int(ExifTags.Base.Orientation)
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF files
 _SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 _PNG_SIGNATURE = 8  # bytes before the first chunk
 
@@ -83,15 +84,15 @@ def read_picture(
         if min_side is not None:
             image.draft(None, (2 * min_side, 2 * min_side))
         is_reduced = image.size != size
-        is_16_bit = image.mode.startswith("I;16") or (
-            image.mode == "I" and image.format == "PNG"
-        )
-        levels = (0.0, 65535.0) if is_16_bit else None
+        tags = image.tag_v2 if image.format == "TIFF" else None  # read before pixels
+        levels = _levels(image, tags)
         # pillow turns TIFF files by itself.
         if image.format != "TIFF" and _orientation(image) != 1:
             pixels = pil_to_array(ImageOps.exif_transpose(image))
         else:
             pixels = pil_to_array(image)
+        if tags is not None:
+            pixels = _as_the_tags_say(pixels, tags)
         return RawImage(pixels, levels=levels, is_reduced=is_reduced)
 
 
@@ -224,6 +225,27 @@ def _orientation(image: Any) -> int:
     return int(image.getexif().get(_ORIENTATION, 1))
 
 
+def _levels(image: Image.Image, tags: Any) -> tuple[float, float] | None:
+    """Return the lowest and highest value that the bits of a wide image can hold."""
+    if image.mode not in _WIDE_MODES or image.mode == "F":
+        return None
+    if tags is not None and tags.get(_SAMPLE_FORMAT, (1,))[0] == 1:
+        return 0.0, 2.0 ** tags.get(_BITS_PER_SAMPLE, (1,))[0] - 1
+    return (0.0, 65535.0) if image.format == "PNG" else None
+
+
+def _as_the_tags_say(pixels: np.ndarray, tags: Any) -> np.ndarray:
+    """Mend pixels of unsigned TIFF files that pillow takes for other ones."""
+    if pixels.dtype == np.uint8 or tags.get(_SAMPLE_FORMAT, (1,))[0] != 1:
+        return pixels
+    if pixels.dtype == np.int32 and tags.get(_BITS_PER_SAMPLE, (1,))[0] == 32:
+        pixels = pixels.view(np.uint32)
+    if tags.get(_PHOTOMETRIC, 1) == 0 and pixels.dtype.kind == "u":  # white is 0
+        top = 2 ** tags.get(_BITS_PER_SAMPLE, (1,))[0] - 1
+        pixels = (top - pixels.astype(np.int64)).astype(pixels.dtype)
+    return pixels
+
+
 def _png_exif(file: Any) -> bytes:
     """Return the EXIF chunk of a PNG file, or nothing, without reading its pixels."""
     position = file.tell()
@@ -251,7 +273,7 @@ def _check_depth(image: Any, file: IO[bytes]) -> None:
         file.seek(position)
         bits = (depth,) * {2: 3, 4: 2, 6: 4}.get(kind, 1)
     elif image.format == "TIFF":
-        bits = image.tag_v2.get(258, (1,))
+        bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))
     if len(bits) > 1 and max(bits) > 8:
         raise ImageReadError(
             f"holds {len(bits)} channels of {max(bits)} bits, of which pillow reads 8: "

@@ -159,6 +159,9 @@ def _reader(version: _Version) -> Any:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise ImageReadError(f"is no volume that SimpleITK reads: {error}") from error
+    size = reader.GetSize()
+    if len(size) > 3 and prod(size[3:]) == 1:  # one point in time
+        reader.SetExtractSize([*size[:3], *(0 for _ in size[3:])])
     return reader
 
 
@@ -167,17 +170,23 @@ def _info(version: _Version) -> tuple[tuple[int, int, int], bool]:
     """Return the shape (S, P, L) of a volume, and whether it holds uint8 values."""
     sitk = import_sitk()
     reader = _reader(version)
-    size = list(reader.GetSize())
+    size = _spatial(reader.GetSize())
     if version.series is not None:
         size = [*size[:2], len(series_files(version.path, version.series))]
     _check_volume(size, reader.GetNumberOfComponents())
     # Each axis of the file goes to the axis of the body that it is nearest to.
-    direction = np.abs(np.reshape(reader.GetDirection(), (3, 3)))
+    n = reader.GetDimension()
+    direction = np.abs(np.reshape(reader.GetDirection(), (n, n))[:3, :3])
     shape = [0, 0, 0]
     for axis_of_file, axis_of_body in _assignment(direction):
         shape[2 - axis_of_body] = size[axis_of_file]
     is_byte = reader.GetPixelIDValue() == sitk.sitkUInt8
     return (shape[0], shape[1], shape[2]), is_byte
+
+
+def _spatial(size: Sequence[int]) -> list[int]:
+    """Return a size without further axes of one point each, such as time."""
+    return list(size[:3] if prod(size[3:]) == 1 else size)
 
 
 def _assignment(direction: np.ndarray) -> list[tuple[int, int]]:
@@ -208,7 +217,7 @@ def _decode(version: _Version) -> np.ndarray:
     sitk = import_sitk()
     header = _reader(version)
     if version.series is None:
-        _check_volume(header.GetSize(), header.GetNumberOfComponents())
+        _check_volume(_spatial(header.GetSize()), header.GetNumberOfComponents())
         image = header.Execute()
     else:
         reader = sitk.ImageSeriesReader()
