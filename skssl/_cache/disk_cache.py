@@ -1,5 +1,6 @@
 """DiskCache: trainings and features on disk, shared by processes and by runs."""
 
+import io
 import os
 import tempfile
 import uuid
@@ -13,7 +14,14 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from skssl._cache.folder import CacheFolder, delete, touch, written_at_once
+from skssl._cache.folder import (
+    CacheFolder,
+    checked,
+    delete,
+    touch,
+    with_checksum,
+    written_at_once,
+)
 from skssl._warn import warn
 from skssl.exceptions import CacheWarning
 
@@ -58,7 +66,8 @@ class DiskCache:
 
     If two processes need the same result, one computes it while the other waits. With
     CUDA, one process at a time trains or encodes on a card. A file is complete or not
-    there: a process may be killed at any moment, and finished results stay.
+    there: a process may be killed at any moment, and finished results stay. Checksums
+    are verified on reading; what is damaged is computed again, with a `CacheWarning`.
 
     Your own functions and classes, as parameters, are identified by their compiled
     code and by the content of the global names that they use, so that a change of a
@@ -113,7 +122,8 @@ class DiskCache:
         if path not in self._folder.files("fits"):
             return None
         try:
-            result = torch.load(path, map_location="cpu", weights_only=False)
+            content = io.BytesIO(checked(path.read_bytes()))
+            result = torch.load(content, map_location="cpu", weights_only=False)
         except FileNotFoundError:
             return None
         except Exception as error:  # pickles raise errors of any kind
@@ -131,8 +141,10 @@ class DiskCache:
         path = self._folder.root / "fits" / f"{key}.pt"
         try:
             self._folder.make()
+            content = io.BytesIO()
+            torch.save(result, content)
             with written_at_once(path) as temporary:
-                torch.save(result, temporary)
+                temporary.write_bytes(with_checksum(content.getvalue()))
         except Exception as error:  # the training itself must not be lost
             warn(CacheWarning(f"the training could not be stored in {path}: {error!r}"))
         self._evict(path)

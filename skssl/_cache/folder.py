@@ -1,5 +1,6 @@
 """The folder of a cache: it knows its own files, and touches no others."""
 
+import hashlib
 import os
 import re
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 _TAG = "CACHEDIR.TAG"
 _SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 _WRITTEN_WITHIN = 3600  # s; an older unfinished file belongs to a killed process
+
+_DIGEST_SIZE = 32
 
 _KEY = r"[0-9a-f]{32}"
 _OWN_FILE = re.compile(rf"{_KEY}\.(pt|npz|lock|u8|idx)(\.{_KEY}\.part)?")
@@ -106,6 +109,25 @@ def delete(files: list[Path]) -> None:
                 path.parent.rmdir()
 
 
+def with_checksum(content: bytes) -> bytes:
+    """Return content with its SHA-256 digest behind it."""
+    return content + hashlib.sha256(content).digest()
+
+
+def checked(data: bytes) -> bytes:
+    """Return the content of data that `with_checksum` made.
+
+    Raises
+    ------
+    ValueError
+        If the content or the digest was changed.
+    """
+    content, digest = data[:-_DIGEST_SIZE], data[-_DIGEST_SIZE:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("its checksum is wrong")
+    return content
+
+
 @contextmanager
 def written_at_once(path: Path) -> Iterator[Path]:
     """Yield a file to write, which takes its place when it is complete."""
@@ -113,6 +135,10 @@ def written_at_once(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         yield temporary
+        with temporary.open(
+            "rb"
+        ) as file:  # before the name, so that a crash loses both
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -81,6 +81,21 @@ def test_a_damaged_file_gives_a_warning_and_counts_as_none(cache):
             assert cache.recall_features(E) == {}
 
 
+def test_a_flipped_bit_of_a_training_is_noticed(cache, rng):
+    """Most flips leave a file that can be read, with other weights."""
+    cache.keep_fit(A, {"x": np.arange(2000.0)})
+    path = next(Path(cache.directory).glob(f"{FOLDER}/fits/*.pt"))
+    good = path.read_bytes()
+    for place in rng.integers(0, len(good), 12):
+        data = bytearray(good)
+        data[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(data)
+        with pytest.warns(CacheWarning, match="checksum is wrong"):
+            assert cache.recall_fit(A) is None
+    path.write_bytes(good)
+    np.testing.assert_array_equal(cache.recall_fit(A)["x"], np.arange(2000.0))
+
+
 def test_what_cannot_be_stored_gives_a_warning_and_loses_nothing(cache):
     with pytest.warns(CacheWarning, match="could not be stored"):
         cache.keep_fit(A, {"x": lambda: 1})
