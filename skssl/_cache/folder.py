@@ -135,10 +135,8 @@ def written_at_once(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         yield temporary
-        with temporary.open(
-            "rb"
-        ) as file:  # before the name, so that a crash loses both
-            os.fsync(file.fileno())
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # first the content, then the name
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
