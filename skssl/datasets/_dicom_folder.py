@@ -57,6 +57,7 @@ def load_dicom_folder(
         groups : ndarray of shape (n,), str
             PatientID, for splits that keep patients together.
         split : None
+            There is no official split.
         study, series : ndarray of shape (n,), str
             StudyInstanceUID and SeriesInstanceUID.
         modality, kind : ndarray of shape (n,), str

@@ -75,11 +75,13 @@ def load_volumes(
         groups : ndarray of shape (n,), str
             Patients.
         split : None
+            There is no official split.
         volume : ndarray of shape (n,), int64
             Number of the volume.
         slice_index : ndarray of shape (n,), int64
             From the feet, the front, or the patient's right.
         DESCR : str
+            Numbers of slices, volumes and patients.
 
     Raises
     ------
