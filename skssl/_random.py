@@ -1,5 +1,6 @@
 """Seeds and generators that leave numpy's and torch's global states alone."""
 
+import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,16 @@ RandomState = int | np.random.RandomState | np.random.Generator | None
 _GLOBAL_GENERATORS = threading.RLock()
 
 __all__ = ["RandomState", "isolated_rng", "make_generator", "spawn_seeds"]
+
+
+def _new_lock() -> None:
+    """Replace the lock in a forked child, where no thread is left to release it."""
+    global _GLOBAL_GENERATORS  # noqa: PLW0603
+    _GLOBAL_GENERATORS = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 def spawn_seeds(random_state: RandomState, n_seeds: int) -> list[int]:

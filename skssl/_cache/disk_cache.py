@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from skssl._cache.folder import (
     CacheFolder,
@@ -26,6 +26,7 @@ from skssl._warn import warn
 from skssl.exceptions import CacheWarning
 
 _FOLDER = "skssl-cache"  # within the user's directory; nothing else is ever deleted
+_PATIENCE = 10.0  # s, before a warning says what a process waits for
 _MAX_CHUNKS = 16  # files of one encoder's features, before they are merged
 
 
@@ -208,7 +209,7 @@ class DiskCache:
         try:
             self._folder.make()
             locks.mkdir(exist_ok=True)
-            held.acquire()
+            _acquire(held)
         except OSError as error:
             warn(
                 CacheWarning(
@@ -241,7 +242,7 @@ class DiskCache:
 
     @property
     def _folder(self) -> CacheFolder:
-        return CacheFolder(Path(self.directory) / _FOLDER)
+        return CacheFolder(Path(self.directory).expanduser() / _FOLDER)
 
     def _chunks(self, key: str) -> list[Path]:
         """Return the complete files of a network's features."""
@@ -258,6 +259,20 @@ class DiskCache:
             if newest not in entry.files:
                 delete(entry.files)
                 total -= entry.n_bytes
+
+
+def _acquire(lock: FileLock) -> None:
+    """Wait for a lock, and say so after some seconds."""
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        warn(
+            CacheWarning(
+                f"another process is computing the same result; this one waits until "
+                f"it releases {lock.lock_file}, and then uses that result"
+            )
+        )
+        lock.acquire()
 
 
 @contextmanager

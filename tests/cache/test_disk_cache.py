@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sklearn.base import clone
 
 from skssl import DiskCache, SelfSupervisedPretrainer
+from skssl._cache import disk_cache
 from skssl.exceptions import CacheWarning
 
 
@@ -202,6 +204,34 @@ def test_a_folder_of_others_is_refused_and_left_as_it_is(tmp_path):
     cache.clear()
     assert (tmp_path / FOLDER / "fits" / f"{A}.pt").read_text() == "mine"
     assert (cache.n_fits, cache.n_bytes) == (0, 0)
+
+
+def test_waiting_for_another_process_is_told(cache, monkeypatch):
+    monkeypatch.setattr(disk_cache, "_PATIENCE", 0.2)
+    order = []
+    holds, may_go = threading.Event(), threading.Event()
+
+    def work():
+        with cache.lock(A):
+            holds.set()
+            may_go.wait(30)
+            order.append("first")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    holds.wait(30)
+    timer = threading.Timer(1.0, may_go.set)
+    timer.start()
+    with pytest.warns(CacheWarning, match=r"another process .*\.lock"), cache.lock(A):
+        order.append("second")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_the_users_home_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    DiskCache("~/cache").keep_fit(A, {"x": 1})
+    assert (tmp_path / "cache" / FOLDER / "fits" / f"{A}.pt").is_file()
 
 
 def test_where_no_lock_can_be_the_work_is_done_without(tmp_path):
