@@ -1,7 +1,7 @@
 """Trainings and features that are computed once, with the parameter ``cache``."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -27,7 +27,10 @@ CACHE_CONSTRAINT: list = [str, os.PathLike, DiskCache, None]
 # Parameters that no result depends on, except for the kind of device.
 _WITHOUT_EFFECT = ("cache", "device", "n_jobs", "transform_precision", "verbose")
 
+_FIRST_CHUNK, _LARGEST_CHUNK = 128, 8192  # images
+
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 def remember(
@@ -104,13 +107,23 @@ def encode(
         with cache.lock(key):
             known = cache.recall_features(key)
             missing = {d: row for row, d in enumerate(digests) if d not in known}
-            rows = np.array(list(missing.values()), dtype=np.intp)
             with device_lock(encoder.device):
-                h = encoder.features_of(source, rows, **options)
-            new = dict(zip(missing, h, strict=True))
-            cache.keep_features(key, new)
-            known |= new
+                # In chunks, so that what was encoded before an error is not lost.
+                for chunk in _growing_chunks(list(missing.items())):
+                    rows = np.array([row for _, row in chunk], dtype=np.intp)
+                    h = encoder.features_of(source, rows, **options)
+                    new = {d: f for (d, _), f in zip(chunk, h, strict=True)}
+                    cache.keep_features(key, new)
+                    known |= new
     return np.stack([known[digest] for digest in digests])
+
+
+def _growing_chunks(items: list[Item]) -> Iterator[list[Item]]:
+    """Yield items in chunks that double in size, since files of chunks are merged."""
+    start, size = 0, _FIRST_CHUNK
+    while start < len(items):
+        yield items[start : start + size]
+        start, size = start + size, min(2 * size, _LARGEST_CHUNK)
 
 
 def image_maps(cache: Any) -> ImageMaps | None:

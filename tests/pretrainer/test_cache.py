@@ -4,6 +4,7 @@ import os
 import shutil
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from skssl import (
     TargetedPretrainer,
 )
 from skssl.engine import EpochReport
-from skssl.exceptions import CacheWarning, NothingLearnedWarning
+from skssl.exceptions import CacheWarning, ImageReadError, NothingLearnedWarning
 from skssl.pretext import MoCo
 from skssl.testing import tiny_cnn
 
@@ -247,3 +248,19 @@ def test_a_fit_on_a_card_is_recalled_there(make_ssl, scans, cache, work):
 
 def test_defaults_have_no_cache():
     assert SelfSupervisedPretrainer().cache is None
+
+
+def test_features_before_a_bad_file_are_kept(make_ssl, scans, cache, tmp_path, work):
+    rng = np.random.default_rng(0)
+    paths = [str(tmp_path / f"{i}.png") for i in range(200)]
+    for path in paths:
+        pixels = rng.integers(0, 256, (16, 16), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    ssl = make_ssl(cache=cache).fit(scans.data)
+    Path(paths[199]).write_bytes(b"junk")
+    with pytest.raises(ImageReadError, match=r"X\[199\]"):
+        ssl.transform(paths)
+    Image.new("L", (16, 16)).save(paths[199])
+    before = work["images"]
+    ssl.transform(paths)
+    assert work["images"] - before == 200 - 128
