@@ -11,12 +11,14 @@ fine-tuning with fixed settings. With ``--external``, both are also scored after
 Self-Trans: MoCo on slices of LUNA16, then on train and val. The second command compares
 the initial weights with those continued on the own images, by repeated patient-grouped
 cross-validation of all slices. The pretraining runs inside each fold, on its training
-rows only, and C is selected within them. Runs that are in the results file are skipped.
+rows only, and C is selected within them. ``--include-test`` shows what a pretraining
+outside the folds would report. Runs that are in the results file are skipped.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,8 @@ PHASE = Phase(
 )
 # The pretext method that continues ImageNet weights on the training rows.
 PRETEXTS = (None, "simclr", "moco")
+# Pretrained on the slices of the test patients as well, without their labels.
+LEAKY = "simclr, test slices included"
 Row = dict[str, Any]
 
 
@@ -244,18 +248,21 @@ def run_folds(args: argparse.Namespace, file: RowsFile) -> None:
                 Bunch(**{k: scans[k][part] for k in ("data", "target", "groups")})
                 for part in rows
             )
-            for pretext in PRETEXTS:
+            for pretext in (LEAKY,) if args.include_test else PRETEXTS:
                 if (pretext or "none", repeat, fold) in done:
                     continue
                 began = time.perf_counter()
-                backbone = (
-                    starts.backbone("ImageNet", fit, repeat)
-                    if pretext is None
-                    else starts.continued(pretext, fit, repeat)
-                )
+                if pretext is None:
+                    backbone = starts.backbone("ImageNet", fit, repeat)
+                elif pretext == LEAKY:
+                    backbone = starts.continued("simclr", scans, repeat)
+                else:
+                    backbone = starts.continued(pretext, fit, repeat)
                 sizes = {"n_train": len(fit.data), "n_test": len(test.data)}
                 key = {"pretext": pretext or "none", "seed": repeat, "fold": fold}
-                for score in list(score_fold(backbone, fit, test, repeat)):
+                n_scores = 2 if pretext == LEAKY else None  # frozen ones alone
+                scores = islice(score_fold(backbone, fit, test, repeat), n_scores)
+                for score in list(scores):
                     score["auc"] = round(score["auc"], 4)
                     file.add({**key, **score, **sizes}, "cross_validation")
                     print({**key, **score}, flush=True)
@@ -269,6 +276,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--external", type=Path, help="slices of LUNA16")
     parser.add_argument("--cross-validate", action="store_true")
+    parser.add_argument(
+        "--include-test",
+        action="store_true",
+        help="cross-validate SimCLR that saw the images of the test patients",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--cache", type=Path, help="folder of finished pretrainings")
     default = Path(__file__).parent / "results" / "weights_covid-ct.json"
@@ -279,7 +291,8 @@ def main() -> None:
         key=("procedure", "start", "pretext", "labels", "seed", "fold"),
         sections=("test", "cross_validation", "paired"),
     )
-    (run_folds if args.cross_validate else run_tests)(args, file)
+    is_cross_validated = args.cross_validate or args.include_test
+    (run_folds if is_cross_validated else run_tests)(args, file)
 
 
 if __name__ == "__main__":
