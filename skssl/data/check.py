@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.utils import check_array
 from tqdm.auto import tqdm
 
 from skssl.data.files import ImageHeader, is_turned
-from skssl.data.inputs import make_source
-from skssl.data.sources import SEE_CHECK_IMAGES, FileSource, ImageSource
+from skssl.data.inputs import fold_rows, is_table, make_source
+from skssl.data.sources import SEE_CHECK_IMAGES, ArraySource, FileSource, ImageSource
 from skssl.data.threads import map_rows
 
 __all__ = ["ImageProblem", "ImageReport", "check_images"]
@@ -125,9 +126,9 @@ def check_images(
     An image is called suspicious if
 
     - all its values are equal,
-    - its values are more than 8 bits wide and, without it, the range of the values of
-      the set were at most half as wide: the default ``value_range="auto"`` would darken
-      all others,
+    - its values are more than 8 bits wide, and it makes the range of the values of the
+      set at least twice as wide as that of the other images, of which the outermost
+      5 % are left out: the default ``value_range="auto"`` would darken all others,
     - its EXIF orientation turns or mirrors it,
     - most images have another bit depth, number of channels or size.
 
@@ -141,9 +142,9 @@ def check_images(
     >>> print(check_images(X, verbose=0))
     5 images: 0 unreadable, 2 suspicious
           1  constant     X[1]: all values are 7
-          3  value range  X[3]: its values span ... those of all others ...
+          3  value range  X[3]: its values span ... those of most others ...
     """
-    source = make_source(X, image_shape)
+    source = _open(X, image_shape)
     with tqdm(total=len(source), desc="check_images", disable=not verbose) as bar:
 
         def examine(row: int) -> _Facts | str:
@@ -174,6 +175,13 @@ def check_images(
     return ImageReport(
         len(source), problems, readable, np.setdiff1d(readable, odd).astype(np.intp)
     )
+
+
+def _open(X: Any, image_shape: Sequence[int] | None) -> ImageSource:
+    """Wrap images, or rows of a table, as ``fit`` does."""
+    if not is_table(X):
+        return make_source(X, image_shape)
+    return ArraySource(fold_rows(check_array(X), image_shape))
 
 
 def _examine(source: ImageSource, row: int) -> _Facts:
@@ -208,18 +216,19 @@ def _constant(facts: dict[int, _Facts]) -> Iterator[Finding]:
 
 
 def _wide_range(facts: dict[int, _Facts]) -> Iterator[Finding]:
-    """Yield images of many bits that widen the range of all others."""
+    """Yield images of many bits that widen the range of most others."""
     wide = {row: f for row, f in facts.items() if not f.header.eight_bit}
     if len(wide) < 3:
         return
-    lows = np.sort([found.low for found in wide.values()])
-    highs = np.sort([found.high for found in wide.values()])
+    # Without a few at each end, which would hide one another.
+    n_few = max(1, len(wide) // 20)
+    low = np.sort([found.low for found in wide.values()])[n_few]
+    high = np.sort([found.high for found in wide.values()])[-1 - n_few]
     for row, found in wide.items():
-        low = lows[1] if found.low == lows[0] else lows[0]
-        high = highs[-2] if found.high == highs[-1] else highs[-1]
-        if highs[-1] - lows[0] >= _OUTLIER * (high - low) > 0:
+        span = max(found.high, high) - min(found.low, low)
+        if span >= _OUTLIER * (high - low) > 0:
             message = (
-                f"its values span {found.low:.10g} to {found.high:.10g}, those of all "
+                f"its values span {found.low:.10g} to {found.high:.10g}, those of most "
                 f"others {low:.10g} to {high:.10g}"
             )
             yield row, "value range", message

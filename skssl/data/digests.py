@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from skssl.data.files import FileItem, ImageSlice, digest_file
-from skssl.data.files.volumes import series_files
+from skssl.data.files.volume_files import data_files
 from skssl.data.sources import FileSource, ImageSource
 from skssl.data.threads import map_rows
 
@@ -57,9 +57,7 @@ def _digest_item(item: FileItem) -> bytes:
     """Return the digest of a file, or of one image of it."""
     if not isinstance(item, ImageSlice):
         return digest_file(item)
-    files: tuple[str, ...] = (item.path,)
-    if item.series is not None:
-        files = series_files(item.path, item.series)
+    files = data_files(item.path, item.series)
     content = b"".join(map(digest_file, files))
     place = f"{item.index} {item.axis} {item.series}".encode()
     return hashlib.sha256(content + place).digest()

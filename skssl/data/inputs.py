@@ -1,7 +1,6 @@
 """What X is: images, files or a table; others are refused, with what to pass."""
 
-from collections.abc import Iterator, Sequence
-from io import IOBase
+from collections.abc import Sequence
 from os import PathLike, fsdecode
 from typing import Any
 
@@ -10,6 +9,8 @@ import torch
 from PIL import Image
 
 from skssl.data.files import ImageSlice
+from skssl.data.kinds import as_items, is_file, is_image, n_dims
+from skssl.data.refusals import refuse_unknown, refuse_unknown_item
 from skssl.data.sources import (
     ArraySource,
     FileSource,
@@ -26,10 +27,6 @@ ImageShape = Sequence[int] | str | None
 # More channels than these are refused unless they are asked for: most likely the axes
 # are in another order, or the array is a volume.
 _MAX_CHANNELS = 4
-_HOW = (
-    "pass a list of paths, arrays or PIL images, an array (n, H, W) or (n, H, W, C), "
-    "or a tensor (n, C, H, W)"
-)
 
 
 def is_table(X: Any) -> bool:
@@ -42,16 +39,17 @@ def is_table(X: Any) -> bool:
     TypeError
         If X is neither images nor a table; the message says what to pass.
     """
-    _refuse_unknown(X)
-    if isinstance(X, (str, PathLike, Image.Image)) or _n_dims(X) > 2:
+    refuse_unknown(X)
+    if isinstance(X, (str, PathLike, Image.Image)) or n_dims(X) > 2:
         return False
-    items = _as_items(X)
+    items = as_items(X)
     if items is None:
         return True
     if len(items) == 0:
         return False
-    _refuse_unknown_item(items[0])
-    return not (_is_file(items[0]) or _is_image(items[0]))
+    refuse_unknown_item(items[0])
+    # A missing first path does not make a table of the others.
+    return not any(is_file(item) or is_image(item) for item in items[:2])
 
 
 def make_source(X: Any, image_shape: Sequence[Any] | str | None = None) -> ImageSource:
@@ -83,19 +81,20 @@ def make_source(X: Any, image_shape: Sequence[Any] | str | None = None) -> Image
         limit = max(limit, int(image_shape[2]))
     if isinstance(X, torch.Tensor):
         return _tensor_source(X, limit)
-    if _n_dims(X) > 2:
+    if n_dims(X) > 2:
         return _stack_source(unmasked(X, "X"), limit)
-    items = _as_items(X)
+    items = as_items(X)
     if items is None or len(items) == 0:
         raise ValueError("X holds no images: found 0 samples, at least 1 is required.")
-    has_type = _is_file if _is_file(items[0]) else _is_image
+    has_type = is_file if any(map(is_file, items[:2])) else is_image
     for row, item in enumerate(items):
         if not has_type(item):
+            other = next((k for k, other in enumerate(items) if has_type(other)), 0)
             raise TypeError(
-                f"X[{row}] is of type {type(item).__name__}, but X[0] is of type "
-                f"{type(items[0]).__name__}: pass either paths or images."
+                f"X[{row}] is of type {type(item).__name__}, but X[{other}] is of type "
+                f"{type(items[other]).__name__}: pass either paths or images."
             )
-    if has_type is _is_file:
+    if has_type is is_file:
         return FileSource(
             [item if isinstance(item, ImageSlice) else fsdecode(item) for item in items]
         )
@@ -144,125 +143,6 @@ def fold_rows(rows: np.ndarray, image_shape: ImageShape) -> np.ndarray:
         )
     shape = (*image_shape, 1) if len(image_shape) == 2 else tuple(image_shape)
     return rows.reshape(n, *shape)
-
-
-def _refuse_unknown(X: Any) -> None:
-    """Raise TypeError, with what to pass, for what neither images nor a table is."""
-    kind = type(X).__name__
-    if isinstance(X, (bytes, bytearray, IOBase)):
-        raise TypeError(f"X is of type {kind}: {_HOW}.")
-    if isinstance(X, torch.utils.data.DataLoader):
-        raise TypeError("X is a DataLoader: pass the images of its dataset, and y.")
-    if isinstance(X, torch.utils.data.Dataset):
-        samples = getattr(X, "samples", None)
-        how = (
-            "pass its paths, [path for path, _ in X.samples], and y = X.targets"
-            if isinstance(samples, list)
-            else "pass its images, [X[i][0] for i in range(len(X))], and labels as y"
-        )
-        raise TypeError(f"X is a torch Dataset ({kind}): {how}.")
-    if isinstance(X, (dict, set, frozenset)) and not hasattr(X, "toarray"):
-        raise TypeError(f"X is a {kind}, which has no rows: {_HOW}.")
-    if isinstance(X, Iterator) or (
-        hasattr(X, "__iter__") and not hasattr(X, "__len__") and not hasattr(X, "shape")
-    ):
-        raise TypeError(f"X is an iterator ({kind}): pass list(X).")
-    library = _library(X)
-    if library in ("datasets", "tensorflow"):
-        raise TypeError(f"X is a {kind} of {library}: {_HOW}.")
-    if library in ("nibabel", "SimpleITK"):
-        raise TypeError(
-            f"X is an image of {library}: pass slices of its file, which "
-            "skssl.data.list_slices(path) lists, or a list of arrays (H, W)."
-        )
-    if len(getattr(X, "shape", ())) == 2 and hasattr(X, "columns"):
-        _refuse_text_beside_others(X)
-
-
-def _refuse_text_beside_others(frame: Any) -> None:
-    """Refuse a data frame with a column of paths and others."""
-    names = list(getattr(frame, "column_names", frame.columns))  # pyarrow, or others
-    if len(names) < 2 or len(frame) == 0:
-        return
-    for name in names:
-        if isinstance(next(iter(frame[name])), (str, PathLike)):
-            raise TypeError(
-                f"X is a table of {len(names)} columns, and column {name!r} holds "
-                f"text: pass one column of paths as X, X[{name!r}], and labels as y."
-            )
-
-
-def _refuse_unknown_item(item: Any) -> None:
-    """Raise TypeError, with what to pass, for items that are no images."""
-    kind = type(item).__name__
-    is_opened = hasattr(item, "read") or hasattr(item, "read_bytes")  # zipfile.Path
-    if isinstance(item, (bytes, bytearray)) or (is_opened and not _is_file(item)):
-        raise TypeError(
-            f"X[0] is of type {kind}: pass paths, or PIL images that PIL.Image.open "
-            "returns for such objects."
-        )
-    library = _library(item)
-    if library in ("nibabel", "SimpleITK"):
-        raise TypeError(
-            f"X[0] is an image of {library}: pass slices of the file, which "
-            "skssl.data.list_slices(path) lists, or arrays (H, W)."
-        )
-    if (
-        isinstance(item, tuple)
-        and len(item) == 2
-        and (_is_file(item[0]) or _is_image(item[0]))
-    ):
-        raise TypeError(
-            "X[0] is a pair, of an image and its label it seems: pass images as X and "
-            "labels as y, X, y = zip(*pairs)."
-        )
-
-
-def _library(X: Any) -> str:
-    return type(X).__module__.split(".", maxsplit=1)[0]
-
-
-def _n_dims(X: Any) -> int:
-    """Return the number of axes of an array of any library; 0 for other objects."""
-    if isinstance(X, (np.ndarray, torch.Tensor)):
-        return X.ndim
-    if hasattr(X, "__array__") and isinstance(getattr(X, "ndim", None), int):
-        return int(X.ndim)
-    return 0
-
-
-def _as_items(X: Any) -> Sequence[Any] | None:
-    """Return X as a 1-D sequence, or None if it is a table (2-D, sparse, a scalar)."""
-    if isinstance(X, (list, tuple)):
-        return X
-    if isinstance(X, torch.Tensor) or hasattr(X, "toarray"):  # sparse
-        return None
-    to_list = getattr(X, "to_pylist", None) or getattr(X, "to_list", None)
-    if to_list is not None and not hasattr(X, "columns"):  # of pyarrow, polars, pandas
-        return list(to_list())
-    shape: tuple[int, ...] = getattr(X, "shape", ())
-    if len(shape) == 2 and shape[1] == 1 and len(X):  # a column of paths
-        column = _only_column(X)
-        return column if _is_file(column[0]) else None
-    return list(X) if len(shape) == 1 else None
-
-
-def _only_column(X: Any) -> list[Any]:
-    if hasattr(X, "columns"):
-        return list(X[next(iter(X.columns))])
-    return list(X[:, 0])
-
-
-def _is_file(item: Any) -> bool:
-    return isinstance(item, (str, PathLike, ImageSlice))
-
-
-def _is_image(item: Any) -> bool:
-    if isinstance(item, Image.Image):
-        return True
-    if isinstance(item, (list, tuple)):
-        return np.ndim(item) >= 2 if item and np.ndim(item[0]) else False
-    return getattr(item, "ndim", 0) >= 2
 
 
 def _tensor_source(images: torch.Tensor, max_channels: int) -> ArraySource:

@@ -8,15 +8,16 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from skssl.data.files import (
     FileItem,
     ImageHeader,
     ImageSlice,
     RawImage,
+    check_depth,
     decode_file,
-    pil_to_array,
+    decode_picture,
     read_header,
 )
 from skssl.data.memory import physical_ram
@@ -135,7 +136,7 @@ class SequenceSource(ImageSource):
     def decode(self, row: int, **how: Any) -> RawImage:  # noqa: ARG002
         image = self.images[row]
         if isinstance(image, Image.Image):
-            return RawImage(self._pil_pixels(row, image))
+            return self._decode_pil(row, image)
         if isinstance(image, torch.Tensor):
             image = tensor_to_array(image)
             image = image.transpose(1, 2, 0) if image.ndim == 3 else image
@@ -165,8 +166,8 @@ class SequenceSource(ImageSource):
         n_channels = 1 if image.ndim == 2 else image.shape[2]
         return ImageHeader(height, width, n_channels, _is_eight_bit(image))
 
-    def _pil_pixels(self, row: int, image: Image.Image) -> np.ndarray:
-        """Return the pixels of a PIL image, upright as those of its file."""
+    def _decode_pil(self, row: int, image: Image.Image) -> RawImage:
+        """Decode a PIL image, upright and with the values of its file."""
         try:
             # pillow would map an uncompressed TIFF file by name, and turn it wrongly.
             if (
@@ -174,7 +175,8 @@ class SequenceSource(ImageSource):
                 and Path(getattr(image, "filename", "")).is_file()
             ):
                 image.filename = ""
-            return pil_to_array(ImageOps.exif_transpose(image))
+            check_depth(image)
+            return decode_picture(image)
         except Exception as error:  # of decoders, nearly any type
             raise ImageReadError(
                 f"{self.describe(row)} is a PIL image that could not be decoded: "

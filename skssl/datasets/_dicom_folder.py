@@ -117,14 +117,15 @@ def load_dicom_folder(
         if wanted is None or header.modality in wanted
     ]
     headers, repeated = _unique(headers)
+    skipped = [*found.damaged, *repeated]
     if not headers:
+        _warn_of(skipped, headers)
         kinds = ", ".join(sorted({header.modality for header in found.headers}))
         raise FileNotFoundError(
             f"root {str(folder)!r} has no DICOM image"
             + ("" if wanted is None else f" of modality {', '.join(wanted)}")
             + f"; found {f'images of modality {kinds}' if kinds else contents(folder)}."
         )
-    skipped = [*found.damaged, *repeated]
     _warn_of(skipped, headers)
     return _as_bunch(folder, headers, skipped, n_other=found.n_other)
 

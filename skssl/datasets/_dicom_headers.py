@@ -30,6 +30,7 @@ _TAGS = [
     "PatientAge",
     "PatientID",
     "PatientSex",
+    "PhotometricInterpretation",
     "PixelRepresentation",
     "Rows",
     "SOPClassUID",
@@ -107,7 +108,7 @@ def _files(folder: Path) -> Iterator[str]:
 def _read(path: str) -> DicomHeader | None:
     """Return the header of an image; None for other files and objects."""
     with errors_naming(path):
-        if not _has_preamble(path):
+        if not (dicom.has_preamble(path) or dicom.is_dicom(path)):
             return None
         dataset = dicom.read_dataset(path, pixels=False, tags=_TAGS)
         if not dataset.get("SOPClassUID"):
@@ -116,11 +117,6 @@ def _read(path: str) -> DicomHeader | None:
             return None
         dicom.check_image(dataset)
         return _header(path, dataset)
-
-
-def _has_preamble(path: str) -> bool:
-    with Path(path).open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
 
 
 def _header(path: str, dataset: Any) -> DicomHeader:

@@ -140,6 +140,7 @@ def load_image_table(
     mended = mend_listing(
         [paths[k] for k in kept],
         file,
+        labels=[told[k] for k in kept],
         patients=groups,
     )
     kept, groups = [kept[i] for i in mended.rows], mended.patients

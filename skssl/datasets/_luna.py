@@ -104,6 +104,7 @@ def load_luna(
         (path, None)
         for parent in subsets or [folder]
         for path in sorted(parent.rglob("*.mhd"))
+        if not path.name.startswith(".")
     ]
     if not volumes:
         raise FileNotFoundError(

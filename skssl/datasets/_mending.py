@@ -74,7 +74,7 @@ def mend_listing(
     """
     # os.path, since creating a Path costs more than the check itself.
     absent = [i for i, path in enumerate(paths) if not os.path.isfile(path)]  # noqa: PTH113
-    found = [str(path) for path in paths]
+    found = [os.path.normpath(path) for path in paths]
     renamed = _find_renamed(found, absent)
     for row, path in renamed.items():
         found[row] = path
@@ -118,23 +118,26 @@ def refuse_contradictions(
 def _find_renamed(paths: Sequence[str], absent: Sequence[int]) -> dict[int, str]:
     """Return the files that are meant by names of absent ones, by row."""
     by_folder: dict[str, dict[str, list[str]]] = {}
+    claimed = set(paths)
     renamed = {}
     for row in absent:
         folder, name = os.path.split(paths[row].strip())
         if folder not in by_folder:
             by_folder[folder] = _by_key(folder)
         candidates = by_folder[folder].get(_key(name), [])
-        if len(candidates) == 1:
-            renamed[row] = str(Path(folder) / candidates[0])
+        # A file that another row lists by its own name is not meant.
+        if len(candidates) == 1 and candidates[0] not in claimed:
+            renamed[row] = candidates[0]
     return renamed
 
 
 def _by_key(folder: str) -> dict[str, list[str]]:
-    """Return the file names of a folder by what they are compared by."""
+    """Return the files of a folder by what their names are compared by."""
     names: dict[str, list[str]] = defaultdict(list)
     if Path(folder).is_dir():
         for path in Path(folder).iterdir():
-            names[_key(path.name)].append(path.name)
+            if path.is_file():
+                names[_key(path.name)].append(os.path.normpath(path))
     return names
 
 

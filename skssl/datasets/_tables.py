@@ -74,6 +74,11 @@ def read_table(path: Path, columns: Sequence[str]) -> list[TableRow]:
                     f"{path}, line {reader.line_num}: {len(row)} fields, but "
                     f"{n_needed} are needed for the column {found[n_needed - 1]!r}."
                 )
+            if any(value.strip() for value in row[len(found) :]):
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: {len(row)} fields, but "
+                    f"{len(found)} columns: put values with a separator in quotes."
+                )
             rows.append(
                 TableRow((name, row[i].strip()) for name, i in positions.items())
             )

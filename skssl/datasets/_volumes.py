@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from skssl._warn import warn
 from skssl.data.files import ImageSlice
 from skssl.data.files.errors import errors_naming
+from skssl.data.files.volume_files import series_in
 from skssl.data.files.volumes import (
     AXES,
     VOLUME_ENDINGS,
@@ -16,10 +18,13 @@ from skssl.data.files.volumes import (
     n_volume_slices,
     patient_of_series,
     read_volume,
-    series_in,
 )
 from skssl.data.threads import map_rows
-from skssl.datasets._listing import contents, existing_folder
+from skssl.datasets._listing import (
+    MissingPatientWarning,
+    contents,
+    existing_folder,
+)
 
 __all__ = ["choose_slices", "find_volumes", "load_volumes", "slice_bunch"]
 
@@ -56,8 +61,8 @@ def load_volumes(
         them.
     patient : callable, optional
         Takes the path of a volume, or the folder of a DICOM series, and returns the
-        patient. Default: the PatientID of a DICOM series, and the name of a file
-        without its suffix, so that each file is a group of its own.
+        patient. Default: the PatientID of a DICOM series, and the path of a file below
+        ``root`` without its suffix, so that each file is a group of its own.
     n_jobs : int or None, default=-1
         Number of threads.
 
@@ -94,6 +99,11 @@ def load_volumes(
     ImportError
         If SimpleITK is not installed.
 
+    Warns
+    -----
+    MissingPatientWarning
+        If there are several volume files and ``patient`` is not given.
+
     Notes
     -----
     Slices are shown as radiologists see them: the patient's right is on the left side,
@@ -123,7 +133,7 @@ def load_volumes(
     chosen = choose_slices(
         volumes, axis=axis, slices=slices, drop_empty=drop_empty, n_jobs=n_jobs
     )
-    patients = [_name(v) if patient is None else str(patient(v[0])) for v in volumes]
+    patients = _patients(folder, volumes, patient)
     descr = (
         f"{sum(map(len, chosen))} {axis} slices of {len(volumes)} volumes of "
         f"{len(set(patients))} patients in {folder}\n"
@@ -138,7 +148,11 @@ def find_volumes(folder: Path) -> list[Volume]:
     for parent in sorted(folders):
         if any(part.startswith(".") for part in parent.relative_to(folder).parts):
             continue
-        files = sorted(path for path in parent.iterdir() if path.is_file())
+        files = sorted(
+            path
+            for path in parent.iterdir()
+            if path.is_file() and not path.name.startswith(".")
+        )
         found += [(path, None) for path in files if is_volume(path)]
         if any(not is_volume(path) for path in files):
             found += [(parent, series) for series in series_in(parent)]
@@ -210,13 +224,33 @@ def slice_bunch(
     )
 
 
-def _name(volume: Volume) -> str:
-    path, series = volume
-    if series is not None:
-        return patient_of_series(path, series)
-    name = path.name.lower()
-    ending = next(e for e in sorted(VOLUME_ENDINGS, key=len)[::-1] if name.endswith(e))
-    return path.name[: -len(ending)]
+def _patients(
+    folder: Path, volumes: list[Volume], patient: Callable[[Path], str] | None
+) -> list[str]:
+    """Return the patient of each volume; warn where a file is its own group."""
+    if patient is not None:
+        return [str(patient(path)) for path, _ in volumes]
+    n_unknown = sum(series is None for _, series in volumes)
+    if n_unknown > 1:
+        warn(
+            MissingPatientWarning(
+                f"The patients of {n_unknown} volumes are not known; each is its own "
+                "group, so a split by groups may divide a patient's volumes. Pass "
+                "patient=, a function of the path."
+            )
+        )
+    return [
+        _without_ending(path.relative_to(folder))
+        if series is None
+        else patient_of_series(path, series)
+        for path, series in volumes
+    ]
+
+
+def _without_ending(path: Path) -> str:
+    name = path.as_posix()
+    endings = sorted(VOLUME_ENDINGS, key=len, reverse=True)
+    return name[: -len(next(e for e in endings if name.lower().endswith(e)))]
 
 
 def _wanted(slices: Slices, n: int, path: Path) -> list[int]:

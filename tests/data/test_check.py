@@ -86,6 +86,25 @@ def test_one_of_several_frames_and_nan(tmp_path):
     assert report.readable.tolist() == [0, 1]
 
 
+def test_two_outliers_do_not_hide_each_other(rng):
+    X = rng.integers(0, 1000, (50, 8, 8), dtype=np.uint16)
+    X[[7, 30], 0, 0] = 65_535
+    report = check_images(X, verbose=0)
+    assert [(p.row, p.kind) for p in report.problems] == [
+        (7, "value range"),
+        (30, "value range"),
+    ]
+
+
+def test_what_fit_refuses_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="iterator"):
+        check_images(tmp_path.glob("*.png"))
+    with pytest.raises(TypeError, match="pair"):
+        check_images([(tmp_path / "a.png", 0)])
+    rows = np.random.default_rng(0).random((6, 64))
+    assert len(check_images(rows, verbose=0).fine) == 6
+
+
 def test_long_reports_are_cut(rng):
     X = np.zeros((30, 4, 4), np.uint8)
     text = str(check_images(X, verbose=0)).splitlines()

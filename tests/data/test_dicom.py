@@ -213,11 +213,18 @@ class TestRanges:
         for window, name in ((0, "window"), (0, "window:0"), (1, "window:1")):
             hu = pydicom.pixels.apply_modality_lut(dataset.pixel_array, dataset)
             y = pydicom.pixels.apply_windowing(hu, dataset, window)
-            low, high = -1024, 4095 - 1024
+            low, high = -1024.0, 4095.0 - 1024
             expected = np.rint(255 * (y - low) / (high - low))
             np.testing.assert_array_equal(shown(path, name), expected)
         with pytest.raises(ImageReadError, match=r"X\[0\].*2 windows.*number 2"):
             shown(path, "window:2")
+
+    def test_a_window_of_values_with_a_negative_slope(self, path):
+        tags = {"WindowCenter": 32, "WindowWidth": 65}
+        write_dicom(path, RAMP, RescaleSlope=-1, RescaleIntercept=63, **tags)
+        levels = shown(path, "window").astype(int)
+        assert levels[0, 0] == 255 - levels[-1, -1]
+        assert (np.diff(levels.ravel()) < 0).all()
 
     def test_a_voi_lut_is_a_window(self, path):
         table = np.arange(64)[::-1] * 4
@@ -271,6 +278,21 @@ class TestRanges:
         levels = shown(path, "image")
         assert (levels[:2] == 0).all()
         assert levels[2, 1] == round(255 / 47)
+
+    @pytest.mark.parametrize("written", ["signed", "unsigned"])
+    def test_padding_with_few_bits(self, path, written):
+        stored = RAMP.astype(np.int16) + 100
+        stored[0] = -2000
+        value = -2000 if written == "signed" else 63536
+        write_dicom(path, stored, bits=12)
+        dataset = pydicom.dcmread(path)
+        kind = "SS" if written == "signed" else "US"
+        dataset.add_new("PixelPaddingValue", kind, value)
+        dataset.save_as(path)
+        levels = shown(path, "image")
+        assert (levels[0] == 0).all()
+        assert levels[1, 0] == 0
+        assert levels[-1, -1] == 255
 
 
 class TestColours:
@@ -345,6 +367,22 @@ class TestRefusals:
         path = write_dicom(tmp_path / name, RAMP)
         np.testing.assert_array_equal(read_image(path), RAMP)
 
+    @pytest.mark.parametrize("name", ["IM.v2", "slice 1.25mm", "scan.png", "a.jpg"])
+    def test_names_with_other_suffixes(self, tmp_path, name):
+        path = write_dicom(tmp_path / name, RAMP)
+        np.testing.assert_array_equal(read_image(path), RAMP)
+        assert (read_header(path).height, read_header(path).width) == (8, 8)
+        assert list_slices(path) == [ImageSlice(str(path), 0)]
+
+    def test_a_header_without_a_transfer_syntax(self, path):
+        write_dicom(path, RAMP)
+        dataset = pydicom.dcmread(path)
+        del dataset.file_meta.TransferSyntaxUID
+        pydicom.dcmwrite(
+            path, dataset, implicit_vr=False, little_endian=True, overwrite=True
+        )
+        np.testing.assert_array_equal(read_image(path), RAMP)
+
     def test_a_file_without_a_preamble(self, path):
         write_dicom(path, RAMP)
         data = path.read_bytes()
@@ -381,6 +419,10 @@ class TestRefusals:
             ({"RescaleSlope": ["1", "2"]}, r"RescaleSlope is \[1, 2\]"),
             ({"PixelRepresentation": 7}, "PixelRepresentation 7"),
             ({"PixelData": b""}, "no pixel data"),
+            (
+                {"ModalityLUTSequence": [lookup_table([4095] * 64, bits=8)]},
+                "entries of more than 8 bits",
+            ),
         ],
         ids=str,
     )

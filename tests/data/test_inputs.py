@@ -1,5 +1,6 @@
 """What is no sequence of images is refused, and the message says what to pass."""
 
+import collections
 import io
 from pathlib import Path
 
@@ -142,6 +143,34 @@ def test_columns_of_polars_and_pyarrow(paths):
     pyarrow = pytest.importorskip("pyarrow")
     assert make_source(pyarrow.array(names)).items == names
     assert make_source(pyarrow.chunked_array([names])).items == names
+    table = pyarrow.table({"path": names, "y": [0, 1, 0]})
+    assert make_source(table.select(["path"])).items == names
+    for bad in (table, frame):
+        with pytest.raises(TypeError, match=r"column 'path' holds text.*X\['path'\]"):
+            is_table(bad)
+    with pytest.raises(TypeError, match=r"X\.collect\(\)"):
+        is_table(frame.lazy())
+
+
+def test_columns_of_xarray(paths):
+    xarray = pytest.importorskip("xarray")
+    names = [str(path) for path in paths]
+    assert make_source(xarray.DataArray(names)).items == names
+
+
+@pytest.mark.parametrize(
+    "wrap", [collections.deque, lambda p: dict(enumerate(p)).values()]
+)
+def test_other_collections_are_refused(paths, wrap):
+    with pytest.raises(TypeError, match=r"pass list\(X\)"):
+        is_table(wrap(paths))
+
+
+def test_a_missing_first_path_is_named(paths):
+    X = [None, *paths]
+    assert not is_table(X)
+    with pytest.raises(TypeError, match=r"X\[0\] is of type None.*X\[1\].*Path"):
+        make_source(X)
 
 
 def test_tensors_without_values_are_refused(tiny_ssl):

@@ -118,6 +118,11 @@ def test_values_of_tiff_files(tmp_path, dtype, photometric):
     if photometric == 0 and not is_signed:
         pixels = np.iinfo(dtype).max - pixels
     np.testing.assert_array_equal(image, pixels)
+    with Image.open(path) as opened:
+        raw = make_source([opened]).decode(0)
+    np.testing.assert_array_equal(raw.pixels, pixels)
+    is_wide = dtype in (np.uint16, np.uint32)
+    assert raw.levels == ((0, np.iinfo(dtype).max) if is_wide else None)
 
 
 def test_an_exif_chunk_behind_the_pixels(tmp_path, rng):
@@ -163,3 +168,53 @@ def test_deep_colours_are_refused(tmp_path):
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b""))
         with pytest.raises(ImageReadError, match=r"channels of 16 bits.*convert"):
             read_image(path)
+        with (
+            Image.open(path) as opened,
+            pytest.raises(ImageReadError, match=r"X\[0\].*channels of 16 bits"),
+        ):
+            make_source([opened]).read(0)
+
+
+@pytest.mark.parametrize(
+    ("maximum", "kind", "message"),
+    [(4095, b"P5", "12 bits"), (65535, b"P6", "3 channels of 16 bits")],
+    ids=["12 bits", "colours"],
+)
+def test_deep_pnm_files_that_pillow_changes_are_refused(
+    tmp_path, maximum, kind, message
+):
+    values = np.arange(12, dtype=">u2")
+    path = tmp_path / "a.ppm"
+    path.write_bytes(kind + b" 2 2 %d\n" % maximum + values.tobytes())
+    with pytest.raises(ImageReadError, match=message):
+        read_image(path)
+
+
+def test_deep_pgm_files_are_kept(tmp_path):
+    values = np.array([[0, 700], [40000, 65535]], dtype=">u2")
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P5 2 2 65535\n" + values.tobytes())
+    np.testing.assert_array_equal(read_image(path), values)
+
+
+def test_jpeg_2000(tmp_path, rng):
+    for dtype in (np.uint8, np.uint16):
+        pixels = rng.integers(0, np.iinfo(dtype).max, (32, 40), dtype=dtype)
+        path = tmp_path / "a.jp2"
+        Image.fromarray(pixels).save(path)
+        np.testing.assert_array_equal(read_image(path), pixels)
+    # Of 12 bits by its header, which pillow would shift to 16.
+    data = bytearray(path.read_bytes())
+    place = data.find(b"\xff\x4f\xff\x51") + 42
+    assert data[place] == 15
+    data[place] = 11
+    path.write_bytes(data)
+    with pytest.raises(ImageReadError, match="12 bits"):
+        read_image(path)
+
+
+def test_signed_tiff_files_of_8_bits_are_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(np.arange(-6, 6, dtype=np.int8).reshape(3, 4), 1))
+    with pytest.raises(ImageReadError, match="signed values of 8 bits"):
+        read_image(path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skssl.data import ImageSlice
+from skssl.data import ImageSlice, read_image
 from skssl.datasets import (
     DicomFolderWarning,
     MissingPatientWarning,
@@ -150,6 +150,24 @@ def test_without_a_patient_the_study_is_the_group(tmp_path):
     with pytest.warns(MissingPatientWarning, match="2 of 2 DICOM files"):
         scans = load_dicom_folder(tmp_path)
     assert scans.groups.tolist() == ["study 1.5"] * 2
+
+
+def test_files_without_a_preamble_and_with_other_suffixes(tmp_path):
+    write_dicom(tmp_path / "a.dcm", PIXELS, PatientID="A", preamble=False)
+    write_dicom(tmp_path / "b.v2", PIXELS + 1, PatientID="B")
+    scans = load_dicom_folder(tmp_path)
+    assert scans.groups.tolist() == ["A", "B"]
+    for path in scans.data:
+        assert read_image(path).shape == (4, 4)
+
+
+def test_if_all_files_are_damaged_the_reasons_are_told(tmp_path):
+    write_dicom(tmp_path / "a.dcm", PIXELS, BitsStored=40)
+    with (
+        pytest.warns(DicomFolderWarning, match="40 bits stored"),
+        pytest.raises(FileNotFoundError, match="no DICOM image"),
+    ):
+        load_dicom_folder(tmp_path)
 
 
 def test_a_folder_without_dicom_is_named(tmp_path):

@@ -73,6 +73,38 @@ def test_tables_as_spreadsheets_write_them(tmp_path, text):
     assert read_table(table, ("file", "grade")) == [{"file": "a.png", "grade": "1"}]
 
 
+def test_a_file_that_another_row_lists_is_not_meant(tmp_path):
+    touch(tmp_path, "A.png")
+    table = tmp_path / "t.csv"
+    table.write_text("filename,label\nA.png,0\na.png,1\n")
+    with pytest.raises(FileNotFoundError, match=r"a\.png is listed in"):
+        load_image_table(table, label="label")
+
+
+def test_a_file_under_two_spellings_with_two_labels_is_refused(tmp_path):
+    touch(tmp_path, "a.png")
+    (tmp_path / "x").mkdir()
+    table = tmp_path / "t.csv"
+    table.write_text("filename,label\na.png,0\nx/../a.png,1\n")
+    with pytest.raises(ValueError, match=r"a\.png is listed .* and as"):
+        load_image_table(table, label="label")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        mend_listing([tmp_path / "X"], tmp_path / "t.csv")
+
+
+def test_surplus_fields_are_refused(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("filename,age,label\na.png,45,5,1\n")
+    with pytest.raises(ValueError, match=r"line 2: 4 fields, but 3 columns.*quotes"):
+        read_table(table, ("filename", "label"))
+    table.write_text("filename,age,label\na.png,45,1,,\n")
+    assert read_table(table, ("filename", "label"))[0]["label"] == "1"
+
+
 def test_a_loader_warns_at_the_call(tmp_path):
     touch(tmp_path, "a.png", "b.png")
     table = tmp_path / "t.csv"

@@ -1,5 +1,7 @@
 """Slices of volumes are those of the body, whatever the order of the file's axes."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from skssl.data import (
 )
 from skssl.data import read_image as read
 from skssl.data.files import volumes as files
-from skssl.datasets import load_luna, load_volumes
+from skssl.datasets import MissingPatientWarning, load_luna, load_volumes
 from skssl.exceptions import ImageNotFoundError, ImageReadError
 from tests.dicom_files import write_dicom
 
@@ -68,9 +70,11 @@ def test_one_point_in_time_is_a_volume(tmp_path, values, code):
 def test_slices_of_a_folder(tmp_path, values):
     write(tmp_path / "sub-01_ct.nii.gz", values)
     write(tmp_path / "b" / "sub-02_ct.mha", values[:4])
-    scans = load_volumes(tmp_path)
+    (tmp_path / "._sub-01_ct.nii.gz").write_bytes(b"of a Mac")
+    with pytest.warns(MissingPatientWarning, match="2 volumes .*patient="):
+        scans = load_volumes(tmp_path)
     assert len(scans.data) == 9
-    assert scans.groups.tolist() == ["sub-01_ct"] * 5 + ["sub-02_ct"] * 4
+    assert scans.groups.tolist() == ["sub-01_ct"] * 5 + ["b/sub-02_ct"] * 4
     assert scans.slice_index.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3]
     assert str(scans.data[6]).endswith("sub-02_ct.mha[axial 1]")
     scans = load_volumes(
@@ -78,7 +82,7 @@ def test_slices_of_a_folder(tmp_path, values):
     )
     assert scans.slice_index.tolist() == [2, 5, 2, 5]
     assert scans.groups.tolist() == ["sub-01"] * 2 + ["sub-02"] * 2
-    scans = load_volumes(tmp_path, slices=lambda n: [n - 1])
+    scans = load_volumes(tmp_path, slices=lambda n: [n - 1], patient=str)
     assert scans.slice_index.tolist() == [4, 3]
     assert set(scans.target.tolist()) == {-1}
 
@@ -123,8 +127,6 @@ def test_a_volume_is_decoded_once(tmp_path, values, monkeypatch):
 
 
 def test_a_changed_file_is_decoded_again(tmp_path, values):
-    import os
-
     image = list_slices(write(tmp_path / "a.nii", values))[0]
     np.testing.assert_array_equal(read(image), values[0])
     write(tmp_path / "a.nii", values[::-1])
@@ -155,6 +157,80 @@ def test_series_in_one_folder(tmp_path, values):
     assert len(set(digests)) == 8
     coronal = load_volumes(tmp_path, axis="coronal", slices=1)
     np.testing.assert_array_equal(read(coronal.data[0]), values[3::-1, 4])
+
+
+def test_equal_names_in_two_folders_are_two_patients(tmp_path, values):
+    for patient in ("p1", "p2"):
+        write(tmp_path / patient / "t1.nii.gz", values)
+    with pytest.warns(MissingPatientWarning):
+        scans = load_volumes(tmp_path)
+    assert set(scans.groups) == {"p1/t1", "p2/t1"}
+
+
+@pytest.mark.parametrize("ending", [".mhd", ".nhdr"])
+def test_the_content_is_that_of_the_data_files(tmp_path, values, ending):
+    """Headers of equal volumes are equal: their digest must be that of the data."""
+    paths = [tmp_path / patient / f"ct{ending}" for patient in ("p1", "p2")]
+    for path, content in zip(paths, (values, values[::-1]), strict=True):
+        path.parent.mkdir()
+        sitk.WriteImage(sitk.GetImageFromArray(content), str(path))
+    X = [list_slices(path)[0] for path in paths]
+    first, second = image_digests(make_source(X)).tolist()
+    assert first != second
+    np.testing.assert_array_equal(read(X[0]), values[0])
+    data = next(path for path in paths[0].parent.iterdir() if path != paths[0])
+    stored = data.read_bytes()
+    data.write_bytes(bytes(len(stored)) if data.suffix == ".raw" else stored)
+    os.utime(data, ns=(1, 1))
+    if data.suffix == ".raw":
+        assert not read(X[0]).any()
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_truncated_nifti_files_are_refused(tmp_path, values, ending):
+    path = write(tmp_path / f"a{ending}", values)
+    data = path.read_bytes()
+    image = list_slices(path)[0]
+    read(image)
+    path.write_bytes(data[: len(data) * 6 // 10])
+    with pytest.raises(ImageReadError, match=r"a\.nii.* is truncated"):
+        read(image)
+
+
+@pytest.mark.parametrize("slopes", [(1, 5, 7, 3), (1, 0.25, 7.3, 2.5)], ids=str)
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+def test_series_have_the_values_of_their_files(tmp_path, rng, slopes, photometric):
+    """ITK takes the type of the first slice for all of them."""
+    for z, slope in enumerate(slopes):
+        write_dicom(
+            tmp_path / f"{z}.dcm",
+            rng.integers(0, 60_000, (8, 8), dtype=np.uint16),
+            photometric=photometric,
+            RescaleSlope=slope,
+            RescaleIntercept=-1024,
+            SeriesInstanceUID="1.2.3",
+            PatientID="A",
+            ImagePositionPatient=[0, 0, z],
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            PixelSpacing=[1, 1],
+        )
+    scans = load_volumes(tmp_path)
+    for z, image in enumerate(scans.data):
+        np.testing.assert_allclose(read(image), read(tmp_path / f"{z}.dcm"), rtol=1e-6)
+
+
+def test_a_series_with_points_in_time_is_refused(tmp_path, values):
+    for time in range(2):
+        for z in range(3):
+            write_dicom(
+                tmp_path / f"{time}{z}.dcm",
+                values[z].astype(np.uint16),
+                SeriesInstanceUID="1.2.3",
+                ImagePositionPatient=[0, 0, z],
+                ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            )
+    with pytest.raises(ImageReadError, match=r"points in time.*load_dicom_folder"):
+        load_volumes(tmp_path)
 
 
 def test_luna_from_the_published_volumes(tmp_path, values, tiny_pretrainer):

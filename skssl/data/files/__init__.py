@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from skssl.data.files.dicom import read_dicom, read_dicom_header
-from skssl.data.files.dicom_dataset import is_dicom
+from skssl.data.files.dicom_dataset import has_preamble, is_dicom
 from skssl.data.files.digests import digest_file
 from skssl.data.files.errors import errors_naming
+from skssl.data.files.picture_facts import check_depth
 from skssl.data.files.pillow import (
+    UnknownFormatError,
+    decode_picture,
     is_turned_picture,
     picture_kind,
     pil_to_array,
@@ -30,7 +33,9 @@ __all__ = [
     "ImageHeader",
     "ImageSlice",
     "RawImage",
+    "check_depth",
     "decode_file",
+    "decode_picture",
     "digest_file",
     "file_kind",
     "is_turned",
@@ -74,7 +79,12 @@ def read_header(image: FileItem) -> ImageHeader:
         _refuse_volume(path)
         if is_dicom(path):
             return read_dicom_header(path, index)
-        return read_picture_header(path, index)
+        try:
+            return read_picture_header(path, index)
+        except UnknownFormatError:
+            if has_preamble(path):  # a DICOM file with the suffix of a picture
+                return read_dicom_header(path, index)
+            raise
 
 
 def read_image(
@@ -129,7 +139,12 @@ def decode_file(
         _refuse_volume(path)
         if is_dicom(path):
             return read_dicom(path, index, window)
-        return read_picture(path, index, min_side)
+        try:
+            return read_picture(path, index, min_side)
+        except UnknownFormatError:
+            if has_preamble(path):
+                return read_dicom(path, index, window)
+            raise
 
 
 def file_kind(image: FileItem) -> tuple[str, str | None]:
@@ -137,7 +152,7 @@ def file_kind(image: FileItem) -> tuple[str, str | None]:
     path, _, axis, _ = _parts(image)
     if axis is not None:
         return "volume", None
-    if is_dicom(path):
+    if is_dicom(path) or has_preamble(path):
         return "DICOM", None
     with errors_naming(path):
         return picture_kind(path)
@@ -147,7 +162,8 @@ def is_turned(image: FileItem) -> bool:
     """Return whether the EXIF orientation of a picture turns or mirrors it."""
     path, _, axis, _ = _parts(image)
     with errors_naming(path):
-        return axis is None and not is_dicom(path) and is_turned_picture(path)
+        is_picture = axis is None and not (is_dicom(path) or has_preamble(path))
+        return is_picture and is_turned_picture(path)
 
 
 def _parts(image: FileItem) -> tuple[str | Path, int | None, Axis | None, str | None]:

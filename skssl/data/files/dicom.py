@@ -72,7 +72,7 @@ def read_dicom(
     values = modality.apply(stored, dataset)
     levels = modality.levels
     if window is not None:
-        values, levels = apply_window(values, dataset, modality, frame, window)
+        values, levels = apply_window(values, dataset, frame, window)
         if modality.inverted:
             values = levels[0] + levels[1] - values
     elif modality.inverted:
@@ -150,9 +150,10 @@ def _padding(stored: np.ndarray, dataset: Any) -> np.ndarray | None:
     limit = dataset.get("PixelPaddingRangeLimit")
     # A negative value may have been written as an unsigned one.
     top = np.iinfo(stored.dtype).max if stored.dtype.kind in "ui" else np.inf
-    ends = sorted(
-        int(end) - (2 * top + 2 if int(end) > top else 0)
-        for end in (value, value if limit in (None, "") else limit)
-    )
+    given = (value, value if limit in (None, "") else limit)
+    ends = [int(end) - (2 * top + 2 if int(end) > top else 0) for end in given]
+    if stored.dtype.kind in "ui":  # without unused bits, as the pixels
+        ends = stored_values(np.array(ends).astype(stored.dtype), dataset).tolist()
+    ends.sort()
     mask = (stored >= ends[0]) & (stored <= ends[1])
     return mask if mask.any() else None

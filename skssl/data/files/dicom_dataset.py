@@ -5,10 +5,17 @@ from os.path import splitext
 from pathlib import Path
 from typing import Any
 
-from skssl.data.files.pillow import check_pixels, open_file
+from skssl.data.files.pillow import PICTURE_SUFFIXES, check_pixels, open_file
 from skssl.exceptions import ImageReadError
 
-__all__ = ["check_image", "import_pydicom", "is_dicom", "n_frames", "read_dataset"]
+__all__ = [
+    "check_image",
+    "has_preamble",
+    "import_pydicom",
+    "is_dicom",
+    "n_frames",
+    "read_dataset",
+]
 
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 _MAX_BYTES = 2**29  # of a deflated file, once it is inflated
@@ -27,13 +34,18 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 
 
 def is_dicom(path: str | Path) -> bool:
-    """Recognise a DICOM file by its suffix or, without a suffix, by its preamble."""
+    """Recognise a DICOM file by its suffix or, unless that is a picture's, by content.
+
+    Archives name files by number or UID: "IM0001", "1.2.840.113619.2.55".
+    """
     suffix = splitext(path)[1].lower()  # noqa: PTH122
-    if suffix in _SUFFIXES:
-        return True
-    # Archives name files by number or UID: "IM0001", "1.2.840.113619.2.55".
-    if suffix and not suffix[1:].isdigit():
-        return False
+    if suffix in _SUFFIXES or suffix in PICTURE_SUFFIXES:
+        return suffix in _SUFFIXES
+    return has_preamble(path)
+
+
+def has_preamble(path: str | Path) -> bool:
+    """Return whether a file begins as DICOM files do."""
     with open_file(path) as file:
         return file.read(132)[128:] == b"DICM"
 
@@ -62,21 +74,22 @@ def read_dataset(
     _check_inflated_size(path)
     options = {"stop_before_pixels": not pixels, "specific_tags": tags}
     try:
-        return pydicom.dcmread(path, **options)
+        dataset = pydicom.dcmread(path, **options)
     except pydicom.errors.InvalidDicomError as error:
         dataset = pydicom.dcmread(path, force=True, **options)
         if "Rows" not in dataset or "BitsAllocated" not in dataset:
             raise ImageReadError("is not a DICOM file") from error
-        if "TransferSyntaxUID" not in dataset.file_meta:
-            is_little, is_implicit = dataset.is_little_endian, dataset.is_implicit_VR
-            uid = pydicom.uid
-            syntax = uid.ImplicitVRLittleEndian
-            if not is_implicit:
-                syntax = (
-                    uid.ExplicitVRLittleEndian if is_little else uid.ExplicitVRBigEndian
-                )
-            dataset.file_meta.TransferSyntaxUID = syntax
-        return dataset
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        is_implicit, is_little = dataset.original_encoding
+        syntax = pydicom.uid.ImplicitVRLittleEndian
+        if not is_implicit:
+            syntax = (
+                pydicom.uid.ExplicitVRLittleEndian
+                if is_little
+                else pydicom.uid.ExplicitVRBigEndian
+            )
+        dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset
 
 
 def import_pydicom() -> Any:
@@ -102,7 +115,8 @@ def check_image(dataset: Any) -> None:
             what = getattr(kind, "name", None) or "object of unknown kind"
             raise ImageReadError(f"holds no image ({what})")
     allocated = dataset.get("BitsAllocated") or 0
-    stored = dataset.get("BitsStored", allocated)
+    stored = dataset.get("BitsStored") or allocated
+    dataset.BitsStored = stored  # where it is empty
     if not 1 <= stored <= allocated or allocated not in (1, 8, 16, 32, 64):
         raise ImageReadError(f"has {stored} bits stored in {allocated}")
     if dataset.get("PixelRepresentation", 0) not in (0, 1):

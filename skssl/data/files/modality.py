@@ -204,6 +204,9 @@ def _table(item: Any, dataset: Any) -> np.ndarray:
     entries = np.atleast_1d(np.asarray(data))
     if len(entries) < n:
         raise ValueError(f"its modality LUT has {len(entries)} of {n} entries")
+    bits = int(item.LUTDescriptor[2])
+    if entries[:n].max() >= 2**bits:
+        raise ValueError(f"its modality LUT has entries of more than {bits} bits")
     return entries[:n]
 
 

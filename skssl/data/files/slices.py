@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skssl.data.files.dicom import n_dicom_frames
-from skssl.data.files.dicom_dataset import is_dicom
+from skssl.data.files.dicom_dataset import has_preamble, is_dicom
 from skssl.data.files.errors import errors_naming
 from skssl.data.files.pillow import n_pages
 from skssl.data.files.volumes import Axis, is_volume, n_volume_slices
@@ -87,5 +87,6 @@ def list_slices(path: str | Path, axis: Axis = "axial") -> list[ImageSlice]:
         if is_volume(path):
             n = n_volume_slices(path, axis)
             return [ImageSlice(name, index, axis) for index in range(n)]
-        n = n_dicom_frames(path) if is_dicom(path) else n_pages(path)
+        is_dicom_file = is_dicom(path) or has_preamble(path)
+        n = n_dicom_frames(path) if is_dicom_file else n_pages(path)
         return [ImageSlice(name, index) for index in range(n)]

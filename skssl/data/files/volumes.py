@@ -9,8 +9,15 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from skssl.data.files.dicom import read_dicom
 from skssl.data.files.pillow import check_pixels
 from skssl.data.files.raw import ImageHeader, RawImage
+from skssl.data.files.volume_files import (
+    check_complete,
+    data_files,
+    import_sitk,
+    series_files,
+)
 from skssl.exceptions import ImageReadError
 
 __all__ = [
@@ -23,8 +30,6 @@ __all__ = [
     "read_volume",
     "read_volume_slice",
     "read_volume_slice_header",
-    "series_files",
-    "series_in",
 ]
 
 Axis = Literal["axial", "coronal", "sagittal"]
@@ -40,7 +45,7 @@ class _Version(NamedTuple):
 
     path: str
     series: str | None
-    changed_ns: int
+    changed: tuple[tuple[int, int], ...]  # time and size of each of its files
 
 
 def is_volume(path: str | Path) -> bool:
@@ -101,28 +106,6 @@ def read_volume_slice(
     return RawImage(pixels, is_measured=pixels.dtype != np.uint8)
 
 
-def series_in(folder: str | Path) -> list[str]:
-    """Return the SeriesInstanceUIDs of the DICOM files of a folder."""
-    sitk = import_sitk()
-    # Without the default, GDCM splits a series by other properties, too.
-    return sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder), False))
-
-
-def series_files(folder: str | Path, series: str) -> tuple[str, ...]:
-    """Return the files of a DICOM series, in the order of their positions.
-
-    Raises
-    ------
-    ImageReadError
-        If there are none.
-    """
-    reader = import_sitk().ImageSeriesReader
-    names = reader.GetGDCMSeriesFileNames(str(folder), series)
-    if not names:
-        raise ImageReadError(f"has no series {series}")
-    return tuple(names)
-
-
 def patient_of_series(folder: str | Path, series: str) -> str:
     """Return the PatientID of a DICOM series, or the series where it is unknown."""
     reader = _reader(_version(folder, series))
@@ -131,19 +114,10 @@ def patient_of_series(folder: str | Path, series: str) -> str:
     return known or series
 
 
-def import_sitk() -> Any:
-    """Return SimpleITK; raise ImportError that names the extra."""
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise ImportError(
-            "reading volumes needs SimpleITK: pip install 'skssl[volumes]'"
-        ) from error
-    return SimpleITK
-
-
 def _version(path: str | Path, series: str | None) -> _Version:
-    return _Version(str(path), series, Path(path).stat().st_mtime_ns)
+    stats = [Path(name).stat() for name in data_files(path, series)]
+    changed = tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+    return _Version(str(path), series, changed)
 
 
 def _reader(version: _Version) -> Any:
@@ -172,7 +146,14 @@ def _info(version: _Version) -> tuple[tuple[int, int, int], bool]:
     reader = _reader(version)
     size = _spatial(reader.GetSize())
     if version.series is not None:
-        size = [*size[:2], len(series_files(version.path, version.series))]
+        names = series_files(version.path, version.series)
+        if len(size) != 3 or size[2] != 1:
+            raise ImageReadError(
+                f"holds several frames in a file of series {version.series}: list them "
+                "by load_dicom_folder"
+            )
+        _check_positions(names, version.series)
+        size = [*size[:2], len(names)]
     _check_volume(size, reader.GetNumberOfComponents())
     # Each axis of the file goes to the axis of the body that it is nearest to.
     n = reader.GetDimension()
@@ -180,7 +161,8 @@ def _info(version: _Version) -> tuple[tuple[int, int, int], bool]:
     shape = [0, 0, 0]
     for axis_of_file, axis_of_body in _assignment(direction):
         shape[2 - axis_of_body] = size[axis_of_file]
-    is_byte = reader.GetPixelIDValue() == sitk.sitkUInt8
+    # Values of series are read by another decoder, which is the one to know.
+    is_byte = version.series is None and reader.GetPixelIDValue() == sitk.sitkUInt8
     return (shape[0], shape[1], shape[2]), is_byte
 
 
@@ -215,17 +197,39 @@ def _decoded(version: _Version) -> np.ndarray:
 @lru_cache(maxsize=_N_OPEN)
 def _decode(version: _Version) -> np.ndarray:
     sitk = import_sitk()
-    header = _reader(version)
+    reader = _reader(version)
     if version.series is None:
-        _check_volume(_spatial(header.GetSize()), header.GetNumberOfComponents())
-        image = header.Execute()
-    else:
-        reader = sitk.ImageSeriesReader()
-        reader.SetFileNames(series_files(version.path, version.series))
+        _check_volume(_spatial(reader.GetSize()), reader.GetNumberOfComponents())
+        check_complete(version.path)
         image = reader.Execute()
+    else:
+        image = sitk.GetImageFromArray(_series_values(version))
+        image.SetDirection(reader.GetDirection())
     volume = sitk.GetArrayFromImage(sitk.DICOMOrient(image, "LPS"))  # (S, P, L)
     volume.flags.writeable = False
     return volume
+
+
+def _series_values(version: _Version) -> np.ndarray:
+    """Return the modality values (n, H, W) of a DICOM series, as those of its files."""
+    slices = []
+    for name in series_files(version.path, version.series or ""):
+        raw = read_dicom(name)
+        if (
+            raw.padding is not None
+        ):  # as low as the image, since volumes have no padding
+            low = raw.extremes()[0]
+            slices.append(np.where(raw.padding, low, raw.pixels))
+        else:
+            slices.append(raw.pixels)
+    shapes = {pixels.shape for pixels in slices}
+    if len(shapes) > 1 or slices[0].ndim != 2:
+        raise ImageReadError(
+            f"has slices of shapes {sorted(shapes)} in series {version.series}: list "
+            "them by load_dicom_folder"
+        )
+    values = np.stack(slices)
+    return values.astype(np.float32) if values.dtype == np.float64 else values
 
 
 def _check_volume(size: Sequence[int], n_components: int) -> None:
@@ -242,6 +246,21 @@ def _check_volume(size: Sequence[int], n_components: int) -> None:
         )
     for a, b in ((0, 1), (0, 2), (1, 2)):
         check_pixels(size[a] * size[b])
+
+
+def _check_positions(names: Sequence[str], series: str) -> None:
+    """Refuse a series with several slices in one place, such as points in time."""
+    sitk = import_sitk()
+    reader, places = sitk.ImageFileReader(), []
+    for name in names:
+        reader.SetFileName(name)
+        reader.ReadImageInformation()
+        places.append(tuple(np.round(reader.GetOrigin(), 3)))
+    if len(set(places)) < len(places):
+        raise ImageReadError(
+            f"has several slices in one place in series {series}, perhaps several "
+            "points in time: list them by load_dicom_folder"
+        )
 
 
 def _check_index(index: int, axis: Axis, shape: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from skssl.data.files.modality import Modality, functional_group
+from skssl.data.files.modality import functional_group
 from skssl.exceptions import ImageReadError
 
 __all__ = ["apply_window"]
@@ -13,7 +13,7 @@ _WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
 
 
 def apply_window(
-    values: np.ndarray, dataset: Any, modality: Modality, frame: int, window: int
+    values: np.ndarray, dataset: Any, frame: int, window: int
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Apply a window of the file to modality values.
 
@@ -21,7 +21,6 @@ def apply_window(
     ----------
     values : ndarray of shape (H, W)
     dataset : pydicom.Dataset
-    modality : Modality
     frame : int
         The windows of an enhanced object may differ between frames.
     window : int
@@ -44,14 +43,18 @@ def apply_window(
 
     holder = functional_group(dataset, "FrameVOILUTSequence", frame) or dataset
     tables = holder.get("VOILUTSequence")
-    n_windows = len(tables) if tables else _n_values(holder, "WindowCenter")
+    n_windows = (
+        len(tables)
+        if tables
+        else min(_n_values(holder, name) for name in ("WindowCenter", "WindowWidth"))
+    )
     if window >= n_windows:
         raise ImageReadError(
             f"has {n_windows or 'no'} {'window' if n_windows == 1 else 'windows'}, but "
             f"value_range asks for number {window}, counted from 0: pass (low, high), "
             "'bits' or 'image'"
         )
-    settings = _settings(dataset, holder, modality)
+    settings = _settings(dataset, holder)
     if tables:
         shown = apply_voi(np.rint(values).astype(np.int64), settings, window)
         return shown, (0.0, 2.0 ** tables[window].LUTDescriptor[2] - 1)
@@ -64,7 +67,7 @@ def _n_values(holder: Any, name: str) -> int:
     return holder[name].VM if holder.get(name) not in (None, "") else 0
 
 
-def _settings(dataset: Any, holder: Any, modality: Modality) -> Any:
+def _settings(dataset: Any, holder: Any) -> Any:
     """Return a data set with what pydicom needs, free of absent and empty values."""
     from pydicom.dataset import Dataset
 
@@ -74,10 +77,6 @@ def _settings(dataset: Any, holder: Any, modality: Modality) -> Any:
         if holder.get(name) not in (None, ""):
             settings[name] = holder[name]
     settings.PhotometricInterpretation = dataset.PhotometricInterpretation
-    settings.BitsStored = dataset.BitsStored
-    settings.PixelRepresentation = dataset.get("PixelRepresentation", 0)
-    if modality.table:
-        settings.ModalityLUTSequence = dataset.ModalityLUTSequence
-    settings.RescaleSlope = modality.slope
-    settings.RescaleIntercept = modality.intercept
+    # pydicom scales its result to the range of these, with black at 0.
+    settings.BitsStored, settings.PixelRepresentation = 16, 0
     return settings
