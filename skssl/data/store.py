@@ -18,6 +18,7 @@ from skssl.data.threads import ahead, map_rows, n_threads
 _RAM_FRACTION = 0.4
 _DEVICE_FRACTION = 0.3
 _CHUNK_SIZE = 64  # images per task of a thread
+_TASK_SIZE, _BLOCK_SIZE = 8, 128  # the same for batches, and images between two waits
 
 
 class ImageStore:
@@ -195,7 +196,7 @@ def iter_batches(
 ) -> Iterator[torch.Tensor]:
     """Yield batches of all images of a source in order, or of ``rows``.
 
-    The next batch is decoded while the caller works on the present one.
+    The next batches are decoded while the caller works on the present ones.
 
     Yields
     ------
@@ -205,15 +206,21 @@ def iter_batches(
     if n_jobs is None:  # as joblib is configured in this thread
         n_jobs = effective_n_jobs()
 
-    def render(row: int) -> np.ndarray:
-        return render_row(source, row, image_format, size)
+    # Threads get several images at a time, and several batches in one go.
+    block_size = batch_size * max(1, _BLOCK_SIZE // batch_size)
 
-    def decode() -> Iterator[torch.Tensor]:
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            yield torch.from_numpy(np.stack(map_rows(render, batch, n_jobs)))
+    def decode(start: int) -> torch.Tensor:
+        block = order[start : start + block_size]
 
-    yield from ahead(decode())
+        def render(first: int) -> list[np.ndarray]:
+            rows = block[first : first + _TASK_SIZE]
+            return [render_row(source, row, image_format, size) for row in rows]
+
+        parts = map_rows(render, range(0, len(block), _TASK_SIZE), n_jobs)
+        return torch.from_numpy(np.stack([image for part in parts for image in part]))
+
+    for block in ahead(map(decode, range(0, len(order), block_size))):
+        yield from block.split(batch_size)
 
 
 def _default_max_ram() -> float:

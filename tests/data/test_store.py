@@ -105,8 +105,9 @@ def test_containers_limit_the_memory(monkeypatch, tmp_path):
     assert memory.physical_ram.__wrapped__() == unlimited
 
 
-def test_the_next_batch_is_decoded_ahead(stack):
-    """While the caller works on a batch, one more is decoded, and no further."""
+def test_the_next_batch_is_decoded_ahead(stack, monkeypatch):
+    """While the caller works on a block, one more is decoded, and no further."""
+    monkeypatch.setattr(stores, "_BLOCK_SIZE", 10)
     source = make_source(stack)
     rows = []
     decode = source.decode
@@ -122,7 +123,8 @@ def test_the_next_batch_is_decoded_ahead(stack):
     assert rows == list(range(20))
 
 
-def test_errors_come_where_the_batch_would_be(tmp_path, stack):
+def test_errors_come_where_the_batch_would_be(tmp_path, stack, monkeypatch):
+    monkeypatch.setattr(stores, "_BLOCK_SIZE", 2)
     paths = [str(tmp_path / f"{i}.png") for i in range(5)]
     for path, image in zip(paths, stack, strict=False):
         Image.fromarray(image).save(path)

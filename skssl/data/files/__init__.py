@@ -81,10 +81,10 @@ def read_header(image: FileItem) -> ImageHeader:
             return read_dicom_header(path, index)
         try:
             return read_picture_header(path, index)
-        except UnknownFormatError:
+        except UnknownFormatError as error:
             if has_preamble(path):  # a DICOM file with the suffix of a picture
                 return read_dicom_header(path, index)
-            raise
+            raise ImageReadError(str(error)) from error
 
 
 def read_image(
@@ -141,10 +141,10 @@ def decode_file(
             return read_dicom(path, index, window)
         try:
             return read_picture(path, index, min_side)
-        except UnknownFormatError:
+        except UnknownFormatError as error:
             if has_preamble(path):
                 return read_dicom(path, index, window)
-            raise
+            raise ImageReadError(str(error)) from error
 
 
 def file_kind(image: FileItem) -> tuple[str, str | None]:
