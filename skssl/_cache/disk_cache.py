@@ -1,8 +1,8 @@
 """DiskCache: trainings and features on disk, shared by processes and by runs."""
 
 import io
+import json
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from skssl._cache.folder import (
     CacheFolder,
@@ -22,11 +22,11 @@ from skssl._cache.folder import (
     with_checksum,
     written_at_once,
 )
+from skssl._cache.locks import acquire
 from skssl._warn import warn
 from skssl.exceptions import CacheWarning
 
 _FOLDER = "skssl-cache"  # within the user's directory; nothing else is ever deleted
-_PATIENCE = 10.0  # s, before a warning says what a process waits for
 _MAX_CHUNKS = 16  # files of one encoder's features, before they are merged
 
 
@@ -77,8 +77,7 @@ class DiskCache:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from skssl import DiskCache, SelfSupervisedPretrainer
+    >>>     >>> from skssl import DiskCache, SelfSupervisedPretrainer
     >>> from skssl.datasets import make_scan_phantoms
     >>> from skssl.testing import tiny_cnn
     >>> scans = make_scan_phantoms(8, image_size=32, random_state=0)
@@ -150,6 +149,31 @@ class DiskCache:
             warn(CacheWarning(f"the training could not be stored in {path}: {error!r}"))
         self._evict(path)
 
+    def recall_answer(self, key: str) -> Any | None:
+        """Return what is known about images, of lists, numbers, str and None."""
+        path = self._folder.root / "answers" / f"{key}.json"
+        if path not in self._folder.files("answers"):
+            return None
+        try:
+            found = json.loads(checked(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            warn(CacheWarning(f"{path} cannot be read, and is found anew: {error!r}"))
+            return None
+        touch(path)
+        return found
+
+    def keep_answer(self, key: str, answer: Any) -> None:
+        """Store what is known about images; if that fails, warn and continue."""
+        path = self._folder.root / "answers" / f"{key}.json"
+        try:
+            self._folder.make()
+            with written_at_once(path) as temporary:
+                temporary.write_bytes(with_checksum(json.dumps(answer).encode()))
+        except OSError as error:
+            warn(CacheWarning(f"facts about images could not be stored: {error!r}"))
+
     def recall_features(self, key: str) -> dict[bytes, np.ndarray]:
         """Return the stored features of a network, by the digest of the image."""
         found: dict[bytes, np.ndarray] = {}
@@ -209,7 +233,7 @@ class DiskCache:
         try:
             self._folder.make()
             locks.mkdir(exist_ok=True)
-            _acquire(held)
+            acquire(held)
         except OSError as error:
             warn(
                 CacheWarning(
@@ -259,33 +283,3 @@ class DiskCache:
             if newest not in entry.files:
                 delete(entry.files)
                 total -= entry.n_bytes
-
-
-def _acquire(lock: FileLock) -> None:
-    """Wait for a lock, and say so after some seconds."""
-    try:
-        lock.acquire(timeout=_PATIENCE)
-    except Timeout:
-        warn(
-            CacheWarning(
-                f"another process is computing the same result; this one waits until "
-                f"it releases {lock.lock_file}, and then uses that result"
-            )
-        )
-        lock.acquire()
-
-
-@contextmanager
-def device_lock(device: torch.device) -> Iterator[None]:
-    """Let one process of this user at a time use a card; a CPU is shared."""
-    if device.type != "cuda":
-        yield
-        return
-    card = torch.cuda.get_device_properties(device).uuid
-    user = os.getuid() if hasattr(os, "getuid") else ""
-    path = Path(tempfile.gettempdir()) / f"skssl-{user}-{card}.lock"
-    with FileLock(path, is_singleton=True):  # a callback may transform
-        try:
-            yield
-        finally:
-            torch.cuda.empty_cache()

@@ -17,7 +17,7 @@ _WRITTEN_WITHIN = 3600  # s; an older unfinished file belongs to a killed proces
 _DIGEST_SIZE = 32
 
 _KEY = r"[0-9a-f]{32}"
-_OWN_FILE = re.compile(rf"{_KEY}\.(pt|npz|lock|u8|idx)(\.{_KEY}\.part)?")
+_OWN_FILE = re.compile(rf"{_KEY}\.(pt|npz|lock|u8|idx|json)(\.{_KEY}\.part)?")
 _OWN_FOLDER = re.compile(_KEY)
 
 
@@ -81,7 +81,8 @@ class CacheFolder:
 
     def entries(self) -> list[Entry]:
         """Return the entries, the least recently used first."""
-        groups = [[path] for path in self.files("fits")]
+        single = (*self.files("fits"), *self.files("answers"))
+        groups = [[path] for path in single]
         for place in ("features", "images"):
             folders = self.root / place
             if folders.is_dir() and not folders.is_symlink():

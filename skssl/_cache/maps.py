@@ -2,8 +2,10 @@
 
 import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -99,6 +101,36 @@ class ImageMaps:
         file.touch()
         positions = np.array([known[digest] for digest in digests.tolist()], np.int64)
         return file.mapped(), positions
+
+    def recall(
+        self,
+        source: ImageSource,
+        rows: np.ndarray,
+        question: Any,
+        answer: Callable[[], Any],
+        *,
+        n_jobs: int | None,
+    ) -> Any:
+        """Return what the cache knows about images, or else find it out and keep it.
+
+        Parameters
+        ----------
+        source : ImageSource
+        rows : ndarray of int
+        question : list, str or number
+            With the content of the images, the key of the answer.
+        answer : callable
+            Returns lists, numbers, str and None.
+        n_jobs : int or None
+        """
+        digests = image_digests(source, n_jobs, rows=rows)
+        key = fingerprint(code_version(), question, digests)
+        known = self.cache.recall_answer(key)
+        if known is not None:
+            return known[0]
+        found = answer()
+        self.cache.keep_answer(key, [found])
+        return found
 
 
 class _MapFile:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 
-from skssl._cache.disk_cache import DiskCache, device_lock
+from skssl._cache.disk_cache import DiskCache
 from skssl._cache.fingerprint import code_version, fingerprint, hardware
+from skssl._cache.locks import device_lock
 from skssl._cache.maps import ImageMaps
 from skssl._warn import record_warnings, warn
 from skssl.data import ImageSource, digest_file, image_digests

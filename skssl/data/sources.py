@@ -52,6 +52,20 @@ class StoredImages(Protocol):
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Return mapped images and where those of ``rows`` are; None without room."""
 
+    def recall(
+        self,
+        source: Any,
+        rows: np.ndarray,
+        question: Any,
+        answer: Callable[[], Any],
+        *,
+        n_jobs: int | None,
+    ) -> Any:
+        """Return what is known about images, or else find it out and keep it.
+
+        The answer is of lists, numbers, str and None.
+        """
+
 
 class ImageSource(ABC):
     """A sequence of raw images, which several threads can read.

@@ -1,8 +1,8 @@
 """Properties of the training images: sizes, channels and range of values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import astuple, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -74,6 +74,26 @@ def survey_images(
         If a file cannot be read, arrays differ in their number of channels, or values
         are NaN or infinite. The message names the row.
     """
+    if source.maps is None:
+        return _survey(source, rows, color, value_range, n_jobs)
+    found = source.maps.recall(
+        source,
+        np.asarray(rows),
+        ["survey", color, value_range],
+        lambda: list(astuple(_survey(source, rows, color, value_range, n_jobs))),
+        n_jobs=n_jobs,
+    )
+    known: list[Any] = [tuple(v) if isinstance(v, list) else v for v in found]
+    return ImageSurvey(*known)
+
+
+def _survey(
+    source: ImageSource,
+    rows: Sequence[int] | np.ndarray,
+    color: Color,
+    value_range: Sequence[float] | str,
+    n_jobs: int | None,
+) -> ImageSurvey:
     headers = map_rows(source.header, rows, n_jobs)
     sizes = {(header.height, header.width) for header in headers}
     wide = [

@@ -11,7 +11,7 @@ import pytest
 from sklearn.base import clone
 
 from skssl import DiskCache, SelfSupervisedPretrainer
-from skssl._cache import disk_cache
+from skssl._cache import locks
 from skssl.exceptions import CacheWarning
 
 
@@ -207,7 +207,7 @@ def test_a_folder_of_others_is_refused_and_left_as_it_is(tmp_path):
 
 
 def test_waiting_for_another_process_is_told(cache, monkeypatch):
-    monkeypatch.setattr(disk_cache, "_PATIENCE", 0.2)
+    monkeypatch.setattr(locks, "_PATIENCE", 0.2)
     order = []
     holds, may_go = threading.Event(), threading.Event()
 
