@@ -77,7 +77,8 @@ class DiskCache:
 
     Examples
     --------
-    >>>     >>> from skssl import DiskCache, SelfSupervisedPretrainer
+    >>> import tempfile
+    >>> from skssl import DiskCache, SelfSupervisedPretrainer
     >>> from skssl.datasets import make_scan_phantoms
     >>> from skssl.testing import tiny_cnn
     >>> scans = make_scan_phantoms(8, image_size=32, random_state=0)
