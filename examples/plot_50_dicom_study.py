@@ -129,9 +129,13 @@ print(f"AUC {auc.mean():.2f} (folds: {', '.join(f'{a:.2f}' for a in auc)})")
 # Slices of NIfTI files are items of X as well. Here the patient is the part of the file
 # name before the underscore.
 
-volumes = load_volumes(
-    folder / "nifti", slices=4, patient=lambda path: path.name.split("_")[0]
-)
+
+def patient_of(path):
+    """Return the patient of a file such as P3_0.nii.gz."""
+    return path.name.split("_")[0]
+
+
+volumes = load_volumes(folder / "nifti", slices=4, patient=patient_of)
 print(volumes.DESCR)
 print(volumes.data[0])
 features = ssl.set_params(max_epochs=0).fit_transform(volumes.data)
@@ -146,7 +150,7 @@ print(features.shape)
 from skssl.data import read_image
 
 fig, axes = plt.subplots(2, 6, figsize=(11, 2.8), height_ratios=(3, 1))
-coronal = load_volumes(folder / "nifti", axis="coronal", slices=1)
+coronal = load_volumes(folder / "nifti", axis="coronal", slices=1, patient=patient_of)
 for column, patient in enumerate(sick):
     slices = scans.data[scans.groups == patient]
     shown = {"vmin": -1000, "vmax": 400, "cmap": "gray"}
