@@ -374,6 +374,10 @@ class TestRefusals:
         assert (read_header(path).height, read_header(path).width) == (8, 8)
         assert list_slices(path) == [ImageSlice(str(path), 0)]
 
+    def test_empty_bits_are_all_bits(self, path):
+        write_dicom(path, RAMP, BitsStored=None)
+        np.testing.assert_array_equal(read_image(path), RAMP)
+
     def test_a_header_without_a_transfer_syntax(self, path):
         write_dicom(path, RAMP)
         dataset = pydicom.dcmread(path)
@@ -410,6 +414,7 @@ class TestRefusals:
         ("tags", "message"),
         [
             ({"BitsStored": 40}, "40 bits stored in 16"),
+            ({"BitsStored": 0}, "0 bits stored in 16"),
             ({"BitsAllocated": 12}, "bits stored in 12"),
             ({"Rows": 0}, r"no image \(CT Image Storage\)"),
             ({"Rows": 65535, "Columns": 65535}, "more than the limit"),

@@ -115,8 +115,9 @@ def check_image(dataset: Any) -> None:
             what = getattr(kind, "name", None) or "object of unknown kind"
             raise ImageReadError(f"holds no image ({what})")
     allocated = dataset.get("BitsAllocated") or 0
-    stored = dataset.get("BitsStored") or allocated
-    dataset.BitsStored = stored  # where it is empty
+    stored = dataset.get("BitsStored")
+    if stored is None:  # absent or empty
+        stored = dataset.BitsStored = allocated
     if not 1 <= stored <= allocated or allocated not in (1, 8, 16, 32, 64):
         raise ImageReadError(f"has {stored} bits stored in {allocated}")
     if dataset.get("PixelRepresentation", 0) not in (0, 1):
