@@ -72,7 +72,9 @@ def test_orientation(tmp_path, rng, kind, mode, orientation):
     assert (header.height, header.width) == expected.shape[:2]
     # A PIL image that somebody opened gives what its file gives.
     with Image.open(path) as opened:
-        np.testing.assert_array_equal(make_source([opened]).read(0), image)
+        source = make_source([opened])
+        for _ in range(2):  # from the file, and from the loaded image
+            np.testing.assert_array_equal(source.read(0), image)
 
 
 def tiff(pixels, photometric):

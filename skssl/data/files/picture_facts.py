@@ -36,7 +36,8 @@ def orientation_of(image: Any) -> int:
     """Return the EXIF orientation, 1 to 8, without decoding pixels."""
     if image.format == "TIFF":
         return int(image.tag_v2.get(_ORIENTATION, 1))
-    if image.format == "PNG" and "exif" not in image.info:
+    is_unread = getattr(image, "fp", None) is not None and bool(image.tile)
+    if image.format == "PNG" and "exif" not in image.info and is_unread:
         # getexif would decode all pixels to reach an EXIF chunk behind them.
         exif = Image.Exif()
         exif.load(_png_exif(image.fp))
