@@ -51,7 +51,8 @@ class CacheFolder:
         if self.is_own():
             return
         self.root.mkdir(parents=True, exist_ok=True)
-        if any(not path.name.startswith(_TAG) for path in self.root.iterdir()):
+        has_others = any(not p.name.startswith(_TAG) for p in self.root.iterdir())
+        if has_others and not self.is_own():  # another thread may have just made it
             raise ValueError(
                 f"cache: {self.root} holds other files and was not made by skssl. "
                 "Choose another directory."

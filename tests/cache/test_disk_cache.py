@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from skssl import DiskCache, SelfSupervisedPretrainer
 from skssl._cache import locks
+from skssl._cache.folder import CacheFolder
 from skssl.exceptions import CacheWarning
 
 
@@ -204,6 +205,26 @@ def test_a_folder_of_others_is_refused_and_left_as_it_is(tmp_path):
     cache.clear()
     assert (tmp_path / FOLDER / "fits" / f"{A}.pt").read_text() == "mine"
     assert (cache.n_fits, cache.n_bytes) == (0, 0)
+
+
+def test_another_thread_may_make_the_folder_at_the_same_time(cache, monkeypatch):
+    """It makes the tag and a folder after this one has looked for the tag."""
+    is_own = CacheFolder.is_own
+    answers = []
+
+    def first_no(self):
+        answers.append(is_own(self))
+        if len(answers) == 1:
+            monkeypatch.undo()
+            with cache.lock(A):
+                pass
+            monkeypatch.setattr(CacheFolder, "is_own", first_no)
+            return False
+        return answers[-1]
+
+    monkeypatch.setattr(CacheFolder, "is_own", first_no)
+    cache.keep_fit(B, {"x": 1})
+    assert cache.n_fits == 1
 
 
 def test_waiting_for_another_process_is_told(cache, monkeypatch):
