@@ -15,6 +15,7 @@ from skssl._cache.fingerprint import code_version, fingerprint
 from skssl._cache.folder import touch
 from skssl._warn import warn
 from skssl.data import ImageFormat, ImageSource, image_digests, render_row
+from skssl.data.memory import reserve
 from skssl.exceptions import CacheWarning
 
 __all__ = ["ImageMaps"]
@@ -202,9 +203,7 @@ class _MapFile:
         first = len(self.records())
         total = (first + len(rows)) * self.n_bytes
         with self.pixels.open("ab") as file:
-            if hasattr(os, "posix_fallocate"):  # a full disk is told now, as an error
-                os.posix_fallocate(file.fileno(), 0, total)
-            file.truncate(total)
+            reserve(file, total)
         images = np.memmap(self.pixels, np.uint8, mode="r+", shape=(total,))
         new = images[first * self.n_bytes :].reshape(len(rows), *self.shape)
         checksums = np.empty(len(rows), np.uint32)

@@ -3,8 +3,9 @@
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
-__all__ = ["physical_ram"]
+__all__ = ["physical_ram", "reserve"]
 
 _CGROUP_LIMITS = (
     "/sys/fs/cgroup/memory.max",  # version 2
@@ -20,6 +21,22 @@ def physical_ram() -> float:
     """
     limits = [_limit_of(Path(name)) for name in _CGROUP_LIMITS]
     return min(_installed(), *limits)
+
+
+def reserve(file: IO[bytes], n_bytes: int) -> None:
+    """Make a file so long, with room on the disk for all of it.
+
+    Without the reservation, a full disk would kill the process at a later write to a
+    mapping of the file.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
+    file.truncate(n_bytes)
 
 
 def _installed() -> float:

@@ -10,7 +10,7 @@ import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
 from skssl.data.formats import ImageFormat
-from skssl.data.memory import physical_ram
+from skssl.data.memory import physical_ram, reserve
 from skssl.data.sources import ArraySource, ImageSource
 from skssl.data.threads import ahead, map_rows, n_threads
 
@@ -258,17 +258,15 @@ def _allocate(shape: tuple[int, ...], max_ram: float) -> np.ndarray:
     if n_bytes <= max_ram:
         return np.empty(shape, dtype=np.uint8)
     with tempfile.TemporaryFile(prefix="skssl-store-") as file:
-        # Without a reservation, a full disk would kill the process at a later write.
-        if hasattr(os, "posix_fallocate"):
-            try:
-                os.posix_fallocate(file.fileno(), 0, n_bytes)
-            except OSError as error:
-                raise OSError(
-                    error.errno,
-                    f"the decoded images take {n_bytes / 1e9:.1f} GB, which cannot be "
-                    f"reserved in {tempfile.gettempdir()} ({error.strerror}): name "
-                    "another folder in the environment variable TMPDIR, or use a "
-                    "smaller image_size",
-                ) from error
+        try:
+            reserve(file, n_bytes)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"the decoded images take {n_bytes / 1e9:.1f} GB, which cannot be "
+                f"reserved in {tempfile.gettempdir()} ({error.strerror}): name another "
+                "folder in the environment variable TMPDIR, or use a smaller "
+                "image_size",
+            ) from error
         # The mapping keeps the unnamed file open. The disk space is freed with it.
         return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)

@@ -8,6 +8,7 @@ import pytest
 from skssl.data import (
     ImageFormat,
     ImageStore,
+    check_images,
     image_digests,
     list_slices,
     make_source,
@@ -153,6 +154,8 @@ def test_series_in_one_folder(tmp_path, values):
     assert scans.groups.tolist() == ["A"] * 4 + ["B"] * 4
     for z in range(4):
         np.testing.assert_array_equal(read(scans.data[z]), values[z])
+    report = check_images(scans.data, verbose=0)
+    assert len(report.readable) == 8
     digests = image_digests(make_source(scans.data)).tolist()
     assert len(set(digests)) == 8
     coronal = load_volumes(tmp_path, axis="coronal", slices=1)

@@ -1,6 +1,9 @@
 """Image files: their headers and their pixels, whatever their format."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,7 +24,6 @@ from skssl.data.files.pillow import (
 from skssl.data.files.raw import ImageHeader, RawImage
 from skssl.data.files.slices import ImageSlice, list_slices
 from skssl.data.files.volumes import (
-    Axis,
     is_volume,
     read_volume_slice,
     read_volume_slice_header,
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 FileItem = str | Path | ImageSlice
+Result = TypeVar("Result")
 
 
 def read_header(image: FileItem) -> ImageHeader:
@@ -71,20 +74,12 @@ def read_header(image: FileItem) -> ImageHeader:
     ImportError
         If the file needs a package that is not installed.
     """
-    path, index, axis, series = _parts(image)
-    if axis is not None:
-        with errors_naming(path, folder=series is not None):
-            return read_volume_slice_header(path, index or 0, axis, series)
-    with errors_naming(path):
-        _refuse_volume(path)
-        if is_dicom(path):
-            return read_dicom_header(path, index)
-        try:
-            return read_picture_header(path, index)
-        except UnknownFormatError as error:
-            if has_preamble(path):  # a DICOM file with the suffix of a picture
-                return read_dicom_header(path, index)
-            raise ImageReadError(str(error)) from error
+    return _by_kind(
+        image,
+        volume=read_volume_slice_header,
+        dicom=read_dicom_header,
+        picture=read_picture_header,
+    )
 
 
 def read_image(
@@ -131,45 +126,59 @@ def decode_file(
 
     Parameters and errors are those of `read_image`.
     """
-    path, index, axis, series = _parts(image)
-    if axis is not None:
-        with errors_naming(path, folder=series is not None):
-            return read_volume_slice(path, index or 0, axis, series)
-    with errors_naming(path):
-        _refuse_volume(path)
-        if is_dicom(path):
-            return read_dicom(path, index, window)
-        try:
-            return read_picture(path, index, min_side)
-        except UnknownFormatError as error:
-            if has_preamble(path):
-                return read_dicom(path, index, window)
-            raise ImageReadError(str(error)) from error
+    return _by_kind(
+        image,
+        volume=read_volume_slice,
+        dicom=partial(read_dicom, window=window),
+        picture=partial(read_picture, min_side=min_side),
+    )
 
 
 def file_kind(image: FileItem) -> tuple[str, str | None]:
     """Return format and mode, such as ("PNG", "L"); DICOM and volumes have no mode."""
-    path, _, axis, _ = _parts(image)
-    if axis is not None:
-        return "volume", None
-    if is_dicom(path) or has_preamble(path):
-        return "DICOM", None
-    with errors_naming(path):
-        return picture_kind(path)
+    return _by_kind(
+        image,
+        volume=lambda *_: ("volume", None),
+        dicom=lambda *_: ("DICOM", None),
+        picture=lambda path, _: picture_kind(path),
+    )
 
 
 def is_turned(image: FileItem) -> bool:
     """Return whether the EXIF orientation of a picture turns or mirrors it."""
-    path, _, axis, _ = _parts(image)
+    return _by_kind(
+        image,
+        volume=lambda *_: False,
+        dicom=lambda *_: False,
+        picture=lambda path, _: is_turned_picture(path),
+    )
+
+
+def _by_kind(
+    image: FileItem,
+    *,
+    volume: Callable[..., Result],
+    dicom: Callable[..., Result],
+    picture: Callable[..., Result],
+) -> Result:
+    """Call the function of the kind of a file; its errors name the file."""
+    if not isinstance(image, ImageSlice):
+        path, index = image, None
+    elif image.axis is None:
+        path, index = image.path, image.index
+    else:
+        with errors_naming(image.path, folder=image.series is not None):
+            return volume(image.path, image.index, image.axis, image.series)
     with errors_naming(path):
-        is_picture = axis is None and not (is_dicom(path) or has_preamble(path))
-        return is_picture and is_turned_picture(path)
-
-
-def _parts(image: FileItem) -> tuple[str | Path, int | None, Axis | None, str | None]:
-    if isinstance(image, ImageSlice):
-        return image.path, image.index, image.axis, image.series
-    return image, None, None, None
+        _refuse_volume(path)
+        if is_dicom(path):
+            return dicom(path, index)
+        try:
+            return picture(path, index)
+        except UnknownFormatError as error:
+            if has_preamble(path):  # a DICOM file with the suffix of a picture
+                return dicom(path, index)
+            raise ImageReadError(str(error)) from error
 
 
 def _refuse_volume(path: str | Path) -> None:

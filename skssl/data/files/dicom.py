@@ -64,10 +64,9 @@ def read_dicom(
     """
     dataset = read_dataset(path, pixels=True)
     frame = _checked_frame(dataset, frame)
-    pixels = _pixels(dataset, frame)
+    stored = _pixels(dataset, frame)
     if not is_gray(dataset):
-        return RawImage(_eight_bit_colours(pixels, dataset), is_measured=True)
-    stored = pixels
+        return RawImage(_eight_bit_colours(stored, dataset), is_measured=True)
     modality = modality_of(dataset, frame)
     values = modality.apply(stored, dataset)
     levels = modality.levels

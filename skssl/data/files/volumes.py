@@ -123,12 +123,11 @@ def _version(path: str | Path, series: str | None) -> _Version:
 def _reader(version: _Version) -> Any:
     """Return a reader of SimpleITK that has read the header."""
     sitk = import_sitk()
-    if version.series is None:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(version.path)
-    else:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(series_files(version.path, version.series)[0])
+    first = version.path
+    if version.series is not None:
+        first = series_files(version.path, version.series)[0]
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(first)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
